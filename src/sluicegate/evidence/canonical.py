@@ -1,0 +1,134 @@
+"""Go-style canonical JSON, and the field orders of everything we sign. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+
+import orjson
+
+ALWAYS = frozenset(
+    [
+        "version",
+        "action_id",
+        "action_type",
+        "timestamp",
+        "principal",
+        "actor",
+        "delegation_chain",
+        "target",
+        "side_effect_class",
+        "reversibility",
+        "policy_hash",
+        "verdict",
+        "transport",
+        "chain_prev_hash",
+        "chain_seq",
+    ]
+)
+# The signed order is the order of the struct in the published format, not of the alphabet.
+RECORD = tuple(
+    [
+        "version",
+        "action_id",
+        "parent_action_id",
+        "action_type",
+        "timestamp",
+        "principal",
+        "actor",
+        "delegation_chain",
+        "target",
+        "intent",
+        "data_classes_in",
+        "data_classes_out",
+        "side_effect_class",
+        "reversibility",
+        "policy_hash",
+        "verdict",
+        "decision_phase",
+        "defer_id",
+        "resolution_policy",
+        "resolution_source",
+        "session_id",
+        "session_id_original",
+        "session_taint_level",
+        "session_contaminated",
+        "recent_taint_sources",
+        "session_task_id",
+        "session_task_label",
+        "authority_kind",
+        "taint_decision",
+        "taint_decision_reason",
+        "task_override_applied",
+        "contract_winning_source",
+        "contract_live_verdict",
+        "contract_policy_sources",
+        "contract_rule_id",
+        "active_manifest_hash",
+        "contract_hash",
+        "contract_selector_id",
+        "contract_generation",
+        "transport",
+        "method",
+        "layer",
+        "pattern",
+        "severity",
+        "redaction",
+        "shield",
+        "request_id",
+        "chain_prev_hash",
+        "chain_seq",
+        "run_nonce",
+        "key_transition",
+        "session_control",
+        "venue",
+        "jurisdiction",
+        "rulebook_id",
+        "remedy_class",
+        "contestation_window",
+        "precedent_refs",
+    ]
+)
+_ESCAPES = (
+    (b"<", b"\\u003c"),
+    (b">", b"\\u003e"),
+    (b"&", b"\\u0026"),
+    ("\u2028".encode(), b"\\u2028"),
+    ("\u2029".encode(), b"\\u2029"),
+)
+
+
+def encode(value: object) -> bytes:
+    """The bytes Go's JSON encoder writes for `value`, keys in the order given."""
+    text = orjson.dumps(value)
+    for raw, escaped in _ESCAPES:
+        if raw in text:
+            text = text.replace(raw, escaped)
+    return text
+
+
+def record(fields: Mapping[str, object]) -> dict[str, object]:
+    """`fields` in signed order, zero values dropped where the format drops them.
+
+    Raises:
+        ValueError: an unknown field, or a field that must always be there is missing.
+    """
+    if unknown := fields.keys() - set(RECORD):
+        raise ValueError(f"unknown fields {sorted(unknown)}")
+    if missing := ALWAYS - fields.keys():
+        raise ValueError(f"missing fields {sorted(missing)}")
+    kept: dict[str, object] = {}
+    for name in RECORD:
+        value = fields.get(name)
+        present = value is not None and (isinstance(value, dict) or bool(value))
+        if name in ALWAYS or present:
+            kept[name] = value
+    return kept
+
+
+def timestamp(nanoseconds: int) -> str:
+    """RFC3339Nano UTC text of a Unix time in nanoseconds, trailing zeros dropped."""
+    seconds, rest = divmod(nanoseconds, 1_000_000_000)
+    text = datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%S")
+    fraction = f"{rest:09d}".rstrip("0")
+    return f"{text}.{fraction}Z" if fraction else f"{text}Z"

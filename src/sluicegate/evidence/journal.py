@@ -1,0 +1,174 @@
+"""From messages to lines: validation and the growing record, without I/O."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Mapping
+from typing import cast
+
+from sluicegate import jcs
+from sluicegate.evidence import canonical, chain, receipt, recorder
+
+# One line of evidence or message; peers read lines with 64 KiB buffers.
+MAX_LINE_BYTES = 65_535
+_TYPES = {"read", "derive", "write", "delegate", "authorize", "spend", "commit", "actuate"}
+_WANTED = {"flow", "action_id", "action_type", "verdict", "target", "transport"}
+_OPTIONAL = {"method", "layer", "pattern", "phase"}
+_PRINTABLE = re.compile(r"[\x20-\x7e]*\Z")
+
+
+class MessageError(Exception):
+    """A message the notary will not sign."""
+
+
+def check(message: object) -> dict[str, object]:
+    """The gate's message, if it is exactly of the agreed shape.
+
+    Raises:
+        MessageError: it is not.
+    """
+    if not isinstance(message, dict):
+        raise MessageError("a message is an object")
+    if not _WANTED <= message.keys() <= _WANTED | _OPTIONAL:
+        raise MessageError(f"wrong members {sorted(map(str, message))}")
+    if not isinstance(message["flow"], dict):
+        raise MessageError("flow is an object")
+    for name in message.keys() - {"flow"}:
+        value = message[name]
+        if value is None and name in _OPTIONAL:
+            continue
+        if not isinstance(value, str) or not _PRINTABLE.match(value):
+            raise MessageError(f"{name} is not printable ASCII")
+        if name in _WANTED and not value:
+            raise MessageError(f"{name} is empty")
+    if message["action_type"] not in _TYPES | {"unclassified"}:
+        raise MessageError("unknown action_type")
+    if message["verdict"] not in {"allow", "block", "warn"}:
+        raise MessageError("unknown verdict")
+    if message.get("phase") not in {None, "intent", "outcome"}:
+        raise MessageError("unknown phase")
+    return message
+
+
+class Journal:
+    """The record so far. Each method returns the lines to write; `sign` makes the signatures."""
+
+    __slots__ = ("_beat", "_entry", "_first", "_head", "_key", "_last", "_prev", "_run", "_sign")
+
+    def __init__(self, run: chain.Run, sign: receipt.Sign) -> None:
+        self._run, self._key, self._sign = run, run.signer_key, sign
+        self._head = chain.Head(0, chain.genesis(run))
+        self._prev, self._entry, self._beat = recorder.GENESIS, 0, 0
+        self._first = self._last = ""
+
+    @property
+    def root(self) -> str:
+        """The hash of the last receipt."""
+        return self._head.prev
+
+    @property
+    def receipts(self) -> int:
+        """Receipts so far, those of the lifecycle included."""
+        return self._head.seq
+
+    def open(self, action_id: str, now: str) -> bytes:
+        """The session_open line."""
+        return self._lifecycle("open", action_id, chain.opening(self._run), now)
+
+    def heartbeat(self, action_id: str, now: str) -> bytes:
+        """The next heartbeat line."""
+        self._beat += 1
+        control = chain.heartbeat(self._run, self._head, self._beat, now)
+        return self._lifecycle("heartbeat", action_id, control, now)
+
+    def flow(self, message: Mapping[str, object], now: str) -> tuple[bytes, bytes]:
+        """The flows line and the evidence line of a checked message.
+
+        `request_id` is `sha256:` of the flows line without its LF.
+
+        Raises:
+            MessageError: the flow is not strict JSON, or a line would be too long.
+        """
+        try:
+            facts = jcs.encode(cast(jcs.Json, message["flow"]))
+        except (ValueError, TypeError) as error:
+            raise MessageError(str(error)) from error
+        kind = str(message["action_type"])
+        side_effect, reversibility = receipt.effects(kind)
+        evidence = self._receipt(
+            {
+                "action_id": message["action_id"],
+                "action_type": kind,
+                "target": message["target"],
+                "side_effect_class": side_effect,
+                "reversibility": reversibility,
+                "verdict": message["verdict"],
+                "decision_phase": message.get("phase"),
+                "transport": message["transport"],
+                "method": message.get("method"),
+                "layer": message.get("layer"),
+                "pattern": message.get("pattern"),
+                "request_id": "sha256:" + hashlib.sha256(facts).hexdigest(),
+            },
+            now,
+        )
+        if len(facts) > MAX_LINE_BYTES:
+            raise MessageError(f"a flow of {len(facts)} bytes")
+        return facts + b"\n", evidence
+
+    def close(self, action_id: str, reason: str, now: str) -> bytes:
+        """The last three lines: session_close, transcript_root, signed checkpoint."""
+        control = chain.closing(self._run, self._head, reason)
+        last = self._lifecycle("close", action_id, control, now)
+        raw, summary = recorder.root_detail(self.receipts, self.root, self._first, self._last)
+        last += self._line(now, "transcript_root", "transcript_root", "", summary, raw)
+        signature = self._sign(self._prev.encode())
+        raw, summary = recorder.checkpoint_detail(self._entry, signature)
+        return last + self._line(now, "checkpoint", "checkpoint", "", summary, raw)
+
+    def _lifecycle(self, what: str, action_id: str, control: object, now: str) -> bytes:
+        return self._receipt(
+            {
+                "action_id": action_id,
+                "action_type": "unclassified",
+                "target": f"pipelock://session/{what}",
+                "side_effect_class": "none",
+                "reversibility": "unknown",
+                "verdict": "allow",
+                "transport": "receipt_session",
+                "session_control": control,
+            },
+            now,
+        )
+
+    def _receipt(self, fields: dict[str, object], now: str) -> bytes:
+        common: dict[str, object] = {
+            "version": 1,
+            "timestamp": now,
+            "principal": "local",
+            "actor": "sluicegate",
+            "delegation_chain": None,
+            "policy_hash": self._run.policy_hash,
+            "chain_prev_hash": self._head.prev,
+            "chain_seq": self._head.seq,
+            "run_nonce": self._run.nonce,
+        }
+        raw = canonical.encode(receipt.envelope(fields | common, self._key, self._sign))
+        self._head = chain.Head(self._head.seq + 1, receipt.receipt_hash(raw))
+        self._first, self._last = self._first or now, now
+        verdict, kind = str(fields["verdict"]), str(fields["action_type"])
+        transport = str(fields["transport"])
+        summary = recorder.receipt_summary(verdict, kind, transport)
+        return self._line(now, "action_receipt", kind, transport, summary, raw)
+
+    def _line(
+        self, now: str, kind: str, event: str, transport: str, summary: str, raw: bytes
+    ) -> bytes:
+        text, self._prev = recorder.line(
+            self._entry, now, kind, event, transport, summary, raw, self._prev
+        )
+        if len(text) > MAX_LINE_BYTES:
+            raise MessageError(f"an evidence line of {len(text)} bytes")
+        self._entry += 1
+        return text + b"\n"

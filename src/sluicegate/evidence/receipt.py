@@ -1,0 +1,41 @@
+"""ActionReceipt v1: what is signed, and what a receipt hashes to. Pure."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Mapping
+
+from sluicegate.evidence import canonical
+
+Sign = Callable[[bytes], bytes]
+
+_EFFECTS = {
+    "read": ("external_read", "full"),
+    "write": ("external_write", "compensatable"),
+    "unclassified": ("none", "unknown"),
+}
+
+
+def effects(action_type: str) -> tuple[str, str]:
+    """The side effect class and reversibility that go with `action_type`."""
+    return _EFFECTS.get(action_type, ("external_write", "unknown"))
+
+
+def sign_input(record: Mapping[str, object]) -> bytes:
+    """The 32 bytes that are signed: SHA-256 over the canonical record."""
+    return hashlib.sha256(canonical.encode(canonical.record(record))).digest()
+
+
+def envelope(fields: Mapping[str, object], signer_key: str, sign: Sign) -> dict[str, object]:
+    """The signed receipt over `fields`."""
+    return {
+        "version": 1,
+        "action_record": canonical.record(fields),
+        "signature": "ed25519:" + sign(sign_input(fields)).hex(),
+        "signer_key": signer_key,
+    }
+
+
+def receipt_hash(raw: bytes) -> str:
+    """The bare hex hash of a receipt's canonical bytes: chain link and root."""
+    return hashlib.sha256(raw).hexdigest()
