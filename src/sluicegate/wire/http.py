@@ -1,0 +1,308 @@
+"""HTTP/1 heads (RFC 9112), read so that no other reader could read them differently."""
+
+from __future__ import annotations
+
+import enum
+import re
+from dataclasses import dataclass
+
+from sluicegate.wire import names
+from sluicegate.wire.cursor import WireError
+
+# Cookies and tokens make large heads; common servers stop between 8 and 64 KiB.
+MAX_HEAD_BYTES = 64 * 1024
+MAX_HEADERS = 200
+# Beyond 2^53 - 1 lengths stop being exact in the records.
+MAX_LENGTH = 2**53 - 1
+DEFAULT_PORTS = {"http": 80, "https": 443, "ws": 80, "wss": 443}
+
+_TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+", re.ASCII)
+_METHOD = re.compile(r"[A-Z][A-Z0-9_-]{0,23}", re.ASCII)
+_VALUE = re.compile(r"[\t\x20-\x7e\x80-\xff]*")
+_TARGET = re.compile(r"[\x21-\x7e]+")
+_LENGTH = re.compile(r"[0-9]{1,16}", re.ASCII)
+_STATUS = re.compile(r"HTTP/1\.([01]) ([1-5][0-9]{2})(?: (.*))?")
+_HOP = frozenset(
+    (
+        *("connection", "keep-alive", "proxy-connection", "proxy-authenticate"),
+        *("proxy-authorization", "te", "trailer", "transfer-encoding", "upgrade"),
+        *("http2-settings", "content-length", "host"),
+    )
+)
+Headers = tuple[tuple[str, str], ...]
+
+
+class Form(enum.Enum):
+    """The four request targets of RFC 9112 section 3.2."""
+
+    ORIGIN = "origin"
+    ABSOLUTE = "absolute"
+    AUTHORITY = "authority"
+    ASTERISK = "asterisk"
+
+
+class Framing(enum.Enum):
+    """How the end of a body is told."""
+
+    NONE = "none"
+    LENGTH = "length"
+    CHUNKED = "chunked"
+    UNTIL_CLOSE = "until-close"
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """A request head. Hosts are canonical; `path` is the path and query as sent."""
+
+    method: str
+    form: Form
+    scheme: str | None
+    target_host: str | None
+    target_port: int | None
+    path: str
+    host: str | None
+    host_port: int | None
+    headers: Headers
+    framing: Framing
+    length: int
+    version_minor: int
+    keep_alive: bool
+    expect_continue: bool
+    upgrade: str | None
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
+class Response:
+    """A response head, framed for the request it answers."""
+
+    status: int
+    reason: str
+    headers: Headers
+    framing: Framing
+    length: int
+    keep_alive: bool
+    size: int
+
+
+def read_request_head(stream: bytes) -> Request | None:
+    """The request that `stream` begins with, or None while its head is incomplete.
+
+    Raises:
+        WireError: illegal, or legal but read differently by different readers.
+    """
+    head = _head(stream)
+    if head is None:
+        return None
+    line, headers, size = head
+    parts = line.split(" ")
+    if len(parts) != 3 or parts[2] not in {"HTTP/1.0", "HTTP/1.1"}:
+        raise WireError("request line is not 'method target HTTP/1.x'")
+    method, target, version = parts
+    if not _METHOD.fullmatch(method) or not _TARGET.fullmatch(target):
+        raise WireError("method or target has an illegal character")
+    minor = int(version[-1])
+    form, scheme, where, path = _target(method, target)
+    hosts = _all(headers, "host")
+    if len(hosts) > 1 or (minor and not hosts):
+        raise WireError("not exactly one Host")
+    claimed = names.authority(hosts[0], None) if hosts and hosts[0] else (None, None)
+    if claimed[0] is None and form in {Form.ORIGIN, Form.ABSOLUTE} and hosts:
+        raise WireError("empty Host")
+    framing, length = _framing(headers, minor)
+    options = _options(headers)
+    expect = [value.lower() for value in _all(headers, "expect")]
+    if expect not in ([], ["100-continue"]):
+        raise WireError("unknown Expect")
+    upgrade = _all(headers, "upgrade")
+    return Request(
+        method=method,
+        form=form,
+        scheme=scheme,
+        target_host=where[0],
+        target_port=where[1],
+        path=path,
+        host=claimed[0],
+        host_port=claimed[1],
+        headers=headers,
+        framing=framing,
+        length=length,
+        version_minor=minor,
+        keep_alive="close" not in options and (minor == 1 or "keep-alive" in options),
+        expect_continue=bool(expect) and minor == 1,
+        upgrade=", ".join(upgrade).lower() if upgrade and "upgrade" in options else None,
+        size=size,
+    )
+
+
+def read_response_head(stream: bytes, method: str) -> Response | None:
+    """The response that `stream` begins with, framed as the answer to `method`; None: need more."""
+    head = _head(stream)
+    if head is None:
+        return None
+    line, headers, size = head
+    match = _STATUS.fullmatch(line)
+    if match is None or not _VALUE.fullmatch(match[3] or ""):
+        raise WireError("status line is not 'HTTP/1.x status reason'")
+    minor, status = int(match[1]), int(match[2])
+    framing, length = _framing(headers, minor)
+    stated = framing is not Framing.NONE
+    # RFC 9112 section 6.3, rules 1, 2 and 8.
+    if method == "HEAD" or status < 200 or status in {204, 304}:
+        framing, length = Framing.NONE, 0
+    elif method == "CONNECT" and status < 300:
+        framing, length = Framing.NONE, 0
+    elif not stated:
+        framing = Framing.UNTIL_CLOSE
+    options = _options(headers)
+    alive = "close" not in options and (minor == 1 or "keep-alive" in options)
+    return Response(
+        status=status,
+        reason=match[3] or "",
+        headers=headers,
+        framing=framing,
+        length=length,
+        keep_alive=alive and framing is not Framing.UNTIL_CLOSE,
+        size=size,
+    )
+
+
+def write_request(request: Request) -> bytes:
+    """The head to send upstream: origin form, one Host, framing from the parse."""
+    name, port = request.target_host or request.host, request.target_port or request.host_port
+    if request.form is Form.ORIGIN:
+        name, port = request.host, request.host_port
+    if name is None:
+        raise WireError("request names no host")
+    text = f"[{name}]" if ":" in name else name
+    if port is not None and port != DEFAULT_PORTS.get(request.scheme or ""):
+        text += f":{port}"
+    target = "*" if request.form is Form.ASTERISK else request.path
+    lines = [f"{request.method} {target} HTTP/1.1", f"Host: {text}"]
+    lines += _carried(request.headers, request.upgrade is not None)
+    lines += _framed(request.framing, request.length)
+    if request.upgrade is not None:
+        lines += ["Connection: Upgrade", f"Upgrade: {request.upgrade}"]
+    elif not request.keep_alive:
+        lines.append("Connection: close")
+    return ("\r\n".join(lines) + "\r\n\r\n").encode("latin-1")
+
+
+def write_response(response: Response) -> bytes:
+    """The head to send to the client; a 101 keeps its Upgrade, Alt-Svc never leaves."""
+    lines = [f"HTTP/1.1 {response.status} {response.reason}"]
+    lines += [text for text in _carried(response.headers, False) if text[:8].lower() != "alt-svc:"]
+    lines += _framed(response.framing, response.length)
+    if response.framing is Framing.NONE and response.status != 101:
+        # The length of a body that HEAD or 304 does not send is metadata, and stays.
+        lines += [f"Content-Length: {v}" for v in _all(response.headers, "content-length")]
+    if response.status == 101:
+        lines += ["Connection: Upgrade"]
+        lines += [f"Upgrade: {value}" for value in _all(response.headers, "upgrade")]
+    elif not response.keep_alive:
+        lines.append("Connection: close")
+    return ("\r\n".join(lines) + "\r\n\r\n").encode("latin-1")
+
+
+def denial(status: int, body: str, close: bool = True) -> bytes:
+    """A whole response of plain text that refuses."""
+    reason = {400: "Bad Request", 403: "Forbidden", 405: "Method Not Allowed", 429: "Too Many"}
+    data = body.encode("ascii", "backslashreplace")
+    lines = [f"HTTP/1.1 {status} {reason.get(status, 'Refused')}"]
+    lines += ["Content-Type: text/plain; charset=us-ascii", f"Content-Length: {len(data)}"]
+    lines += ["Cache-Control: no-store", "X-Content-Type-Options: nosniff"]
+    lines += ["Connection: close"] if close else []
+    return ("\r\n".join(lines) + "\r\n\r\n").encode("ascii") + data
+
+
+def _head(stream: bytes) -> tuple[str, Headers, int] | None:
+    end = stream.find(b"\r\n\r\n", 0, MAX_HEAD_BYTES)
+    block = stream[: MAX_HEAD_BYTES if end < 0 else end + 2]
+    # Said at once: a bare LF or CR would otherwise wait for an end that never comes.
+    if block.count(b"\n") != block.count(b"\r\n") or b"\0" in block:
+        raise WireError("bare LF or NUL in the head")
+    if block.removesuffix(b"\r").count(b"\r") != block.count(b"\r\n"):
+        raise WireError("bare CR in the head")
+    if end < 0:
+        if len(stream) >= MAX_HEAD_BYTES:
+            raise WireError("head is larger than 64 KiB")
+        return None
+    lines = block[:-2].decode("latin-1").split("\r\n")
+    if len(lines) - 1 > MAX_HEADERS:
+        raise WireError("more than 200 headers")
+    return lines[0], tuple(_field(line) for line in lines[1:]), end + 4
+
+
+def _field(line: str) -> tuple[str, str]:
+    if line[:1] in {" ", "\t"}:
+        raise WireError("folded header")
+    name, colon, value = line.partition(":")
+    if not colon or not _TOKEN.fullmatch(name) or not _VALUE.fullmatch(value):
+        raise WireError("header is not 'name: value'")
+    return name, value.strip(" \t")
+
+
+def _all(headers: Headers, name: str) -> list[str]:
+    return [value for key, value in headers if key.lower() == name]
+
+
+def _options(headers: Headers) -> frozenset[str]:
+    joined = ",".join(_all(headers, "connection") + _all(headers, "proxy-connection"))
+    return frozenset(option.strip(" \t").lower() for option in joined.split(",") if option.strip())
+
+
+def _framing(headers: Headers, minor: int) -> tuple[Framing, int]:
+    codings, lengths = _all(headers, "transfer-encoding"), _all(headers, "content-length")
+    # A name that differs only in '_' for '-' is the same name to CGI-like readers.
+    odd = {"transfer_encoding", "content_length"}
+    if any(key.lower() in odd for key, _ in headers):
+        raise WireError("framing header with an underscore")
+    if codings:
+        if lengths or minor == 0 or len(codings) != 1 or codings[0].lower() != "chunked":
+            raise WireError("Transfer-Encoding is not 'chunked' alone")
+        return Framing.CHUNKED, 0
+    if lengths:
+        if len(lengths) != 1 or not _LENGTH.fullmatch(lengths[0]) or int(lengths[0]) > MAX_LENGTH:
+            raise WireError("Content-Length is not one number")
+        return Framing.LENGTH, int(lengths[0])
+    return Framing.NONE, 0
+
+
+def _target(
+    method: str, target: str
+) -> tuple[Form, str | None, tuple[str | None, int | None], str]:
+    if "#" in target:
+        raise WireError("target has a fragment")
+    if method == "CONNECT":
+        where = names.authority(target, None)
+        if where[1] is None:
+            raise WireError("CONNECT without a port")
+        return Form.AUTHORITY, None, where, ""
+    if target == "*":
+        if method != "OPTIONS":
+            raise WireError("'*' is for OPTIONS only")
+        return Form.ASTERISK, None, (None, None), ""
+    if target[0] == "/":
+        return Form.ORIGIN, None, (None, None), target
+    scheme, separator, rest = target.partition("://")
+    scheme = scheme.lower()
+    if not separator or scheme not in {"http", "https"}:
+        raise WireError("target is neither a path nor an http URL")
+    cut = min((i for i in map(rest.find, "/?") if i >= 0), default=len(rest))
+    path = rest[cut:]
+    if "\\" in rest[:cut]:
+        raise WireError("authority has a backslash")
+    where = names.authority(rest[:cut], DEFAULT_PORTS[scheme])
+    return Form.ABSOLUTE, scheme, where, path if path[:1] == "/" else "/" + path
+
+
+def _carried(headers: Headers, upgrading: bool) -> list[str]:
+    named = _options(headers) - ({"upgrade"} if upgrading else set())
+    drop = _HOP | named
+    return [f"{key}: {value}" for key, value in headers if key.lower() not in drop]
+
+
+def _framed(framing: Framing, length: int) -> list[str]:
+    if framing is Framing.CHUNKED:
+        return ["Transfer-Encoding: chunked"]
+    return [f"Content-Length: {length}"] if framing is Framing.LENGTH else []
