@@ -1,0 +1,45 @@
+"""What a policy says, after the grammar has accepted it. Frozen values, no behaviour but matching of ports."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+DEFAULT_PORTS = (80, 443)
+
+
+class PolicyError(Exception):
+    """The policy's author is at fault: where, what, and how to mend it."""
+
+    def __init__(self, source: str, line: int, column: int, message: str, hint: str = "") -> None:
+        super().__init__(f"{source}:{line}:{column}: {message}")
+        self.source, self.line, self.column = source, line, column
+        self.message, self.hint = message, hint
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """One line of `allow` or `deny`: a host (wildcard: names below it) or a network, never both.
+
+    Empty `ports` (deny rules only) means every port; empty `methods` or `paths` means any.
+    """
+
+    label: str
+    host: str | None = None
+    wildcard: bool = False
+    network: str | None = None
+    ports: tuple[int, ...] = DEFAULT_PORTS
+    methods: tuple[str, ...] = ()
+    paths: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """One policy file. An empty `allow` allows nothing. `connections` None: the gate's own limit."""
+
+    source: str
+    observe: bool = False
+    allow: tuple[Rule, ...] = ()
+    deny: tuple[Rule, ...] = ()
+    connections: int | None = None
+    env: tuple[str, ...] = ()
+    bind: tuple[str, ...] = ()
