@@ -12,7 +12,8 @@ MAX_HEAD_BYTES = 65_536  # cookies reach tens of KiB; more is an attack on memor
 class Limits:
     """The limits one run is served with; times in seconds.
 
-    `head_s` is a total for all of hello or head, not a pause between bytes: a byte a minute gains nothing.
+    `head_s` is a total for all of hello or head, not a pause between bytes:
+    a byte a minute gains nothing.
     """
 
     connections: int = 2000  # two descriptors and a pipe each stay well under common hard limits

@@ -1,0 +1,104 @@
+"""SHELL. The line to the notary: receipts out, `committed` back, in order and never dropped."""
+
+from __future__ import annotations
+
+import socket
+from collections import deque
+from collections.abc import Callable, Mapping
+
+import orjson
+
+from sluicegate.jcs import Json
+
+HIGH_WATER_BYTES = 4_194_304  # beyond this the gate stops accepting until the notary has caught up
+MAX_ANSWER_BYTES = 4096  # `{"committed": n}` is under 40 bytes; more without a newline is not ours
+READ_BYTES = 65_536  # many answers in one call
+
+
+class LedgerError(Exception):
+    """The notary is gone or out of step: nothing may leave any more."""
+
+
+class Ledger:
+    """Receipts in the order of `submit`; each callback is called once its receipt is written.
+
+    The loop calls `flush` once per turn, watches for writability while `unsent`, and calls
+    `readable` when the socket is. `submitted` and `committed` are counts of receipts.
+    """
+
+    def __init__(self, notary: socket.socket) -> None:
+        notary.setblocking(False)
+        self.socket = notary
+        self.submitted = 0
+        self.committed = 0
+        self._out = bytearray()
+        self._heard = b""
+        self._waiting: deque[Callable[[], None]] = deque()
+
+    @property
+    def unsent(self) -> bool:
+        """Whether bytes wait for the notary to read."""
+        return bool(self._out)
+
+    @property
+    def congested(self) -> bool:
+        """Whether so much waits that the gate must not accept more."""
+        return len(self._out) > HIGH_WATER_BYTES
+
+    def submit(self, record: Mapping[str, Json], callback: Callable[[], None]) -> None:
+        """Queue `record`; `callback` runs when the notary has written it."""
+        self._out += orjson.dumps(record) + b"\n"
+        self.submitted += 1
+        self._waiting.append(callback)
+
+    def flush(self) -> None:
+        """Send what the notary takes without blocking.
+
+        Raises:
+            LedgerError: the notary is gone.
+        """
+        try:
+            while self._out:
+                del self._out[: self.socket.send(self._out)]
+        except BlockingIOError:
+            return
+        except OSError as error:
+            raise LedgerError(f"the notary is gone: {error.strerror}") from error
+
+    def readable(self) -> None:
+        """Take the notary's answers and run the callbacks they release.
+
+        Raises:
+            LedgerError: end of stream, or an answer that cannot be.
+        """
+        try:
+            data = self.socket.recv(READ_BYTES)
+        except BlockingIOError:
+            return
+        except OSError as error:
+            raise LedgerError(f"the notary is gone: {error.strerror}") from error
+        if not data:
+            raise LedgerError("the notary closed its end")
+        *lines, self._heard = (self._heard + data).split(b"\n")
+        if len(self._heard) > MAX_ANSWER_BYTES:
+            raise LedgerError("the notary's answer has no end")
+        if lines:
+            self._release(_count(lines[-1]))
+
+    def _release(self, count: int) -> None:
+        if not self.committed <= count <= self.submitted:
+            raise LedgerError(f"want a count in {self.committed}..{self.submitted}, got {count}")
+        while self.committed < count:
+            self.committed += 1
+            self._waiting.popleft()()
+
+
+def _count(line: bytes) -> int:
+    try:
+        answer = orjson.loads(line)
+    except orjson.JSONDecodeError as error:
+        raise LedgerError("the notary's answer is not JSON") from error
+    count = answer.get("committed") if isinstance(answer, dict) else None
+    if type(count) is not int:
+        raise LedgerError("the notary's answer has no count")
+    return count
