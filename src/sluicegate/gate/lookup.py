@@ -1,0 +1,72 @@
+"""SHELL. The real look-up of an allowed name, off the loop's thread."""
+
+from __future__ import annotations
+
+import os
+import queue
+import socket
+import threading
+from collections import OrderedDict
+from collections.abc import Callable
+
+THREADS = 8  # getaddrinfo blocks; a few slow names must not hold up all others
+CACHE_NAMES = 1024  # bounded memory
+CACHE_NS = 5_000_000_000  # 5 s: long enough for one page, short enough for a moved host
+
+Answer = tuple[str, ...]
+Done = Callable[[Answer], None]
+
+
+def system(name: str) -> Answer:
+    """The addresses of `name` by the system's resolver, in its order; empty if there are none."""
+    try:
+        found = socket.getaddrinfo(name, None, type=socket.SOCK_STREAM)
+    except (OSError, UnicodeError):
+        return ()
+    return tuple(dict.fromkeys(str(entry[4][0]) for entry in found))
+
+
+class Lookup:
+    """Answers come back through `collect`, which the loop calls when `fd` is readable."""
+
+    def __init__(self, resolve: Callable[[str], Answer] = system) -> None:
+        self.fd = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
+        self._resolve = resolve
+        self._asked: queue.SimpleQueue[str] = queue.SimpleQueue()
+        self._answered: queue.SimpleQueue[tuple[str, Answer]] = queue.SimpleQueue()
+        self._waiting: dict[str, list[Done]] = {}
+        self._cache: OrderedDict[str, tuple[int, Answer]] = OrderedDict()
+        for _ in range(THREADS):
+            threading.Thread(target=self._work, daemon=True).start()
+
+    def ask(self, name: str, now: int, done: Done) -> None:
+        """Call `done` with the answer: at once from the cache, else from a later `collect`."""
+        known = self._cache.get(name)
+        if known is not None and now - known[0] < CACHE_NS:
+            done(known[1])
+        elif name in self._waiting:
+            self._waiting[name].append(done)
+        else:
+            self._waiting[name] = [done]
+            self._asked.put(name)
+
+    def collect(self, now: int) -> None:
+        """Hand every answer that has arrived to those who wait for it."""
+        try:
+            os.eventfd_read(self.fd)
+        except BlockingIOError:
+            return
+        while not self._answered.empty():
+            name, answer = self._answered.get()
+            self._cache[name] = (now, answer)
+            self._cache.move_to_end(name)
+            if len(self._cache) > CACHE_NAMES:
+                self._cache.popitem(last=False)
+            for done in self._waiting.pop(name):
+                done(answer)
+
+    def _work(self) -> None:
+        while True:
+            name = self._asked.get()
+            self._answered.put((name, self._resolve(name)))
+            os.eventfd_write(self.fd, 1)
