@@ -28,6 +28,9 @@ class _Lines:
     def __init__(self, peer: socket.socket) -> None:
         self.peer, self.rest, self.open = peer, b"", True
 
+    def ended(self) -> bool:
+        return not self.open
+
     def read(self) -> list[object]:
         try:
             data = self.peer.recv(READ_BYTES)
@@ -179,8 +182,8 @@ def serve(
 ) -> int:
     """Runs until the supervisor closes the record or goes away.
 
-    `key` is a 32-byte seed; None makes an ephemeral one. Returns 0 when the record was closed, 3 when
-    it could not go on; both sockets are closed by then, so that the gate denies.
+    `key` is a 32-byte seed; None makes an ephemeral one. Returns 0 when the record was closed, 3
+    when it could not go on; both sockets are closed by then, so that the gate denies.
     """
     nonce = run_nonce or secrets.token_hex(16)
     notary = _Notary(evidence_fd, flows_fd, key or secrets.token_bytes(32), heartbeat_s, nonce)
@@ -203,7 +206,7 @@ def _loop(notary: _Notary, gate: _Lines, supervisor: _Lines) -> int:
         if gate.open and gate.peer.fileno() in ready:
             if messages := gate.read():
                 gate.peer.sendall(notary.flows(messages))
-            if not gate.open:
+            if gate.ended():
                 poll.unregister(gate.peer)
         if supervisor.peer.fileno() in ready:
             for message in supervisor.read():
