@@ -1,0 +1,50 @@
+"""The text that makes the namespace's network: one `ip -batch` script and one nft ruleset. Pure."""
+
+from __future__ import annotations
+
+LISTENER_PORT = 15001
+LOG_GROUP = 15
+# Bytes of a refused packet that are logged: both headers and the ports, never a payload of size.
+LOG_SNAPLEN = 128
+# Preferred sources: without one the kernel takes the destination as source and both ends look alike.
+SOURCE4 = "10.255.0.1"
+SOURCE6 = "fd00::1"
+
+
+def ip_batch() -> str:
+    """The lines for `ip -batch -`: every address of both families is local to this namespace."""
+    return (
+        "link set lo up\n"
+        f"addr add {SOURCE4}/32 dev lo\n"
+        f"addr add {SOURCE6}/128 dev lo nodad\n"
+        f"route add local 0.0.0.0/0 dev lo src {SOURCE4}\n"
+        f"route add local ::/0 dev lo src {SOURCE6}\n"
+    )
+
+
+def ruleset() -> str:
+    """The text for `nft -f -`: TCP to the listener, port 53 to the resolver, the rest refused."""
+    return f"""table inet sluicegate {{
+  counter captured {{ }}
+  counter questions {{ }}
+  counter refused {{ }}
+  chain capture {{
+    type filter hook prerouting priority mangle; policy accept;
+    ip daddr 127.0.0.0/8 accept
+    ip6 daddr ::1 accept
+    meta l4proto tcp tproxy to :{LISTENER_PORT} accept
+  }}
+  chain refuse {{
+    type filter hook output priority filter; policy drop;
+    ip daddr 127.0.0.0/8 accept
+    ip6 daddr ::1 accept
+    udp dport 53 counter name questions accept
+    udp sport 53 accept
+    tcp flags & (syn | ack) == syn counter name captured accept
+    meta l4proto tcp accept
+    counter name refused
+    log group {LOG_GROUP} snaplen {LOG_SNAPLEN}
+    reject with icmpx admin-prohibited
+  }}
+}}
+"""
