@@ -1,0 +1,52 @@
+"""What a boundary is asked to be, and the error of this room. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+ROOT_TIER = "netns-root"
+ROOTLESS_TIER = "netns-rootless"
+
+
+class BoundaryError(Exception):
+    """A step of the boundary failed, so nothing was started. `hint` is what to do about it."""
+
+    def __init__(self, message: str, hint: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """What is executed inside, and as whom.
+
+    `rootless`: the child makes a second user namespace in which `uid` and `gid` map to the current
+    0, so that no `exec` gains a capability. `tty` says which of the descriptors 0 to 2 is the pty.
+    """
+
+    argv: tuple[str, ...]
+    env: tuple[tuple[str, str], ...]
+    cwd: str
+    uid: int
+    gid: int
+    groups: tuple[int, ...] = ()
+    rootless: bool = False
+    tty: tuple[bool, bool, bool] = (False, False, False)
+
+
+@dataclass(frozen=True, slots=True)
+class Spec:
+    """One boundary: its run, its tier, its command, and what of the host is visible how.
+
+    `workspace` and `binds` are writable at their own paths, `home` is visible with its writes
+    discarded, `hidden` files and directories are covered with emptiness (the packet, the key).
+    """
+
+    run: str
+    tier: str
+    command: Command
+    workspace: str
+    binds: tuple[str, ...]
+    home: str
+    hidden: tuple[str, ...]
