@@ -1,0 +1,154 @@
+"""Bytes to JSON values, stricter than JSON: what two readers could take for two things is refused. Pure."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+
+from sluicegate import jcs
+
+# One line of evidence or facts; the producer keeps to it, so a longer line is not the producer's.
+MAX_LINE_BYTES = 65_535
+# As the readers of the published format have it; our own lines nest five deep.
+MAX_DEPTH = 128
+TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{0,8}[1-9])?Z\Z")
+HEX32 = re.compile(r"[0-9a-f]{32}\Z")
+HEX64 = re.compile(r"[0-9a-f]{64}\Z")
+HASH = re.compile(r"sha256:[0-9a-f]{64}\Z")
+_BRACKET = re.compile(rb'"(?:[^"\\]|\\.)*"|[\[{\]}]')
+# Printable ASCII whose only escapes are those of quote, backslash, <, > and &: no control character can be meant.
+_PLAIN = re.compile(rb'(?:[ -\[\]-~]|\\["\\]|\\u00(?:3c|3e|26))*\Z')
+
+
+class VerificationError(Exception):
+    """The bytes do not support their claims."""
+
+
+def need(ok: object, message: str) -> None:
+    """Nothing, if `ok`.
+
+    Raises:
+        VerificationError: it is not; `message` says what was wanted.
+    """
+    if not ok:
+        raise VerificationError(message)
+
+
+def lines(data: bytes) -> Iterator[bytes]:
+    """The lines of `data` without their LF. What follows the last LF is not a line: see `torn`."""
+    at = 0
+    while (end := data.find(b"\n", at)) >= 0:
+        yield data[at:end]
+        at = end + 1
+
+
+def torn(data: bytes) -> bool:
+    """Whether `data` ends within a line: its writer died there, or somebody cut it."""
+    return bool(data) and not data.endswith(b"\n")
+
+
+def plain(data: bytes, what: str) -> None:
+    """Nothing, if `data` is short and free of anything but printable ASCII, escaped or not.
+
+    Raises:
+        VerificationError: it is not.
+    """
+    need(len(data) <= MAX_LINE_BYTES, f"{what}: longer than {MAX_LINE_BYTES} bytes")
+    need(_PLAIN.match(data), f"{what}: a control character or text that is not ASCII")
+
+
+def value(data: bytes, what: str) -> dict[str, object]:
+    """The object `data` is the text of; every number in it is an exact integer.
+
+    Raises:
+        VerificationError: not JSON, a member twice, a fraction, a number beyond 2^53 - 1, or too deep.
+    """
+    if data.count(b"[") + data.count(b"{") > MAX_DEPTH:
+        need(_depth(data) <= MAX_DEPTH, f"{what}: nested deeper than {MAX_DEPTH}")
+    try:
+        found = json.loads(
+            data,
+            object_pairs_hook=_unique,
+            parse_float=_no_number,
+            parse_constant=_no_number,
+            parse_int=_integer,
+        )
+    except (ValueError, RecursionError) as error:
+        raise VerificationError(f"{what}: {_said(error)}") from error
+    need(isinstance(found, dict), f"{what}: not an object")
+    return dict(found)
+
+
+def mapping(found: object, what: str) -> Mapping[str, object]:
+    """`found`, which must be an object.
+
+    Raises:
+        VerificationError: it is not.
+    """
+    if not isinstance(found, dict):
+        raise VerificationError(f"{what}: not an object")
+    return found
+
+
+def text(found: object, what: str) -> str:
+    """`found`, which must be a string.
+
+    Raises:
+        VerificationError: it is not.
+    """
+    if not isinstance(found, str):
+        raise VerificationError(f"{what}: not a string")
+    return found
+
+
+def count(found: object, what: str) -> int:
+    """`found`, which must be an integer from 0 up; a boolean is none.
+
+    Raises:
+        VerificationError: it is not.
+    """
+    if type(found) is not int or found < 0:
+        raise VerificationError(f"{what}: not a count")
+    return found
+
+
+def raw_hex(found: object, size: int, what: str) -> bytes:
+    """The `size` bytes that `found` spells in lower-case hex.
+
+    Raises:
+        VerificationError: it does not.
+    """
+    digits = text(found, what)
+    need(re.fullmatch(rf"[0-9a-f]{{{2 * size}}}", digits), f"{what}: not {size} bytes of hex")
+    return bytes.fromhex(digits)
+
+
+def _unique(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        raise ValueError("a member appears twice")
+    return found
+
+
+def _no_number(digits: str) -> None:
+    raise ValueError(f"{digits[:24]} is not an integer")
+
+
+def _integer(digits: str) -> int:
+    if len(digits) > 17 or abs(int(digits)) > jcs.MAX_SAFE_INTEGER:
+        raise ValueError("an integer beyond 2^53 - 1")
+    return int(digits)
+
+
+def _said(error: Exception) -> str:
+    return "nested too deeply" if isinstance(error, RecursionError) else str(error)
+
+
+def _depth(data: bytes) -> int:
+    deepest = depth = 0
+    for found in _BRACKET.finditer(data):
+        mark = found.group()
+        depth += (mark in b"[{") - (mark in b"]}")
+        deepest = max(deepest, depth)
+    return deepest
