@@ -1,0 +1,17 @@
+"""The voice (sluicegate.cli.say)."""
+
+from __future__ import annotations
+
+import pytest
+
+from sluicegate.cli import say
+
+
+def test_an_error_has_its_remedy_on_its_own_line(capsys: pytest.CaptureFixture[str]) -> None:
+    say.complain("no such tier", "use one\nor another")
+    assert capsys.readouterr().err == "sluicegate: no such tier\nhint: use one\nhint: or another\n"
+
+
+def test_escape_sequences_are_shown_not_obeyed(capsys: pytest.CaptureFixture[str]) -> None:
+    say.say("a\x1b[2Jb")
+    assert capsys.readouterr().err == "sluicegate: a\\x1b[2Jb\n"
