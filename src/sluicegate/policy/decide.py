@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import ipaddress
 from dataclasses import dataclass
 
@@ -11,9 +12,13 @@ from sluicegate.policy.model import DEFAULT_PORTS, Policy, Rule
 from sluicegate.wire.addresses import internal
 from sluicegate.wire.names import is_address
 
+_NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
+
 
 @dataclass(frozen=True, slots=True)
-class _Subject:
+class Subject:
+    """What is judged: a name, a bare address, or both (a bare address that claims a name)."""
+
     name: str | None
     address: str | None
     port: int
@@ -24,75 +29,103 @@ def decide(policies: tuple[Policy, ...], facts: Facts) -> Decision:
     port = facts.port if facts.target_port is None else facts.target_port
     if facts.fault is not None:
         return Decision(Verdict.DENY, "fault", facts.fault, port)
-    subject = _subject(facts, port)
-    if isinstance(subject, str):
-        return Decision(Verdict.DENY, "mismatch", subject, port)
+    about = subject(facts)
+    if isinstance(about, str):
+        return Decision(Verdict.DENY, "mismatch", about, port)
     # A bare address is judged as itself first, then by the name it claims, which the gate looks up.
     ways = []
-    if subject.address is not None:
-        ways.append(_judge(policies, facts, subject, by_name=False))
-    if subject.name is not None:
-        ways.append(_judge(policies, facts, subject, by_name=True))
+    if about.address is not None:
+        ways.append(_judge(policies, facts, about, by_name=False))
+    if about.name is not None:
+        ways.append(_judge(policies, facts, about, by_name=True))
     plain = [w for w in ways if w.verdict is Verdict.ALLOW and not w.observed]
     observed = [w for w in ways if w.verdict is Verdict.ALLOW]
     return (plain or observed[::-1] or ways[::-1])[0]
 
 
 def admit(
-    policies: tuple[Policy, ...], decision: Decision, addresses: tuple[str, ...]
+    policies: tuple[Policy, ...],
+    decision: Decision,
+    addresses: tuple[str, ...],
+    facts: Facts | None = None,
 ) -> tuple[tuple[str, ...], str | None]:
-    """The addresses the gate may connect to; where there is none, the reason."""
+    """The addresses the gate may connect to; where there is none, the reason.
+
+    One internal address that no `ip` rule allows refuses the whole answer: a name that points inside is
+    not to be trusted with its other addresses. Without `facts`, an `ip` deny rule for some methods or paths
+    counts as a deny of the address.
+    """
+    if decision.verdict is not Verdict.ALLOW:
+        return (), decision.reason
+    for address in addresses:
+        where = internal(address)
+        if where is not None and not _covered(policies, address, decision.port):
+            on = f"port {decision.port}"
+            return (), f"{address} is internal ({where}) and no ip rule allows it on {on}"
     good: list[str] = []
     reason = "the name has no address"
     for address in addresses:
-        where = internal(address)
-        denied = _denying(policies, address, decision.port)
-        if decision.verdict is not Verdict.ALLOW:
-            reason = decision.reason
-        elif denied is not None:
+        denied = _denying(policies, Subject(None, address, decision.port), facts)
+        if denied is not None:
             reason = f"{address} is denied by {denied.label}"
-        elif where is not None and not _covered(policies, address, decision.port):
-            reason = f"{address} is internal ({where}) and no ip rule allows it on port {decision.port}"
         else:
             good.append(address)
     return tuple(good), None if good else reason
 
 
-def _subject(facts: Facts, port: int) -> _Subject | str:
-    base = facts.address if facts.synthetic is None else None
-    claims = [("synthetic name", facts.synthetic), ("target", facts.target)]
-    if facts.target is not None and is_address(facts.target) and facts.synthetic is None:
-        base = facts.target
-        claims.pop()
-    elif facts.target is not None:
+def subject(facts: Facts) -> Subject | str:
+    """What is judged, or the sentence that says which two claims differ."""
+    port = facts.port if facts.target_port is None else facts.target_port
+    base: str | None = facts.address if facts.synthetic is None else None
+    target = facts.target
+    if target is not None:
         base = None
-    claims += [("sni", facts.sni), ("host", facts.host)]
+        if facts.synthetic is None and is_address(target):
+            base, target = target, None
+    claims = (
+        ("synthetic name", facts.synthetic),
+        ("target", target),
+        ("sni", facts.sni),
+        ("host", facts.host),
+    )
     said = [(who, name) for who, name in claims if name is not None]
-    for who, name in said[1:]:
-        if name != said[0][1]:
-            return f"{said[0][0]} {said[0][1]} and {who} {name} differ"
+    for who, other in said[1:]:
+        if other != said[0][1]:
+            return f"{said[0][0]} {said[0][1]} and {who} {other} differ"
     if facts.host_port is not None and facts.host_port != port:
         return f"host port {facts.host_port} and port {port} differ"
-    name = said[0][1] if said else None
-    if name is not None and is_address(name):
-        if base is not None and name != base:
-            return f"address {base} and {said[0][0]} {name} differ"
-        return _Subject(None, name, port)
-    return _Subject(name, base, port)
+    if not said:
+        return Subject(None, base, port)
+    first, name = said[0]
+    if not is_address(name):
+        return Subject(name, base, port)
+    if base is not None and name != base:
+        return f"address {base} and {first} {name} differ"
+    return Subject(None, name, port)
+
+
+def names(rule: Rule, about: Subject) -> bool:
+    """Whether the rule's host or network is about the subject, whatever port and request it asks for."""
+    if rule.network is not None:
+        return about.address is not None and _inside(rule.network, about.address, deny=False)
+    if about.name is None:
+        return False
+    return about.name.endswith(f".{rule.host}") if rule.wildcard else about.name == rule.host
 
 
 def _judge(
-    policies: tuple[Policy, ...], facts: Facts, subject: _Subject, *, by_name: bool
+    policies: tuple[Policy, ...], facts: Facts, about: Subject, *, by_name: bool
 ) -> Decision:
-    name = subject.name if by_name else None
-    address = None if by_name else subject.address
-    what = f"{name or address} port {subject.port}"
+    name = about.name if by_name else None
+    address = None if by_name else about.address
+    one = Subject(name, address, about.port)
+    what = f"{name or address} port {about.port}"
     verdict, label, reason, observed = Verdict.ALLOW, "", "", False
     remedy: str | None = None
     for policy in policies:
-        hit = next((r for r in policy.deny if _hits(r, facts, subject, deny=True)), None)
-        one = _Subject(name, address, subject.port)
-        ok = next((r for r in policy.allow if _hits(r, facts, one, deny=False)), None)
+        # A deny rule is held against every name and address of the flow, an allow rule against one.
+        hit = next((r for r in policy.deny if _denies(r, about, facts)), None)
+        ok = next((r for r in policy.allow if _allows(r, one, facts)), None)
         if hit is None and ok is not None:
             label, reason = label or ok.label, reason or f"{what} is allowed"
             continue
@@ -100,73 +133,86 @@ def _judge(
             continue
         label = hit.label if hit else "default"
         reason = f"{what} is denied by {hit.label}" if hit else f"no rule allows {what}"
-        remedy = None if hit else _remedy(name, address, subject.port)
+        remedy = None if hit else remedy_for(one)
         observed = policy.observe
         verdict = Verdict.ALLOW if policy.observe else Verdict.DENY
     if not policies:
         verdict, label, reason = Verdict.DENY, "default", f"no policy allows {what}"
-        remedy = _remedy(name, address, subject.port)
+        remedy = remedy_for(one)
     if observed and address is not None and (where := internal(address)) is not None:
         verdict, label, observed = Verdict.DENY, "internal-address", False
         reason = f"{address} is internal ({where}) and no ip rule allows it"
-        remedy = _remedy(None, address, subject.port)
-    return Decision(verdict, label, reason, subject.port, name, address, remedy, observed)
+        remedy = remedy_for(one)
+    return Decision(verdict, label, reason, about.port, name, address, remedy, observed)
 
 
-def _hits(rule: Rule, facts: Facts, subject: _Subject, *, deny: bool) -> bool:
-    if rule.ports and subject.port not in rule.ports:
-        return False
-    if rule.network is not None:
-        if subject.address is None or not _inside(rule.network, subject.address):
-            return False
-    elif subject.name is None or not _named(rule, subject.name):
+def _allows(rule: Rule, about: Subject, facts: Facts) -> bool:
+    if about.port not in rule.ports or not names(rule, about):
         return False
     if rule.methods and facts.method not in rule.methods:
         return False
     if not rule.paths:
         return True
-    if facts.method is None:
+    path = paths.normal(facts.path) if facts.method is not None else None
+    return path is not None and any(paths.matches(glob, path) for glob in rule.paths)
+
+
+def _denies(rule: Rule, about: Subject, facts: Facts | None) -> bool:
+    # What the gate can not see, or servers may read differently, can not be shown not to match.
+    if rule.ports and about.port not in rule.ports:
+        return False
+    if rule.network is not None:
+        if about.address is None or not _inside(rule.network, about.address, deny=True):
+            return False
+    elif not names(rule, about):
+        return False
+    if facts is None or facts.method is None:
+        return True
+    if rule.methods and facts.method not in rule.methods:
         return False
     path = paths.normal(facts.path)
-    if path is None:
-        return deny  # what two servers may read differently is never allowed and always denied
-    return any(paths.matches(glob, path) for glob in rule.paths)
+    return not rule.paths or path is None or any(paths.matches(g, path) for g in rule.paths)
 
 
-def _named(rule: Rule, name: str) -> bool:
-    return name.endswith(f".{rule.host}") if rule.wildcard else name == rule.host
-
-
-def _inside(network: str, address: str) -> bool:
-    value = ipaddress.ip_address(address)
-    if isinstance(value, ipaddress.IPv6Address) and value.ipv4_mapped and "." in network:
-        value = value.ipv4_mapped
-    return value in ipaddress.ip_network(network)
-
-
-def _denying(policies: tuple[Policy, ...], address: str, port: int) -> Rule | None:
-    # An address names no method: a deny of part of an address's requests is not a deny of the address.
-    for policy in policies:
-        for rule in policy.deny if not policy.observe else ():
-            narrow = rule.methods or rule.paths
-            if rule.network and not narrow and (not rule.ports or port in rule.ports):  # noqa: SIM102
-                if _inside(rule.network, address):
-                    return rule
-    return None
+def _denying(policies: tuple[Policy, ...], about: Subject, facts: Facts | None) -> Rule | None:
+    rules = (rule for policy in policies if not policy.observe for rule in policy.deny)
+    return next((rule for rule in rules if rule.network and _denies(rule, about, facts)), None)
 
 
 def _covered(policies: tuple[Policy, ...], address: str, port: int) -> bool:
     return bool(policies) and all(
         any(
-            rule.network and port in rule.ports and _inside(rule.network, address)
+            rule.network and port in rule.ports and _inside(rule.network, address, deny=False)
             for rule in policy.allow
         )
         for policy in policies
     )
 
 
-def _remedy(name: str | None, address: str | None, port: int) -> str:
-    line = f"- host: {name}"
-    if name is None:
-        line = f"- ip: {address}/{128 if ':' in str(address) else 32}"
-    return line if port in DEFAULT_PORTS else f"{line}\n  ports: [{port}]"
+@functools.lru_cache(maxsize=4096)
+def _network(text: str) -> ipaddress.IPv4Network | ipaddress.IPv6Network:
+    return ipaddress.ip_network(text)
+
+
+def _inside(text: str, address: str, *, deny: bool) -> bool:
+    network, value = _network(text), ipaddress.ip_address(address)
+    if isinstance(network, ipaddress.IPv6Network) or isinstance(value, ipaddress.IPv4Address):
+        return value in network
+    # v4-mapped is the same host. The other forms reach it through a translator: near enough to deny.
+    if value.ipv4_mapped is not None or not deny:
+        return value.ipv4_mapped is not None and value.ipv4_mapped in network
+    forms = [value.sixtofour, *(value.teredo or ())]
+    if value in _NAT64 or int(value) >> 32 == 0:
+        forms.append(ipaddress.IPv4Address(int(value) & 0xFFFFFFFF))
+    return any(form is not None and form in network for form in forms)
+
+
+def remedy_for(about: Subject) -> str:
+    """The YAML lines that would allow the subject."""
+    line = f"- host: {about.name}"
+    if about.name is None:
+        value = ipaddress.ip_address(str(about.address))
+        if isinstance(value, ipaddress.IPv6Address) and value.ipv4_mapped is not None:
+            value = value.ipv4_mapped
+        line = f"- ip: {value}/{value.max_prefixlen}"
+    return line if about.port in DEFAULT_PORTS else f"{line}\n  ports: [{about.port}]"

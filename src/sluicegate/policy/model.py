@@ -1,4 +1,4 @@
-"""What a policy says, after the grammar has accepted it. Frozen values, no behaviour but matching of ports."""
+"""What a policy says, after the grammar has accepted it: frozen values."""
 
 from __future__ import annotations
 
@@ -8,10 +8,14 @@ DEFAULT_PORTS = (80, 443)
 
 
 class PolicyError(Exception):
-    """The policy's author is at fault: where, what, and how to mend it."""
+    """The policy's author is at fault: where, what, and how to mend it.
+
+    Lines and columns count from 1; line 0 means the file as a whole.
+    """
 
     def __init__(self, source: str, line: int, column: int, message: str, hint: str = "") -> None:
-        super().__init__(f"{source}:{line}:{column}: {message}")
+        where = f"{source}:{line}:{column}" if line else source
+        super().__init__(f"{where}: {message}")
         self.source, self.line, self.column = source, line, column
         self.message, self.hint = message, hint
 
@@ -34,7 +38,10 @@ class Rule:
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """One policy file. An empty `allow` allows nothing. `connections` None: the gate's own limit."""
+    """One policy file. An empty `allow` allows nothing.
+
+    `connections` None: the gate's own limit. `env` and `bind` are the agent's, kept in order.
+    """
 
     source: str
     observe: bool = False

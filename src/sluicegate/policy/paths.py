@@ -7,14 +7,19 @@ from urllib.parse import unquote_to_bytes
 
 MAX_PATH = 8192  # bytes; longer paths match no rule, so that matching stays cheap
 _ESCAPE = re.compile("%[0-9a-fA-F]{2}")
+_AMBIGUOUS = re.compile(r"%2f|%5c|%3b|//|[\\;#]", re.IGNORECASE)
 
 
 def normal(raw: str | None) -> str | None:
-    """The path without query, decoded once, dot segments resolved; None if servers may read it differently."""
+    """The path without query, decoded once, dot segments resolved; None if ambiguous.
+
+    Ambiguous is what two servers may read differently: an escaped slash or a double escape, `//` (some
+    merge it), `;` (some strip what follows), a fragment, bytes that are not UTF-8, `..` above the root.
+    """
     if raw is None or len(raw) > MAX_PATH or not raw.startswith("/"):
         return None
-    path = raw.partition("?")[0].partition("#")[0]
-    if path.count("%") != len(_ESCAPE.findall(path)) or re.search("%2f|%5c|\\\\", path, re.I):
+    path = raw.partition("?")[0]
+    if path.count("%") != len(_ESCAPE.findall(path)) or _AMBIGUOUS.search(path):
         return None
     try:
         text = unquote_to_bytes(path).decode()
@@ -25,8 +30,6 @@ def normal(raw: str | None) -> str | None:
     kept: list[str] = []
     parts = text.split("/")[1:]
     for index, part in enumerate(parts):
-        if part.partition(";")[0] in {".", ".."} and ";" in part:
-            return None
         if part == ".." and not kept:
             return None
         if part == "..":
@@ -39,7 +42,10 @@ def normal(raw: str | None) -> str | None:
 
 
 def matches(glob: str, path: str) -> bool:
-    """Whether `*` (within a segment) and `**` (across) make `glob` into `path`; linear in both."""
+    """Whether `*` (within a segment) and `**` (across) make `glob` into `path`.
+
+    The work is at most the product of both lengths, whatever the glob.
+    """
     tokens = re.findall(r"\*\*|\*|[^*]", glob)
     states = _closure(tokens, {0})
     for char in path:
@@ -47,10 +53,10 @@ def matches(glob: str, path: str) -> bool:
         for at in states:
             if at == len(tokens):
                 continue
-            token = tokens[at]
-            if token == "**" or (token == "*" and char != "/"):
+            piece = tokens[at]
+            if piece == "**" or (piece == "*" and char != "/"):
                 after.add(at)
-            elif token == char:
+            elif piece == char:
                 after.add(at + 1)
         states = _closure(tokens, after)
         if not states:
