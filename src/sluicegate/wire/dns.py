@@ -9,15 +9,28 @@ from sluicegate.wire import names
 from sluicegate.wire.cursor import Cursor, WireError
 
 A, AAAA, OPT = 1, 28, 41
+IN = 1
 NOERROR, FORMERR, SERVFAIL, NXDOMAIN, NOTIMP, REFUSED = range(6)
+RCODES = ("NOERROR", "FORMERR", "SERVFAIL", "NXDOMAIN", "NOTIMP", "REFUSED")
+HEADER_BYTES = 12
+# RFC 1035 section 2.3.4: length bytes and the root's zero included.
+MAX_WIRE_NAME = 255
+_TYPES = {1: "A", 2: "NS", 5: "CNAME", 6: "SOA", 12: "PTR", 15: "MX", 16: "TXT", 28: "AAAA"}
+_TYPES |= {33: "SRV", 43: "DS", 48: "DNSKEY", 64: "SVCB", 65: "HTTPS", 255: "ANY", 257: "CAA"}
+_PLAIN = frozenset(b"abcdefghijklmnopqrstuvwxyz0123456789_-")
 
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """One question. `question` is its section as sent, echoed in the answer."""
+    r"""One question. `question` is its section as sent, echoed in the answer.
+
+    `name` is the canonical host ("." for the root), or None where the labels are no host's name.
+    `shown` is the name in printable ASCII whatever the labels hold, other bytes as \DDD.
+    """
 
     id: int
-    name: str
+    name: str | None
+    shown: str
     qtype: int
     qclass: int
     flags: int
@@ -26,10 +39,10 @@ class Query:
 
 
 def read_query(packet: bytes) -> Query:
-    """The question of `packet`; the root is ".".
+    """The question of `packet`.
 
     Raises:
-        WireError: an answer, another opcode, not one question, or a malformed name.
+        WireError: an answer, another opcode, not one question, or malformed.
     """
     at = Cursor(packet)
     ident, flags = at.number(2), at.number(2)
@@ -38,24 +51,27 @@ def read_query(packet: bytes) -> Query:
         raise WireError("not a standard query")
     if questions != 1 or answers or authorities or extra > 1:
         raise WireError("not exactly one question")
-    labels: list[str] = []
+    labels: list[bytes] = []
     while size := at.number(1):
         if size > names.MAX_LABEL:
             raise WireError("compressed or long label in a question")
-        label = at.take(size)
-        if not label.isascii() or b"." in label:
-            raise WireError("label is not plain ASCII")
-        labels.append(label.decode("ascii"))
-    name = names.host(".".join(labels)) if labels else "."
+        labels.append(at.take(size))
+        if at.at - HEADER_BYTES >= MAX_WIRE_NAME:
+            raise WireError("name is longer than 255 bytes")
     qtype, qclass = at.number(2), at.number(2)
-    question = packet[12 : at.at]
+    question = packet[HEADER_BYTES : at.at]
     if extra:
         if at.number(1) or at.number(2) != OPT:
             raise WireError("additional record is not OPT")
         at.take(6)
         at.block(2)
     at.finish()
-    return Query(ident, name, qtype, qclass, flags, bool(extra), question)
+    return Query(ident, _host(labels), _shown(labels), qtype, qclass, flags, bool(extra), question)
+
+
+def type_text(qtype: int) -> str:
+    """The type's mnemonic, or TYPEn (RFC 3597)."""
+    return _TYPES.get(qtype, f"TYPE{qtype}")
 
 
 def answer(query: Query, address: str | None, ttl: int) -> bytes:
@@ -72,10 +88,27 @@ def error(query: Query | bytes, rcode: int) -> bytes:
     """A reply of `rcode`, to a query or to the header of a packet that could not be read."""
     if isinstance(query, Query):
         return _head(query, rcode, 0) + query.question + _opt(query)
-    if len(query) < 12:
+    if len(query) < HEADER_BYTES:
         raise WireError("no DNS header to answer")
     flags = 0x8080 | (int.from_bytes(query[2:4], "big") & 0x7900) | rcode
     return query[:2] + _n(flags) + bytes(8)
+
+
+def _host(labels: list[bytes]) -> str | None:
+    if any(not label.isascii() or b"." in label for label in labels):
+        return None
+    try:
+        return names.host(b".".join(labels).decode("ascii")) if labels else "."
+    except WireError:
+        return None
+
+
+def _shown(labels: list[bytes]) -> str:
+    return ".".join("".join(map(_printable, label.lower())) for label in labels) or "."
+
+
+def _printable(byte: int) -> str:
+    return chr(byte) if byte in _PLAIN else f"\\{byte:03d}"
 
 
 def _head(query: Query, rcode: int, answers: int) -> bytes:

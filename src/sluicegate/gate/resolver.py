@@ -1,0 +1,209 @@
+"""SHELL. The synthetic resolver: answers every question itself, forwards none, counts them all."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import uuid
+from typing import NamedTuple
+
+from sluicegate import jcs
+from sluicegate.gate.groups import Groups, Line
+from sluicegate.gate.ledger import Ledger
+from sluicegate.gate.names import Names
+from sluicegate.wire import dns, names
+from sluicegate.wire.cursor import WireError
+
+TTL_S = 60  # a binding holds for the whole run; short so that nothing caches it beyond
+TURN_DATAGRAMS = 128  # per turn of the loop, so that a flood of questions starves no connection
+READ_BYTES = 4096  # no client announces a larger question
+RECEIVE_BUFFER_BYTES = 4_194_304  # what waits here is not lost; the kernel may grant less
+LOOPBACK4, LOOPBACK6 = "127.0.0.1", "::1"
+REVERSE = (".in-addr.arpa", ".ip6.arpa")
+# linux/in6.h: struct in6_pktinfo is an address and an interface index.
+_PKTINFO_BYTES = 20
+_ANCILLARY_BYTES = socket.CMSG_SPACE(_PKTINFO_BYTES)
+# linux/socket.h and linux/sock_diag.h: nine counters, the last one SK_MEMINFO_DROPS.
+_SO_MEMINFO, _MEMINFO_BYTES = 55, 36
+_MAPPED = bytes(10) + b"\xff\xff"
+_Ancillary = list[tuple[int, int, bytes]]
+_Peer = tuple[str, int, int, int]
+
+
+class Asked(NamedTuple):
+    """One kind of question as the record groups it.
+
+    `via` is udp (a datagram the kernel counted), udp-loopback (asked at the command's own loopback,
+    which it does not count) or tcp.
+    """
+
+    name: str
+    type: str
+    via: str
+    rcode: str
+    reason: str
+    address: str | None
+
+
+def dropped(sock: socket.socket) -> int:
+    """How many packets the kernel has dropped at `sock` because its buffer was full."""
+    raw = sock.getsockopt(socket.SOL_SOCKET, _SO_MEMINFO, _MEMINFO_BYTES)
+    return int.from_bytes(raw[32:36], "little")
+
+
+def widen(sock: socket.socket) -> None:
+    """Ask for a larger receive buffer, unless whoever opened the socket has seen to it."""
+    if sock.getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF) < RECEIVE_BUFFER_BYTES:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BUFFER_BYTES)
+
+
+class Resolver:
+    """Answers at [::]:53 and, through `question`, on TCP.
+
+    `asked` counts the questions so far, malformed packets included; `captured` those of them that the
+    kernel's counter saw; `lost` the datagrams that came faster than they could be read.
+    """
+
+    def __init__(self, udp: socket.socket, bound: Names, ledger: Ledger, now_ns: int = 0) -> None:
+        udp.setblocking(False)
+        udp.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_RECVPKTINFO, 1)
+        widen(udp)
+        self.socket = udp
+        self.asked = self.captured = self.lost = 0
+        self._names, self._ledger = bound, ledger
+        self._answered = Groups(_group, _other, now_ns)
+        self._refused = Groups(_group, _other, now_ns)
+        self._told_lost = 0
+
+    def readable(self, now_ns: int) -> None:
+        """Answer what has come, a bounded number per call."""
+        for _ in range(TURN_DATAGRAMS):
+            try:
+                got = self.socket.recvmsg(READ_BYTES, _ANCILLARY_BYTES)
+            except BlockingIOError:
+                break
+            except ConnectionError:
+                continue  # an earlier answer found nobody; the kernel says so once
+            self._datagram(*got)
+        self._submit(now_ns)
+
+    def question(self, packet: bytes) -> bytes:
+        """The answer to a question that came over TCP, without its length; empty for none."""
+        return self._answer(packet, "tcp")
+
+    def tick(self, now_ns: int) -> None:
+        """Put on record what is due."""
+        self.lost = dropped(self.socket)
+        self._submit(now_ns)
+
+    def flush(self) -> None:
+        """Put everything on record: the run is ending."""
+        self.lost = dropped(self.socket)
+        for line in self._answered.drain():
+            self._record(line, refused=False)
+        for line in self._refused.drain() or ([[]] if self.lost > self._told_lost else []):
+            self._record(line, refused=True)
+
+    def _datagram(self, packet: bytes, ancillary: _Ancillary, flags: int, peer: _Peer) -> None:
+        info = next((data for _, kind, data in ancillary if kind == socket.IPV6_PKTINFO), b"")
+        self.captured += not _loopback(info)
+        via = "udp-loopback" if _loopback(info) else "udp"
+        if flags & socket.MSG_TRUNC:
+            packet = packet[: dns.HEADER_BYTES]
+        answer = self._answer(packet, via)
+        if not answer:
+            return
+        # The reply leaves from the address that was asked: connected clients take no other. What can
+        # not be sent is as good as lost on a network; the client asks again.
+        back = [(socket.IPPROTO_IPV6, socket.IPV6_PKTINFO, info)] if info else []
+        with contextlib.suppress(OSError):
+            self.socket.sendmsg([answer], back, 0, peer)
+
+    def _answer(self, packet: bytes, via: str) -> bytes:
+        self.asked += 1
+        reply, asked = reply_to(packet, self._names, via)
+        accepted = asked.rcode in {"NOERROR", "NXDOMAIN"}
+        (self._answered if accepted else self._refused).add(asked)
+        return reply
+
+    def _submit(self, now_ns: int) -> None:
+        if self._ledger.congested:
+            return  # it keeps: groups only grow in count, and their number is bounded
+        for line in self._answered.lines(now_ns):
+            self._record(line, refused=False)
+        for line in self._refused.lines(now_ns):
+            self._record(line, refused=True)
+
+    def _record(self, line: Line, *, refused: bool) -> None:
+        flow: dict[str, jcs.Json] = {"kind": "dns", "questions": list[jcs.Json](line)}
+        if refused:
+            flow["lost"], self._told_lost = self.lost - self._told_lost, self.lost
+        record: dict[str, jcs.Json] = {
+            "flow": flow,
+            "action_id": str(uuid.uuid4()),
+            "action_type": "read",
+            "verdict": "block" if refused else "allow",
+            "target": f"dns://{line[0]['name']}" if len(line) == 1 else "dns://*",
+            "transport": "dns",
+        }
+        if refused:
+            record |= {"layer": "resolver", "pattern": "refused-question"}
+        self._ledger.submit(record, _nothing)
+
+
+def reply_to(packet: bytes, bound: Names, via: str) -> tuple[bytes, Asked]:
+    """The answer to `packet` (empty if none is due) and how it is counted."""
+
+    def unread(rcode: int, reason: str) -> tuple[bytes, Asked]:
+        asked = Asked("(malformed)", "-", via, dns.RCODES[rcode], reason, None)
+        return dns.error(packet, rcode) if len(packet) >= dns.HEADER_BYTES else b"", asked
+
+    if len(packet) >= dns.HEADER_BYTES and packet[2] & 0x80:
+        # Answering an answer could go on for ever.
+        return b"", unread(dns.FORMERR, "answer")[1]
+    if len(packet) >= dns.HEADER_BYTES and packet[2] & 0x78:
+        return unread(dns.NOTIMP, "opcode")
+    try:
+        query = dns.read_query(packet)
+    except WireError:
+        return unread(dns.FORMERR, "malformed")
+    rcode, reason, address = _judge(query, bound)
+    asked = Asked(query.shown, dns.type_text(query.qtype), via, dns.RCODES[rcode], reason, address)
+    if rcode:
+        return dns.error(query, rcode), asked
+    return dns.answer(query, address, TTL_S), asked
+
+
+def _judge(query: dns.Query, bound: Names) -> tuple[int, str, str | None]:
+    name = query.name
+    if query.qclass != dns.IN:
+        return dns.REFUSED, "class", None
+    if name is None:
+        return dns.REFUSED, "name", None
+    if names.is_address(name):
+        return dns.REFUSED, "address", None
+    if f".{name}".endswith(REVERSE):
+        return dns.NXDOMAIN, "reverse", None
+    if name == "localhost" or name.endswith(".localhost"):
+        return dns.NOERROR, "loopback", {dns.A: LOOPBACK4, dns.AAAA: LOOPBACK6}.get(query.qtype)
+    if query.qtype != dns.A or name == ".":
+        return dns.NOERROR, "empty", None
+    address = bound.bind(name)
+    return (dns.NOERROR, "bound", address) if address else (dns.REFUSED, "exhausted", None)
+
+
+def _group(asked: Asked) -> dict[str, jcs.Json]:
+    return {name: value for name, value in asked._asdict().items() if value is not None}
+
+
+def _other(asked: Asked) -> Asked:
+    return asked._replace(name="(other)", type="-", address=None)
+
+
+def _loopback(info: bytes) -> bool:
+    # The address that was asked, as the kernel's rule sees it: 127.0.0.0/8 or ::1.
+    return info[:13] == _MAPPED + b"\x7f" or info[:16] == bytes(15) + b"\x01"
+
+
+def _nothing() -> None:
+    """No byte waits for these receipts."""
