@@ -23,7 +23,11 @@ def ip_batch() -> str:
 
 
 def ruleset() -> str:
-    """The text for `nft -f -`: TCP to the listener, port 53 to the resolver, the rest refused."""
+    """The text for `nft -f -`: TCP to the listener, port 53 to the resolver, the rest refused.
+
+    Unreachable messages are the kernel's own (nobody inside has a raw socket): the one that `reject`
+    makes would otherwise be refused, counted and logged like a second packet of the command.
+    """
     return f"""table inet sluicegate {{
   counter captured {{ }}
   counter questions {{ }}
@@ -42,6 +46,8 @@ def ruleset() -> str:
     udp sport 53 accept
     tcp flags & (syn | ack) == syn counter name captured accept
     meta l4proto tcp accept
+    icmp type destination-unreachable accept
+    icmpv6 type destination-unreachable accept
     counter name refused
     log group {LOG_GROUP} snaplen {LOG_SNAPLEN}
     reject with icmpx admin-prohibited

@@ -1,0 +1,173 @@
+"""The inside of the network namespace: routes, ruleset, and the sockets that are born there."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import socket
+import struct
+from dataclasses import dataclass
+
+from sluicegate.boundary import rules
+from sluicegate.boundary.model import BoundaryError
+from sluicegate.wire import nflog
+
+# Not PATH: under sudo it is the caller's, and these run with every capability.
+TOOL_DIRECTORIES = ("/usr/sbin", "/sbin", "/usr/bin", "/bin", "/usr/local/sbin", "/usr/local/bin")
+# 2,000 connections at once must wait for the gate, not be dropped by a full queue.
+_BACKLOG = 4096
+# A flood of refused packets is summed up, not lost, while the gate writes a receipt.
+_LOG_BUFFER_BYTES = 16 << 20
+_DNS_BUFFER_BYTES = 4 << 20
+_DNS_PORT = 53
+_IP_TRANSPARENT, _IPV6_TRANSPARENT = 19, 75
+_IP_PKTINFO, _IPV6_RECVPKTINFO = 8, 49
+_SO_RCVBUFFORCE = 33
+_NETLINK_NETFILTER = 12
+_NLMSG_ERROR = 2
+_SYSCTLS = (
+    # Nobody may open an ICMP socket.
+    ("net/ipv4/ping_group_range", "1 0"),
+    ("net/core/somaxconn", str(_BACKLOG)),
+    ("net/ipv6/conf/all/disable_ipv6", "0"),
+    ("net/ipv6/conf/lo/disable_ipv6", "0"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Sockets:
+    """What is handed out of the namespace; `snmp` is an open /proc/net/snmp."""
+
+    tcp: socket.socket
+    dns_tcp: socket.socket
+    dns_udp: socket.socket
+    nflog: socket.socket
+    netfilter: socket.socket
+    snmp: int
+
+    def descriptors(self) -> list[int]:
+        held = (self.tcp, self.dns_tcp, self.dns_udp, self.nflog, self.netfilter)
+        return [*(s.fileno() for s in held), self.snmp]
+
+    @staticmethod
+    def adopt(descriptors: list[int]) -> Sockets:
+        """The same value on the other side of SCM_RIGHTS."""
+        *sockets, snmp = descriptors
+        tcp, dns_tcp, dns_udp, log, netfilter = (socket.socket(fileno=fd) for fd in sockets)
+        return Sockets(tcp, dns_tcp, dns_udp, log, netfilter, snmp)
+
+    def close(self) -> None:
+        for held in (self.tcp, self.dns_tcp, self.dns_udp, self.nflog, self.netfilter):
+            held.close()
+        with contextlib.suppress(OSError):
+            os.close(self.snmp)
+
+
+def find_tool(name: str) -> str | None:
+    """The absolute path of a system tool, or None."""
+    for directory in TOOL_DIRECTORIES:
+        path = f"{directory}/{name}"
+        if os.access(path, os.X_OK):
+            return path
+    return None
+
+
+def configure() -> None:
+    """Routes, ruleset and sysctls of the network namespace this process is in."""
+    for name, value in _SYSCTLS:
+        # Absent without IPv6 or in an older kernel's user namespace; the routes and rules judge.
+        with contextlib.suppress(OSError), open(f"/proc/sys/{name}", "w") as file:
+            file.write(value)
+    # Together: neither needs the other, and starting them is most of the cost.
+    running = [
+        _start("ip", ["-batch", "-"], rules.ip_batch(), "install iproute2"),
+        _start("nft", ["-f", "-"], rules.ruleset(), "install nftables"),
+    ]
+    for tool in running:
+        tool.finish()
+
+
+def open_sockets() -> Sockets:
+    """The listener, the resolver's two, the drop log, and the counters; all of this namespace."""
+    tcp = _tcp(rules.LISTENER_PORT, transparent=True)
+    dns_tcp = _tcp(_DNS_PORT, transparent=False)
+    dns_udp = socket.socket(socket.AF_INET6, socket.SOCK_DGRAM)
+    dns_udp.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
+    dns_udp.setsockopt(socket.IPPROTO_IPV6, _IPV6_RECVPKTINFO, 1)
+    dns_udp.setsockopt(socket.IPPROTO_IP, _IP_PKTINFO, 1)
+    _enlarge(dns_udp, _DNS_BUFFER_BYTES)
+    dns_udp.bind(("::", _DNS_PORT))
+    dns_udp.setblocking(False)
+    netfilter = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, _NETLINK_NETFILTER)
+    netfilter.bind((0, 0))
+    snmp = os.open("/proc/thread-self/net/snmp", os.O_RDONLY)
+    return Sockets(tcp, dns_tcp, dns_udp, _drop_log(), netfilter, snmp)
+
+
+def _tcp(port: int, transparent: bool) -> socket.socket:
+    listener = socket.socket(socket.AF_INET6, socket.SOCK_STREAM)
+    listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
+    if transparent:
+        listener.setsockopt(socket.IPPROTO_IP, _IP_TRANSPARENT, 1)
+        listener.setsockopt(socket.IPPROTO_IPV6, _IPV6_TRANSPARENT, 1)
+    listener.bind(("::", port))
+    listener.listen(_BACKLOG)
+    listener.setblocking(False)
+    return listener
+
+
+def _drop_log() -> socket.socket:
+    log = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, _NETLINK_NETFILTER)
+    _enlarge(log, _LOG_BUFFER_BYTES)
+    log.bind((0, 0))
+    for message in nflog.subscribe(rules.LOG_GROUP):
+        log.send(message)
+        reply = log.recv(4096)
+        kind, (error,) = int.from_bytes(reply[4:6], "little"), struct.unpack_from("=i", reply, 16)
+        if kind != _NLMSG_ERROR or error:
+            raise OSError(-error, os.strerror(-error), "NFLOG")
+    log.setblocking(False)
+    return log
+
+
+def _enlarge(held: socket.socket, size: int) -> None:
+    try:
+        held.setsockopt(socket.SOL_SOCKET, _SO_RCVBUFFORCE, size)
+    except OSError:
+        held.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, size)
+
+
+@dataclass(frozen=True, slots=True)
+class _Running:
+    """A tool that was started with text as its input."""
+
+    name: str
+    pid: int
+    complaints: int
+
+    def finish(self) -> None:
+        _, status = os.waitpid(self.pid, 0)
+        said = os.pread(self.complaints, 4096, 0).decode("utf-8", "replace").strip()
+        os.close(self.complaints)
+        if os.waitstatus_to_exitcode(status) != 0:
+            raise BoundaryError(
+                f"{self.name} failed: {said or 'without a word'}",
+                "`sluicegate doctor` names the kernel module or package that is missing",
+            )
+
+
+def _start(name: str, arguments: list[str], text: str, remedy: str) -> _Running:
+    path = find_tool(name)
+    if path is None:
+        raise BoundaryError(f"{name} was not found", remedy)
+    given, complaints = os.memfd_create("input"), os.memfd_create("complaints")
+    os.pwrite(given, text.encode(), 0)
+    actions = [
+        (os.POSIX_SPAWN_DUP2, given, 0),
+        (os.POSIX_SPAWN_OPEN, 1, "/dev/null", os.O_WRONLY, 0),
+        (os.POSIX_SPAWN_DUP2, complaints, 2),
+    ]
+    environment = {"PATH": ":".join(TOOL_DIRECTORIES), "LC_ALL": "C"}
+    pid = os.posix_spawn(path, [path, *arguments], environment, file_actions=actions)
+    os.close(given)
+    return _Running(name, pid, complaints)
