@@ -6,7 +6,7 @@ import contextlib
 import errno
 import os
 import stat
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 COPY_BYTES = 1_048_576  # one read of the copy; memory stays flat whatever the record's size
@@ -63,9 +63,14 @@ def reserve(path: str, owner: tuple[int, int] | None) -> Reserved:
 
 
 def publish(
-    reserved: Reserved, files: Mapping[str, bytes | int], owner: tuple[int, int] | None
+    reserved: Reserved,
+    files: Mapping[str, bytes | int],
+    owner: tuple[int, int] | None,
+    present: Collection[str] = (),
 ) -> None:
     """Write each file (its bytes, or a descriptor to copy from the start), all or none.
+
+    `present`: the names that may be there already, from an earlier call.
 
     Raises:
         PacketDirError: the directory moved or filled up; nothing of ours is left in it then.
@@ -73,11 +78,7 @@ def publish(
     written: list[str] = []
     try:
         still_there(reserved)
-        if os.listdir(reserved.descriptor):
-            raise PacketDirError(
-                f"something was put into {reserved.path} while the command ran",
-                "keep other programs out of the packet's directory",
-            )
+        _nothing_else(reserved, present)
         for name, content in files.items():
             flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
             descriptor = os.open(name, flags, 0o644, dir_fd=reserved.descriptor)
@@ -118,6 +119,14 @@ def still_there(reserved: Reserved) -> None:
         raise PacketDirError(
             f"{reserved.path} was moved while the command ran",
             "choose a --packet outside the command's working directory",
+        )
+
+
+def _nothing_else(reserved: Reserved, present: Collection[str]) -> None:
+    if not set(os.listdir(reserved.descriptor)) <= set(present):
+        raise PacketDirError(
+            f"something was put into {reserved.path} while the command ran",
+            "keep other programs out of the packet's directory",
         )
 
 

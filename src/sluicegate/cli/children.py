@@ -1,0 +1,165 @@
+"""The notary and the gate as processes of their own, forked before anything secret or hostile exists."""
+
+from __future__ import annotations
+
+import json
+import os
+import resource
+import signal
+import socket
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from sluicegate.boundary import syscalls
+from sluicegate.policy.model import Policy
+
+# 2,000 connections hold two sockets and two pipes each; the rest is room for look-ups and logs.
+GATE_DESCRIPTORS = 16_384
+MAX_MESSAGE_BYTES = 65_536  # the names of the passed sockets; counts on the way back
+SOCKETS = ("tcp", "dns_tcp", "dns_udp", "nflog")
+# systemd keeps this range for identities that no user has (systemd.io/UIDS-GIDS).
+DYNAMIC_UIDS = (61_184, 65_519)
+# Far above what login databases and container maps hand out; one run's ids are nobody else's.
+HIGH_UIDS = (0x6000_0000, 0x7000_0000)
+
+
+@dataclass(frozen=True, slots=True)
+class Child:
+    """A process and our end of its control socket; end of file on it means the process is gone."""
+
+    pid: int
+    control: socket.socket
+
+
+def service_uids(uid_map: str, number: int) -> tuple[int, int]:
+    """Two identities for gate and notary out of the random `number`, mapped in this namespace."""
+    spans = [(int(line.split()[0]), int(line.split()[2])) for line in uid_map.splitlines() if line]
+    low, high = HIGH_UIDS
+    if not any(first <= low and high <= first + count for first, count in spans):
+        low, high = DYNAMIC_UIDS
+    first = low + number % ((high - low) // 2) * 2
+    return first, first + 1
+
+
+def start_notary(
+    run: str, key_fd: int | None, gate: socket.socket, files: tuple[int, int], uid: int | None
+) -> Child:
+    """The process that holds the key: `key_fd` is read in it and nowhere else.
+
+    It answers the first command with `{"refused": why}` when the key's text is not a key.
+    """
+
+    def work(control: socket.socket) -> int:
+        from sluicegate.evidence import keys, notary
+
+        seed = None
+        if key_fd is not None:
+            with open(key_fd, "rb") as source:
+                try:
+                    seed = keys.read_private(source.read(MAX_MESSAGE_BYTES).decode("ascii"))
+                except (keys.KeyTextError, UnicodeDecodeError) as error:
+                    control.sendall(json.dumps({"refused": str(error)}).encode() + b"\n")
+                    return notary.FAILED
+        keys.signer(bytes(32))  # import what signs while files can still be read
+        if uid is not None:
+            syscalls.unshare(syscalls.CLONE_NEWNET)
+        else:
+            syscalls.unshare(syscalls.CLONE_NEWUSER | syscalls.CLONE_NEWNET)
+        become(uid)
+        return notary.serve(gate, control, *files, seed)
+
+    keep = [gate.fileno(), *files] + ([key_fd] if key_fd is not None else [])
+    return _fork(f"sluicegate: notary {run}", work, keep)
+
+
+def start_gate(
+    run: str,
+    notary: socket.socket,
+    policies: tuple[Policy, ...],
+    connections: int | None,
+    uid: int | None,
+) -> Child:
+    """The process that parses hostile bytes. It waits for `hand_over` before it serves."""
+
+    def work(control: socket.socket) -> int:
+        from sluicegate.gate import serve
+        from sluicegate.gate.limits import Limits
+
+        _raise_descriptors()
+        become(uid)
+        _, descriptors, _, _ = socket.recv_fds(control, MAX_MESSAGE_BYTES, len(SOCKETS))
+        if len(descriptors) != len(SOCKETS):
+            return 1
+        sockets = dict(
+            zip(SOCKETS, (socket.socket(fileno=number) for number in descriptors), strict=True)
+        )
+        control.sendall(b'{"ready":true}\n')
+        limits = Limits() if connections is None else Limits(connections=connections)
+        return serve.serve(
+            **sockets, notary=notary, control=control, policies=policies, limits=limits
+        )
+
+    return _fork(f"sluicegate: gate {run}", work, [notary.fileno()])
+
+
+def hand_over(gate: Child, sockets: Mapping[str, socket.socket]) -> None:
+    """Give the gate the sockets that were born inside the boundary."""
+    socket.send_fds(gate.control, [b"{}\n"], [sockets[name].fileno() for name in SOCKETS])
+
+
+def become(uid: int | None) -> None:
+    """Give up root for `uid`, and any later gain of privilege; None keeps the caller's identity."""
+    if uid is not None:
+        os.setgroups([])
+        os.setresgid(uid, uid, uid)
+        os.setresuid(uid, uid, uid)
+    syscalls.no_new_privileges()
+    syscalls.not_dumpable()
+    # After the change of identity: it clears the parent-death signal.
+    syscalls.die_with_parent(signal.SIGKILL)
+
+
+def _fork(title: str, work: Callable[[socket.socket], int], keep: list[int]) -> Child:
+    ours, theirs = socket.socketpair()
+    parent = os.getpid()
+    pid = os.fork()
+    if pid:
+        theirs.close()
+        return Child(pid, ours)
+    code = 1
+    try:
+        syscalls.die_with_parent(signal.SIGKILL)
+        if os.getppid() != parent:
+            os._exit(1)
+        os.setsid()
+        _only(theirs.fileno(), keep)
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT):
+            signal.signal(number, signal.SIG_IGN)  # the supervisor's to handle
+        signal.set_wakeup_fd(-1)
+        from setproctitle import setproctitle
+
+        setproctitle(title)
+        code = work(theirs)
+    except BaseException:  # noqa: BLE001  # the last frame of a process: say why, never return
+        import traceback
+
+        traceback.print_exc()
+    finally:
+        os._exit(code)
+
+
+def _only(control: int, keep: list[int]) -> None:
+    null = os.open(os.devnull, os.O_RDWR)
+    os.dup2(null, 0)
+    os.dup2(null, 1)
+    wanted = sorted({0, 1, 2, control, *keep})
+    for low, high in zip(wanted, [*wanted[1:], 1 << 20], strict=True):
+        os.closerange(low + 1, high)
+
+
+def _raise_descriptors() -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if hard != resource.RLIM_INFINITY and hard < GATE_DESCRIPTORS and os.geteuid() == 0:
+        hard = GATE_DESCRIPTORS
+    wanted = GATE_DESCRIPTORS if hard == resource.RLIM_INFINITY else min(hard, GATE_DESCRIPTORS)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, wanted), hard))

@@ -1,0 +1,187 @@
+"""The end of a run: the record closed, copied out once, that copy verified, and people told."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from sluicegate.cli import packetdir, say, supervise
+from sluicegate.cli.options import Options
+from sluicegate.evidence import packet
+
+# Denials listed at the end; the summary has all of them.
+SHOWN_DENIALS = 10
+RECORD = ("evidence.jsonl", "flows.jsonl", "policy.json", "boundary.json")
+
+
+class EvidenceError(Exception):
+    """The record can not be trusted to be whole, so neither can the run."""
+
+    def __init__(self, message: str, hint: str = "") -> None:
+        super().__init__(message)
+        self.hint = hint
+
+
+@dataclass(frozen=True, slots=True)
+class Out:
+    """Where the packet goes, and the staging files of evidence and flows."""
+
+    reserved: packetdir.Reserved
+    files: tuple[int, int]
+    owner: tuple[int, int] | None
+
+
+@dataclass(frozen=True, slots=True)
+class Documents:
+    """What goes into the packet besides the record. `pinned`: the key was given from outside."""
+
+    policy: bytes
+    opened: Mapping[str, object]
+    signer: str
+    pinned: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """The run's exit code, how many flows were allowed and denied, and the denials in words."""
+
+    code: int
+    allowed: int
+    denied: int
+    denials: tuple[tuple[str, str, str], ...]
+    packet: str
+    signer: str
+    error: str = ""
+
+
+def now() -> str:
+    """The time as the record writes it: RFC 3339, UTC, whole seconds."""
+    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def ascii_text(text: str) -> str:
+    """`text` as printable ASCII, everything else escaped: what may be signed."""
+    return "".join(
+        c if " " <= c <= "~" else c.encode("unicode_escape", "replace").decode() for c in text
+    )
+
+
+def leave_prefix(out: Out, documents: Documents) -> None:
+    """Copy out what there is of a record that was never closed; it verifies as a prefix only."""
+    files: dict[str, bytes | int] = {
+        "evidence.jsonl": out.files[0],
+        "flows.jsonl": out.files[1],
+        "policy.json": documents.policy,
+        "boundary.json": packet.boundary(documents.opened, None),
+    }
+    with contextlib.suppress(packetdir.PacketDirError):
+        packetdir.publish(out.reserved, files, out.owner)
+
+
+def close(
+    options: Options,
+    out: Out,
+    documents: Documents,
+    notary: supervise.Control,
+    ended: supervise.Ended,
+    counters: Mapping[str, int],
+    stopped: Mapping[str, object],
+) -> Result:
+    """Close, copy, verify.
+
+    Raises:
+        EvidenceError: the notary could not close, the copy failed, or it does not verify.
+    """
+    run: dict[str, object] = {
+        "agent_exit_code": ended.code,
+        "agent_identity": options.identity or "unnamed",
+        "provider": "github_actions" if os.environ.get("GITHUB_ACTIONS") == "true" else "local",
+        "key": "given" if documents.pinned else "ephemeral",
+        "completed_at": now(),
+    }
+    closed = {"counters": dict(counters), "gate": dict(stopped), "run": run}
+    boundary = packet.boundary(documents.opened, closed)
+    flow = {"boundary_sha256": "sha256:" + hashlib.sha256(boundary).hexdigest(), **counters}
+    reason = "timeout" if ended.timeout else "graceful_shutdown"
+    files: dict[str, bytes | int] = {
+        "evidence.jsonl": out.files[0],
+        "flows.jsonl": out.files[1],
+        "policy.json": documents.policy,
+        "boundary.json": boundary,
+    }
+    try:
+        notary.ask({"close": {"reason": reason, "flow": flow}}, "closed")
+        packetdir.publish(out.reserved, files, out.owner)
+    except supervise.ControlError as error:
+        leave_prefix(out, documents)
+        raise EvidenceError(f"the record could not be closed: {error}") from error
+    except packetdir.PacketDirError as error:
+        raise EvidenceError(str(error), error.hint) from error
+    return _verified(out, documents, ended)
+
+
+def _verified(out: Out, documents: Documents, ended: supervise.Ended) -> Result:
+    from sluicegate.report import summary
+    from sluicegate.verify import packet as check
+
+    directory = out.reserved.descriptor
+    files = {name: _read(directory, name) for name in RECORD}
+    pin = bytes.fromhex(documents.signer)
+    report = check.verify(files, [pin], finished=False)
+    if report.outcome != check.VALID:
+        why = "; ".join(f"{k.value}: {why}" for k, (ok, why) in report.reached.items() if not ok)
+        for name in files:
+            os.unlink(name, dir_fd=directory)
+        raise EvidenceError(f"the copied packet does not verify: {why}")
+    words: dict[str, bytes | int] = {
+        "packet.json": packet.packet(
+            report.tally, report.boundary, report.policy_hash, report.root, report.signer_key
+        ),
+        "summary.md": summary.summary(report).encode(),
+    }
+    try:
+        packetdir.publish(out.reserved, words, out.owner, RECORD)
+    except packetdir.PacketDirError as error:
+        raise EvidenceError(str(error), error.hint) from error
+    account = report.account
+    return Result(
+        ended.code,
+        account.allowed,
+        account.denied,
+        tuple((d.target, d.reason, d.remedy) for d in account.denials),
+        out.reserved.path,
+        documents.signer,
+        ended.error,
+    )
+
+
+def _read(directory: int, name: str) -> bytes:
+    descriptor = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=directory)
+    try:
+        return packetdir.content(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def tell(options: Options, result: Result) -> None:
+    """Counts, denials with the line to add, the packet and how to verify it."""
+    if result.error:
+        say.complain(result.error)
+    if options.quiet:
+        return
+    say.say(f"{result.allowed} allowed, {result.denied} denied")
+    for target, reason, remedy in result.denials[:SHOWN_DENIALS]:
+        say.say(f"denied {target}: {reason}")
+        if remedy:
+            say.say("  to allow it, add under `allow:`")
+            say.say("\n".join(f"    {line}" for line in remedy.splitlines()))
+    if len(result.denials) > SHOWN_DENIALS:
+        say.say(f"and {len(result.denials) - SHOWN_DENIALS} more, in {result.packet}/summary.md")
+    pin = f" --key {result.signer}" if options.key is None else f" --key {options.key}.pub"
+    say.say(
+        f"packet {result.packet} verified; check it with: sluicegate verify {result.packet}{pin}"
+    )

@@ -1,0 +1,268 @@
+"""One run from start to seal: reserve, fork, build, launch, wait, drain, close, copy out, verify."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import platform
+import signal
+import socket
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+from sluicegate import __version__
+from sluicegate.boundary import build, environment, identity
+from sluicegate.boundary.model import ROOT_TIER, ROOTLESS_TIER, Command, Spec
+from sluicegate.boundary.terminal import Terminal
+from sluicegate.cli import children, closing, packetdir, policyfiles, supervise
+from sluicegate.cli.options import Options
+from sluicegate.evidence import packet
+from sluicegate.policy import normal
+from sluicegate.policy.model import Policy
+
+
+class SetupError(Exception):
+    """The run can not begin; `hint` is the remedy."""
+
+    def __init__(self, message: str, hint: str = "") -> None:
+        super().__init__(message)
+        self.hint = hint
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Everything decided before anything is started."""
+
+    options: Options
+    policies: tuple[Policy, ...]
+    spec: Spec
+    packet: str
+    withheld: tuple[str, ...]
+    owner: tuple[int, int] | None
+    started_at: str
+    key: str | None
+
+
+def prepare(options: Options, environ: Mapping[str, str], run: str) -> Plan:
+    """The plan of `run` for these options in this environment."""
+    workdir = os.path.realpath(options.workdir)
+    if not os.path.isdir(workdir):
+        raise SetupError(f"--workdir {workdir} is not a directory", "name one that exists")
+    policies = policyfiles.load(options.policies, workdir)
+    if options.observe:
+        policies = tuple(replace(policy, observe=True) for policy in policies)
+    tier = ROOT_TIER if os.geteuid() == 0 else ROOTLESS_TIER
+    if options.tier not in {"auto", tier}:
+        raise SetupError(
+            f"tier {options.tier} is not to be had as uid {os.geteuid()}",
+            "run it as root" if tier == ROOTLESS_TIER else "run it as a user, not as root",
+        )
+    who = identity.choose(environ, workdir)
+    names = tuple(name for policy in policies for name in policy.env)
+    env, withheld = environment.allowed(environ, *_named(options.env, names), home=who.home)
+    command = Command(
+        argv=options.argv,
+        env=env,
+        cwd=workdir,
+        uid=who.uid,
+        gid=who.gid,
+        groups=who.groups,
+        rootless=tier == ROOTLESS_TIER,
+        tty=(os.isatty(0), os.isatty(0) and os.isatty(1), os.isatty(0) and os.isatty(2)),
+    )
+    out = os.path.join(os.path.realpath(os.path.dirname(options.packet) or "."), _base(options))
+    key = None if options.key is None else os.path.realpath(options.key)
+    binds = [os.path.expanduser(p) for policy in policies for p in policy.bind]
+    binds += options.binds
+    spec = Spec(
+        run=run,
+        tier=tier,
+        command=command,
+        workspace=workdir,
+        binds=tuple(os.path.realpath(path) for path in binds),
+        home=who.home,
+        hidden=(out,) if key is None else (out, key),
+    )
+    owner = identity.caller(environ)
+    return Plan(options, policies, spec, out, withheld, owner, closing.now(), key)
+
+
+def _base(options: Options) -> str:
+    name = os.path.basename(options.packet.rstrip("/"))
+    if name in {"", ".", ".."}:
+        raise SetupError(
+            f"--packet {options.packet!r} names no directory", "for example --packet out"
+        )
+    return name
+
+
+def _named(
+    given: tuple[str, ...], wanted: tuple[str, ...]
+) -> tuple[tuple[str, ...], dict[str, str]]:
+    """Names to pass through, and variables given with a value."""
+    pairs = [text.partition("=") for text in given]
+    names = wanted + tuple(name for name, equals, _ in pairs if not equals)
+    return names, {name: value for name, equals, value in pairs if equals}
+
+
+@dataclass(slots=True)
+class _Processes:
+    """Ours, in the order they were started; `end` leaves none of them."""
+
+    gate: children.Child | None = None
+    notary: children.Child | None = None
+    boundary: build.Boundary | None = None
+
+    def end(self) -> None:
+        if self.boundary is not None:
+            self.boundary.close()
+        for child in (self.gate, self.notary):
+            if child is not None:
+                child.control.close()
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(child.pid, signal.SIGKILL)
+                os.waitpid(child.pid, 0)
+
+
+def perform(plan: Plan, state: supervise.Signals) -> closing.Result:
+    """Run the plan. What it started has ended when it returns or raises.
+
+    Raises:
+        BoundaryError, PacketDirError, SetupError: nothing was started.
+        closing.EvidenceError: gate, notary or the copy failed; the command is dead.
+        Interrupted: a signal came before the command was started.
+    """
+    reserved = packetdir.reserve(plan.packet, plan.owner)
+    files = packetdir.staging(), packetdir.staging()
+    processes = _Processes()
+    try:
+        return _perform(plan, state, processes, closing.Out(reserved, files, plan.owner))
+    finally:
+        processes.end()
+        packetdir.discard(reserved)
+        for number in files:
+            os.close(number)
+
+
+def _perform(
+    plan: Plan, state: supervise.Signals, processes: _Processes, out: closing.Out
+) -> closing.Result:
+    run = plan.spec.run
+    to_notary, to_gate = socket.socketpair()
+    uids: tuple[int, int] | tuple[None, None] = (None, None)
+    if plan.spec.tier == ROOT_TIER:
+        with open("/proc/self/uid_map", encoding="ascii") as source:
+            uids = children.service_uids(source.read(), int(run, 16))
+    with to_notary, to_gate:
+        limit = min((p.connections for p in plan.policies if p.connections), default=None)
+        processes.gate = children.start_gate(run, to_notary, plan.policies, limit, uids[0])
+        key = _open_key(plan.key)
+        processes.notary = children.start_notary(run, key, to_gate, out.files, uids[1])
+        if key is not None:
+            os.close(key)
+    wall = processes.boundary = build.start(plan.spec)
+    command = supervise.Control(wall.wire, "boundary")
+    gate = supervise.Control(processes.gate.control, "gate")
+    notary = supervise.Control(processes.notary.control, "notary")
+    policy = normal.policy_text(plan.policies)
+    opened = _opened(plan, wall)
+    try:
+        said = notary.ask(
+            {
+                "open": {
+                    "policy_hash": "sha256:" + hashlib.sha256(policy).hexdigest(),
+                    "boundary_open_sha256": packet.opening_digest(opened),
+                }
+            },
+            "opened",
+        )
+        children.hand_over(
+            processes.gate,
+            {
+                "tcp": wall.tcp,
+                "dns_tcp": wall.dns_tcp,
+                "dns_udp": wall.dns_udp,
+                "nflog": wall.nflog,
+            },
+        )
+        gate.expect("ready")
+    except supervise.ControlError as error:
+        raise SetupError(str(error)) from error
+    documents = closing.Documents(policy, opened, str(said["signer_key"]), plan.key is not None)
+    try:
+        ended = _command(plan, state, wall, command, (gate, notary))
+        wall.kill()
+        stopped = gate.ask({"stop": True}, "stopped")
+    except supervise.ControlError as error:
+        wall.close()
+        closing.leave_prefix(out, documents)
+        raise closing.EvidenceError(
+            f"{error}; the command was ended", f"{plan.packet} holds the record so far"
+        ) from error
+    counts = wall.counters()
+    wall.close()
+    return closing.close(plan.options, out, documents, notary, ended, counts, stopped)
+
+
+def _command(
+    plan: Plan,
+    state: supervise.Signals,
+    wall: build.Boundary,
+    command: supervise.Control,
+    witnesses: tuple[supervise.Control, ...],
+) -> supervise.Ended:
+    state.armed = True  # from here on signals are the command's
+    terminal = None if wall.pty_master is None else Terminal(wall.pty_master, plan.spec.command.tty)
+    with terminal or contextlib.nullcontext():
+        command.send({"launch": True})
+        ended = supervise.wait(command, witnesses, state, terminal, plan.options.timeout)
+        if terminal is not None:
+            terminal.drain()
+        return ended
+
+
+def _open_key(path: str | None) -> int | None:
+    if path is None:
+        return None
+    try:
+        return os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError as error:
+        raise SetupError(
+            f"can not read the key {path}: {error.strerror}", "make one: sluicegate keygen NAME"
+        ) from error
+
+
+def _opened(plan: Plan, wall: build.Boundary) -> dict[str, object]:
+    """The open part of boundary.json: what was asked, what was achieved."""
+    spec, argv = plan.spec, plan.spec.command.argv
+    digest = hashlib.sha256(b"\0".join(os.fsencode(word) for word in argv)).hexdigest()
+    return {
+        "run": spec.run,
+        "tier": spec.tier,
+        "started_at": plan.started_at,
+        "sluicegate": __version__,
+        "kernel": platform.release(),
+        "plan": list(wall.plan),
+        "counters": wall.counters(),
+        "withheld": list(plan.withheld),
+        # Arguments may hold secrets: the count and the digest bind them, the text stays out.
+        "command": {
+            "name": closing.ascii_text(os.path.basename(argv[0])),
+            "args": len(argv) - 1,
+            "argv_sha256": digest,
+        },
+        "identity": {"uid": spec.command.uid, "gid": spec.command.gid},
+        "posture": {
+            "enforcement_mode": f"linux_{spec.tier.replace('-', '_')}_tproxy",
+            "runner_os": platform.system(),
+            "runner_arch": platform.machine(),
+            "agent_uid": spec.command.uid,
+            "raw_socket_status": "unknown",
+            "docker_socket_status": "unknown",
+            "dns_udp_status": "unknown",
+            "browser_proxy_status": "forced",
+            "websocket_frame_scanning": "off",
+            "unsupported_paths": [],
+        },
+    }

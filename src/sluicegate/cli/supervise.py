@@ -1,0 +1,210 @@
+"""The wait: forwards signals, the terminal and the time limit until the command or a witness is gone."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import select
+import signal
+import socket
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from types import FrameType
+
+from sluicegate.boundary.terminal import Terminal
+
+FORWARDED = (
+    signal.SIGINT,
+    signal.SIGTERM,
+    signal.SIGHUP,
+    signal.SIGQUIT,
+    signal.SIGUSR1,
+    signal.SIGUSR2,
+)
+# The second of these from outside means: now. The command has had its chance.
+IMPATIENT = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
+MAX_LINE_BYTES = 65_536  # a control message is a short JSON object
+# How long a command may take to end after the time limit's SIGTERM.
+GRACE_SECONDS = 5.0
+EXIT_TIMEOUT = 124
+
+
+class ControlError(Exception):
+    """A process of ours is gone or answered what it never would."""
+
+
+class Interrupted(Exception):  # noqa: N818  # not an error: the caller asked for it
+    """A signal came before the command was started."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(signal.Signals(number).name)
+        self.number = number
+
+
+@dataclass(slots=True)
+class Control:
+    """LF-framed JSON objects over one socket, asked and answered."""
+
+    peer: socket.socket
+    name: str
+    rest: bytes = b""
+
+    def send(self, message: object) -> None:
+        try:
+            self.peer.sendall(json.dumps(message).encode() + b"\n")
+        except OSError as error:
+            raise ControlError(f"the {self.name} is gone") from error
+
+    def receive(self) -> dict[str, object]:
+        """The next message; blocks."""
+        while b"\n" not in self.rest:
+            data = b""
+            with contextlib.suppress(ConnectionError):
+                data = self.peer.recv(MAX_LINE_BYTES)
+            if not data:
+                raise ControlError(f"the {self.name} ended early")
+            self.rest += data
+            if len(self.rest) > MAX_LINE_BYTES:
+                raise ControlError(f"the {self.name} sent no end of line")
+        line, _, self.rest = self.rest.partition(b"\n")
+        try:
+            message = json.loads(line)
+        except ValueError as error:
+            raise ControlError(f"the {self.name} sent what is not JSON") from error
+        if not isinstance(message, dict):
+            raise ControlError(f"the {self.name} sent what is not an object")
+        return message
+
+    def ask(self, message: object, answer: str) -> dict[str, object]:
+        """The value of the answer's one member, which must be `answer`."""
+        self.send(message)
+        got = self.receive()
+        value = got.get(answer)
+        if not isinstance(value, dict):
+            raise ControlError(str(got.get("refused", f"the {self.name} did not say {answer}")))
+        return value
+
+    def expect(self, word: str) -> None:
+        """Wait for `{word: true}`."""
+        got = self.receive()
+        if got.get(word) is not True:
+            raise ControlError(str(got.get("refused", f"the {self.name} did not say {word}")))
+
+
+@dataclass(slots=True)
+class Signals:
+    """Signals as readable bytes; before `armed` they stop the set-up instead."""
+
+    armed: bool = False
+    reader: int = -1
+    pending: list[int] = field(default_factory=list)
+
+    def handle(self, number: int, _frame: FrameType | None) -> None:
+        if not self.armed and number in IMPATIENT:
+            raise Interrupted(number)
+
+    def read(self) -> list[int]:
+        try:
+            return list(os.read(self.reader, 512))
+        except BlockingIOError:
+            return []
+
+
+@contextlib.contextmanager
+def signals() -> Iterator[Signals]:
+    """Our handlers for as long as the run lasts; those before come back after it."""
+    reader, writer = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
+    state = Signals(reader=reader)
+    before = {
+        number: signal.signal(number, state.handle)
+        for number in (*FORWARDED, signal.SIGWINCH, signal.SIGPIPE)
+    }
+    wakeup = signal.set_wakeup_fd(writer)
+    try:
+        yield state
+    finally:
+        signal.set_wakeup_fd(wakeup)
+        for number, handler in before.items():
+            signal.signal(number, handler)
+        os.close(reader)
+        os.close(writer)
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """How the command ended: a shell's exit code, and for `timeout` that we ended it."""
+
+    code: int
+    timeout: bool = False
+    error: str = ""
+
+
+def wait(
+    command: Control,
+    witnesses: tuple[Control, ...],
+    state: Signals,
+    terminal: Terminal | None,
+    timeout: float | None,
+) -> Ended:
+    """Blocks until the command has ended.
+
+    Raises:
+        ControlError: gate or notary died first, or the boundary's own first process.
+    """
+    poll = select.poll()
+    for control in (command, *witnesses):
+        poll.register(control.peer, select.POLLIN)
+    poll.register(state.reader, select.POLLIN)
+    deadline = None if timeout is None else time.monotonic() + timeout
+    late, seen = False, 0
+    watched: set[int] = set()
+    while True:
+        watched = _watch(poll, terminal, watched)
+        left = None if deadline is None else max(0.0, deadline - time.monotonic()) * 1000
+        ready = dict(poll.poll(left))
+        for control in witnesses:
+            if control.peer.fileno() in ready:
+                raise ControlError(f"the {control.name} ended early")
+        if terminal is not None:
+            for number in ready.keys() & watched:
+                terminal.handle(number, ready[number])
+        if state.reader in ready:
+            seen = _forward(state.read(), command, terminal, seen)
+        if command.peer.fileno() in ready:
+            return _ended(command.receive(), late)
+        if deadline is not None and time.monotonic() >= deadline:
+            if late:
+                return Ended(EXIT_TIMEOUT, timeout=True)
+            command.send({"signal": int(signal.SIGTERM)})
+            late, deadline = True, time.monotonic() + GRACE_SECONDS
+        if seen > 1:
+            return Ended(128 + int(signal.SIGKILL))
+
+
+def _watch(poll: select.poll, terminal: Terminal | None, watched: set[int]) -> set[int]:
+    wanted = terminal.fds() if terminal is not None else {}
+    for number in watched - wanted.keys():
+        poll.unregister(number)
+    for number, events in wanted.items():
+        poll.register(number, events)
+    return set(wanted)
+
+
+def _forward(numbers: list[int], command: Control, terminal: Terminal | None, seen: int) -> int:
+    for number in numbers:
+        if number == signal.SIGWINCH and terminal is not None:
+            terminal.resize()
+        elif number in FORWARDED:
+            command.send({"signal": number})
+            seen += number in IMPATIENT
+    return seen
+
+
+def _ended(message: dict[str, object], late: bool) -> Ended:
+    how = message.get("exit")
+    if not isinstance(how, dict):
+        raise ControlError("the boundary's first process did not say how the command ended")
+    code = 128 + int(how["signal"]) if "signal" in how else int(how["code"])
+    return Ended(EXIT_TIMEOUT if late else code, late, str(how.get("error", "")))
