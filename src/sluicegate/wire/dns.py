@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ipaddress
+import re
+import struct
 from dataclasses import dataclass
 
 from sluicegate.wire import names
@@ -17,7 +19,8 @@ HEADER_BYTES = 12
 MAX_WIRE_NAME = 255
 _TYPES = {1: "A", 2: "NS", 5: "CNAME", 6: "SOA", 12: "PTR", 15: "MX", 16: "TXT", 28: "AAAA"}
 _TYPES |= {33: "SRV", 43: "DS", 48: "DNSKEY", 64: "SVCB", 65: "HTTPS", 255: "ANY", 257: "CAA"}
-_PLAIN = frozenset(b"abcdefghijklmnopqrstuvwxyz0123456789_-")
+_PLAIN, _ODD = re.compile(rb"[a-z0-9_-]*"), re.compile(rb"[^a-z0-9_-]")
+_HEADER = struct.Struct(">6H")
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,8 +48,7 @@ def read_query(packet: bytes) -> Query:
         WireError: an answer, another opcode, not one question, or malformed.
     """
     at = Cursor(packet)
-    ident, flags = at.number(2), at.number(2)
-    questions, answers, authorities, extra = (at.number(2) for _ in range(4))
+    ident, flags, questions, answers, authorities, extra = _HEADER.unpack(at.take(HEADER_BYTES))
     if flags & 0xF800:
         raise WireError("not a standard query")
     if questions != 1 or answers or authorities or extra > 1:
@@ -104,17 +106,20 @@ def _host(labels: list[bytes]) -> str | None:
 
 
 def _shown(labels: list[bytes]) -> str:
-    return ".".join("".join(map(_printable, label.lower())) for label in labels) or "."
+    return ".".join(map(_printable, labels)) or "."
 
 
-def _printable(byte: int) -> str:
-    return chr(byte) if byte in _PLAIN else f"\\{byte:03d}"
+def _printable(label: bytes) -> str:
+    label = label.lower()
+    if _PLAIN.fullmatch(label):
+        return label.decode("ascii")
+    return _ODD.sub(lambda found: b"\\%03d" % found[0][0], label).decode("ascii")
 
 
 def _head(query: Query, rcode: int, answers: int) -> bytes:
     # QR and RA set; RD as asked.
     flags = 0x8080 | (query.flags & 0x0100) | rcode
-    return b"".join(map(_n, (query.id, flags, 1, answers, 0, int(query.edns))))
+    return _HEADER.pack(query.id, flags, 1, answers, 0, int(query.edns))
 
 
 def _opt(query: Query) -> bytes:

@@ -15,6 +15,7 @@ MAX_RAW = 1024
 
 # Service names (RFC 2782) need the underscore; everything else beyond letters and digits is trouble.
 _LABEL = re.compile(r"[a-z0-9_-]{1,63}", re.ASCII)
+_CONTROL = re.compile(r"[\0-\x20\x7f]")
 _PORT = re.compile(r"[0-9]{1,5}", re.ASCII)
 _HEX = re.compile(r"0x[0-9a-f]*", re.ASCII)
 
@@ -29,7 +30,7 @@ def host(raw: str) -> str:
         raise WireError("host is empty or too long")
     if "%" in raw:
         raise WireError("host has a percent sign (escape or zone)")
-    if any(ord(c) <= 0x20 or ord(c) == 0x7F for c in raw):
+    if _CONTROL.search(raw):
         raise WireError("host has a control character or a space")
     if raw[0] == "[" or raw[-1] == "]":
         if len(raw) < 4 or raw[0] != "[" or raw[-1] != "]":
@@ -142,7 +143,7 @@ def _part(text: str) -> int:
     # "0x" alone is zero to some and an error to others.
     try:
         if _HEX.fullmatch(text):
-            return int(text[2:], 16)
+            return int(text[2:], 16)  # noqa: FURB166 - base 0 would take underscores
         if not text.isdigit() or len(text) > 16:
             raise WireError("a part of an IPv4 address is not a number")
         return int(text, 8) if text[0] == "0" else int(text)
