@@ -16,7 +16,7 @@ def test_the_published_vector_is_reproduced_byte_for_byte() -> None:
         entry = json.loads(line)
         detail = entry["detail"]
         if entry["type"] == "action_receipt":
-            detail = receipt.envelope(detail["action_record"], KEY, SIGN)
+            detail = json.loads(receipt.sealed(detail["action_record"], KEY, SIGN))
         if entry["type"] == "checkpoint":
             detail = json.loads(recorder.checkpoint_detail(seq, SIGN(prev.encode()))[0])
         words = (entry["type"], entry["event_kind"], entry["transport"], entry["summary"])

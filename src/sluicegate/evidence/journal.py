@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import cast
 
 from sluicegate import jcs
-from sluicegate.evidence import canonical, chain, receipt, recorder
+from sluicegate.evidence import chain, receipt, recorder
 
 # One line of evidence or message; peers read lines with 64 KiB buffers.
 MAX_LINE_BYTES = 65_535
@@ -16,10 +16,29 @@ _TYPES = {"read", "derive", "write", "delegate", "authorize", "spend", "commit",
 _WANTED = {"flow", "action_id", "action_type", "verdict", "target", "transport"}
 _OPTIONAL = {"method", "layer", "pattern", "phase"}
 _PRINTABLE = re.compile(r"[\x20-\x7e]*\Z")
+# Printable ASCII that escapes nothing but quote and backslash: no control character can be meant.
+_FACTS = re.compile(rb'(?:[ -\[\]-~]|\\["\\])*\Z')
+_KIND = re.compile(r"[a-z][a-z0-9-]{0,31}\Z")
+# Facts are flat with a list here and there; a deep value is not the gate's.
+MAX_BRACKETS = 256
+# Only the supervisor may say this: it is what boundary.json and the counters hang on.
+BOUNDARY = "boundary"
 
 
 class MessageError(Exception):
     """A message the notary will not sign."""
+
+
+def _facts(flow: object) -> bytes:
+    try:
+        facts = jcs.encode(cast(jcs.Json, flow))
+    except (ValueError, TypeError, RecursionError) as error:
+        raise MessageError(f"a flow that is not strict JSON: {error}") from error
+    if len(facts) > MAX_LINE_BYTES:
+        raise MessageError(f"a flow of {len(facts)} bytes")
+    if facts.count(b"{") + facts.count(b"[") > MAX_BRACKETS or not _FACTS.match(facts):
+        raise MessageError("a flow that is not plain: too deep, or not printable ASCII")
+    return facts
 
 
 def check(message: object) -> dict[str, object]:
@@ -32,8 +51,11 @@ def check(message: object) -> dict[str, object]:
         raise MessageError("a message is an object")
     if not _WANTED <= message.keys() <= _WANTED | _OPTIONAL:
         raise MessageError(f"wrong members {sorted(map(str, message))}")
-    if not isinstance(message["flow"], dict):
-        raise MessageError("flow is an object")
+    flow = message["flow"]
+    if not isinstance(flow, dict) or not _KIND.match(str(flow.get("kind"))):
+        raise MessageError("flow is an object with a kind")
+    if BOUNDARY in {flow["kind"], message["transport"]}:
+        raise MessageError("the boundary speaks through the supervisor")
     for name in message.keys() - {"flow"}:
         value = message[name]
         if value is None and name in _OPTIONAL:
@@ -90,10 +112,7 @@ class Journal:
         Raises:
             MessageError: the flow is not strict JSON, or a line would be too long.
         """
-        try:
-            facts = jcs.encode(cast(jcs.Json, message["flow"]))
-        except (ValueError, TypeError) as error:
-            raise MessageError(str(error)) from error
+        facts = _facts(message["flow"])
         kind = str(message["action_type"])
         side_effect, reversibility = receipt.effects(kind)
         evidence = self._receipt(
@@ -113,9 +132,23 @@ class Journal:
             },
             now,
         )
-        if len(facts) > MAX_LINE_BYTES:
-            raise MessageError(f"a flow of {len(facts)} bytes")
         return facts + b"\n", evidence
+
+    def boundary(self, flow: Mapping[str, object], action_id: str, now: str) -> tuple[bytes, bytes]:
+        """The last flow before the close: what the supervisor measured, as `flow` has it.
+
+        Raises:
+            MessageError: as `flow`.
+        """
+        message: dict[str, object] = {
+            "flow": {**flow, "kind": BOUNDARY},
+            "action_id": action_id,
+            "action_type": "unclassified",
+            "verdict": "allow",
+            "target": "sluicegate://boundary/close",
+            "transport": BOUNDARY,
+        }
+        return self.flow(message, now)
 
     def close(self, action_id: str, reason: str, now: str) -> bytes:
         """The last three lines: session_close, transcript_root, signed checkpoint."""
@@ -154,7 +187,7 @@ class Journal:
             "chain_seq": self._head.seq,
             "run_nonce": self._run.nonce,
         }
-        raw = canonical.encode(receipt.envelope(fields | common, self._key, self._sign))
+        raw = receipt.sealed(fields | common, self._key, self._sign)
         self._head = chain.Head(self._head.seq + 1, receipt.receipt_hash(raw))
         self._first, self._last = self._first or now, now
         verdict, kind = str(fields["verdict"]), str(fields["action_type"])

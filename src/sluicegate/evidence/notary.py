@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import secrets
 import select
@@ -10,51 +9,88 @@ import socket
 import time
 from collections.abc import Mapping
 
+import orjson
+
 from sluicegate.evidence import canonical, chain, journal, keys
 
 DONE, FAILED = 0, 3
 # fdatasync costs milliseconds: once a second bounds what a power cut can take.
 SYNC_SECONDS = 1.0
 READ_BYTES = 262_144
+# Reads before a close: more than a socket holds, so an honest gate is heard out and no other is endless.
+DRAIN_READS = 1024
 
 
 class _FailError(Exception):
     """The record can not go on."""
 
 
-class _Lines:
-    """LF-framed JSON objects read from one socket."""
+class _Peer:
+    """LF-framed JSON objects from one socket, and answers to it that never make us wait."""
 
     def __init__(self, peer: socket.socket) -> None:
-        self.peer, self.rest, self.open = peer, b"", True
-
-    def ended(self) -> bool:
-        return not self.open
+        peer.setblocking(False)
+        self.socket, self.open, self.quiet = peer, True, False
+        self._rest = self._out = self._next = b""
 
     def read(self) -> list[object]:
+        """What has come; `open` turns False at the end. Half a message at the end was never said."""
         try:
-            data = self.peer.recv(READ_BYTES)
+            data = self.socket.recv(READ_BYTES)
+        except BlockingIOError:
+            self.quiet = True
+            return []
         except ConnectionError:
             data = b""
-        self.open = bool(data)
-        *lines, self.rest = (self.rest + data).split(b"\n")
-        if any(len(line) > journal.MAX_LINE_BYTES for line in (*lines, self.rest)):
+        self.open, self.quiet = bool(data), not data
+        *lines, self._rest = (self._rest + data).split(b"\n")
+        if any(len(line) > journal.MAX_LINE_BYTES for line in (*lines, self._rest)):
             raise _FailError("a message is too long")
         try:
-            return [json.loads(line, object_pairs_hook=_unique) for line in lines]
-        except (ValueError, RecursionError) as error:
+            return [orjson.loads(line) for line in lines]
+        except orjson.JSONDecodeError as error:
             raise _FailError("a message is not JSON") from error
 
+    def say(self, answer: bytes) -> None:
+        """Send `answer` as soon as the peer takes it; a newer one replaces one not yet begun."""
+        self._next = answer
+        self.push()
 
-def _unique(pairs: list[tuple[str, object]]) -> dict[str, object]:
-    found = dict(pairs)
-    if len(found) != len(pairs):
-        raise ValueError("a member appears twice")
-    return found
+    def push(self) -> None:
+        """Send what the peer takes now."""
+        try:
+            while waiting := self._out or self._next:
+                if not self._out:
+                    self._out, self._next = waiting, b""
+                self._out = self._out[self.socket.send(self._out) :]
+        except BlockingIOError:
+            return
+        except ConnectionError:
+            # Whoever does not listen any more is seen to be gone when we read.
+            self._out = self._next = b""
+
+    @property
+    def interest(self) -> int:
+        """The poll events that matter now."""
+        events = select.POLLIN if self.open else 0
+        return events | (select.POLLOUT if self._out else 0)
 
 
-def _now() -> str:
-    return canonical.timestamp(time.time_ns())
+class _File:
+    """A file that grows by whole lines or not at all."""
+
+    def __init__(self, descriptor: int) -> None:
+        self.descriptor = descriptor
+        self.size = os.fstat(descriptor).st_size
+
+    def append(self, data: bytes) -> None:
+        view = memoryview(data)
+        while view:
+            view = view[os.write(self.descriptor, view) :]
+
+    def keep(self) -> None:
+        """Take back what a failed write left behind the last whole line."""
+        os.ftruncate(self.descriptor, self.size)
 
 
 def _action_id() -> str:
@@ -63,11 +99,6 @@ def _action_id() -> str:
     value = value & ~(0xF << 76) | 7 << 76
     text = f"{value & ~(3 << 62) | 2 << 62:032x}"
     return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
-
-
-def _write(descriptor: int, data: bytes) -> None:
-    if data and os.write(descriptor, data) != len(data):
-        raise _FailError("short write")
 
 
 def _text(message: Mapping[str, object], name: str, fallback: str = "") -> str:
@@ -81,34 +112,47 @@ class _Notary:
     def __init__(
         self, evidence_fd: int, flows_fd: int, seed: bytes, heartbeat_s: int, nonce: str
     ) -> None:
-        self.evidence_fd, self.flows_fd = evidence_fd, flows_fd
+        self.evidence, self.facts = _File(evidence_fd), _File(flows_fd)
         self.sign, self.key = keys.signer(seed)
         self.heartbeat_s, self.nonce = heartbeat_s, nonce
         self.book: journal.Journal | None = None
         self.committed = 0
+        self.time = 0
         self.beat_at = self.sync_at = time.monotonic()
         self.dirty = False
+
+    def now(self) -> str:
+        """The time for the next line: never before the last one's, whatever was done to the clock."""
+        self.time = max(self.time, time.time_ns())
+        return canonical.timestamp(self.time)
 
     def _book(self) -> journal.Journal:
         if self.book is None:
             raise _FailError("not opened")
         return self.book
 
-    def store(self, flows: bytes, evidence: bytes) -> None:
-        """Facts first: a receipt never names a line that is not there."""
-        _write(self.flows_fd, flows)
-        _write(self.evidence_fd, evidence)
+    def store(self, facts: bytes, evidence: bytes) -> None:
+        """Facts first: a receipt never names a line that is not there. All of it, or none."""
+        try:
+            self.facts.append(facts)
+            self.evidence.append(evidence)
+        except OSError:
+            self.evidence.keep()
+            self.facts.keep()
+            raise
+        self.facts.size += len(facts)
+        self.evidence.size += len(evidence)
         self.dirty = True
 
     def sync(self) -> None:
         if self.dirty:
-            os.fdatasync(self.flows_fd)
-            os.fdatasync(self.evidence_fd)
+            os.fdatasync(self.facts.descriptor)
+            os.fdatasync(self.evidence.descriptor)
             self.dirty = False
         self.sync_at = time.monotonic() + SYNC_SECONDS
 
     def flows(self, messages: list[object]) -> bytes:
-        pairs = [self._book().flow(journal.check(m), _now()) for m in messages]
+        pairs = [self._book().flow(journal.check(m), self.now()) for m in messages]
         self.store(b"".join(p[0] for p in pairs), b"".join(p[1] for p in pairs))
         self.committed += len(pairs)
         return b'{"committed":%d}\n' % self.committed
@@ -137,7 +181,7 @@ class _Notary:
             posture,
         )
         self.book = journal.Journal(run, self.sign)
-        self.store(b"", self.book.open(_action_id(), _now()))
+        self.store(b"", self.book.open(_action_id(), self.now()))
         self.sync()
         self.beat_at = time.monotonic() + self.heartbeat_s
         answer = {"signer_key": self.key, "run_nonce": self.nonce}
@@ -147,17 +191,9 @@ class _Notary:
         book, flow = self._book(), given.get("flow")
         if not isinstance(flow, dict):
             raise _FailError("close carries no flow")
-        message = {
-            "flow": flow | {"kind": "boundary"},
-            "action_id": _action_id(),
-            "action_type": "unclassified",
-            "verdict": "allow",
-            "target": "sluicegate://boundary/close",
-            "transport": "boundary",
-        }
-        facts, evidence = book.flow(journal.check(message), _now())
         reason = _text(given, "reason", "graceful_shutdown")
-        self.store(facts, evidence + book.close(_action_id(), reason, _now()))
+        facts, evidence = book.boundary(flow, _action_id(), self.now())
+        self.store(facts, evidence + book.close(_action_id(), reason, self.now()))
         self.sync()
         answer = {"root": book.root, "receipts": book.receipts, "signer_key": self.key}
         return canonical.encode({"closed": answer}) + b"\n"
@@ -165,7 +201,7 @@ class _Notary:
     def tick(self) -> None:
         now = time.monotonic()
         if self.book is not None and self.heartbeat_s > 0 and now >= self.beat_at:
-            self.store(b"", self.book.heartbeat(_action_id(), _now()))
+            self.store(b"", self.book.heartbeat(_action_id(), self.now()))
             self.beat_at = now + self.heartbeat_s
         if now >= self.sync_at:
             self.sync()
@@ -188,7 +224,7 @@ def serve(
     nonce = run_nonce or secrets.token_hex(16)
     notary = _Notary(evidence_fd, flows_fd, key or secrets.token_bytes(32), heartbeat_s, nonce)
     try:
-        return _loop(notary, _Lines(gate), _Lines(supervisor))
+        return _loop(notary, _Peer(gate), _Peer(supervisor))
     except (_FailError, journal.MessageError, OSError, ValueError):
         return FAILED
     finally:
@@ -196,24 +232,38 @@ def serve(
         supervisor.close()
 
 
-def _loop(notary: _Notary, gate: _Lines, supervisor: _Lines) -> int:
+def _loop(notary: _Notary, gate: _Peer, supervisor: _Peer) -> int:
     poll = select.poll()
-    for lines in (gate, supervisor):
-        lines.peer.setblocking(True)
-        poll.register(lines.peer, select.POLLIN)
     while True:
+        for peer in (gate, supervisor):
+            poll.register(peer.socket, peer.interest)
+            if not peer.interest:
+                # Hang-ups are reported whether wanted or not: a peer that is gone is not asked.
+                poll.unregister(peer.socket)
         ready = {number for number, _ in poll.poll(int(SYNC_SECONDS * 1000))}
-        if gate.open and gate.peer.fileno() in ready:
-            if messages := gate.read():
-                gate.peer.sendall(notary.flows(messages))
-            if gate.ended():
-                poll.unregister(gate.peer)
-        if supervisor.peer.fileno() in ready:
+        if gate.socket.fileno() in ready:
+            _hear(notary, gate)
+        gate.quiet = False
+        if supervisor.socket.fileno() in ready:
+            supervisor.push()
             for message in supervisor.read():
+                if isinstance(message, dict) and "close" in message:
+                    # Whatever the gate said before the close belongs before it in the record.
+                    for _ in range(DRAIN_READS):
+                        if gate.quiet or not gate.open:
+                            break
+                        _hear(notary, gate)
                 answer, closed = notary.command(message)
-                supervisor.peer.sendall(answer)
+                supervisor.say(answer)
                 if closed:
                     return DONE
             if not supervisor.open:
                 return FAILED
         notary.tick()
+
+
+def _hear(notary: _Notary, gate: _Peer) -> None:
+    """Put on record what the gate has to say, and tell it so."""
+    gate.push()
+    if gate.open and (messages := gate.read()):
+        gate.say(notary.flows(messages))

@@ -26,14 +26,12 @@ def sign_input(record: Mapping[str, object]) -> bytes:
     return hashlib.sha256(canonical.encode(canonical.record(record))).digest()
 
 
-def envelope(fields: Mapping[str, object], signer_key: str, sign: Sign) -> dict[str, object]:
-    """The signed receipt over `fields`."""
-    return {
-        "version": 1,
-        "action_record": canonical.record(fields),
-        "signature": "ed25519:" + sign(sign_input(fields)).hex(),
-        "signer_key": signer_key,
-    }
+def sealed(fields: Mapping[str, object], signer_key: str, sign: Sign) -> bytes:
+    """The canonical text of the signed receipt over `fields`."""
+    record = canonical.encode(canonical.record(fields))
+    signature = sign(hashlib.sha256(record).digest()).hex()
+    tail = f',"signature":"ed25519:{signature}","signer_key":"{signer_key}"}}'
+    return b'{"version":1,"action_record":' + record + tail.encode()
 
 
 def receipt_hash(raw: bytes) -> str:
