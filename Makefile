@@ -9,7 +9,7 @@ SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 test: setup
 	$(BIN)/ruff check src tests
 	$(BIN)/mypy
-	$(BIN)/pytest
+	$(SUDO) $(BIN)/pytest
 
 check: setup
 	$(BIN)/ruff check src tests

@@ -1,0 +1,102 @@
+"""Fixtures of the tiers that run the product: one world per session, both tiers of the wall."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import sys
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.world import USER, Done, World
+
+TIERS = ("netns-root", "netns-rootless")
+
+
+@pytest.fixture(scope="session")
+def world() -> Iterator[World]:
+    assert os.geteuid() == 0, "these tests make namespaces: run them as root, as `make test` does"
+    directory = Path(tempfile.mkdtemp(prefix="sluicegate-world-"))
+    directory.chmod(0o777)
+    try:
+        with World(directory) as made:
+            yield made
+    finally:
+        shutil.rmtree(directory, ignore_errors=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """A finished `sluicegate run` and its packet's directory."""
+
+    code: int
+    out: str
+    err: str
+    packet: Path
+
+    def flows(self) -> list[dict[str, Any]]:
+        return [json.loads(line) for line in (self.packet / "flows.jsonl").read_text().splitlines()]
+
+    def boundary(self) -> dict[str, Any]:
+        found = json.loads((self.packet / "boundary.json").read_text())
+        assert isinstance(found, dict)
+        return found
+
+
+@dataclass(slots=True)
+class Tier:
+    """`sluicegate run` in the world at one tier; each instance has a fresh workspace."""
+
+    world: World
+    name: str
+    work: Path
+    count: int = 0
+
+    @property
+    def user(self) -> int | None:
+        return None if self.name == "netns-root" else USER
+
+    def argv(self, command: Sequence[str], policy: str, *options: str) -> tuple[list[str], Path]:
+        self.count += 1
+        packet = self.work.parent / f"packet-{self.count}"
+        rules = self.work.parent / f"policy-{self.count}.yaml"
+        rules.write_text(policy)
+        argv = [sys.executable, "-m", "sluicegate", "run", "--policy", str(rules)]
+        argv += ["--packet", str(packet), "--workdir", str(self.work), *options, "--", *command]
+        return argv, packet
+
+    def run(
+        self,
+        command: Sequence[str],
+        policy: str = "version: 1\n",
+        *options: str,
+        env: Mapping[str, str] | None = None,
+        stdin: str | None = None,
+    ) -> Run:
+        argv, packet = self.argv(command, policy, *options)
+        done = self.world.run(argv, user=self.user, env=env, cwd=self.work, stdin=stdin)
+        return Run(done.code, done.out, done.err, packet)
+
+    def python(self, script: str, policy: str = "version: 1\n", *options: str) -> Run:
+        """Run a Python script inside the boundary."""
+        return self.run(["/usr/bin/python3", "-c", script], policy, *options)
+
+    def verify(self, run: Run, *options: str) -> Done:
+        argv = [sys.executable, "-m", "sluicegate", "verify", str(run.packet), *options]
+        return self.world.run(argv)
+
+
+@pytest.fixture(params=TIERS)
+def tier(world: World, request: pytest.FixtureRequest) -> Tier:
+    top = Path(tempfile.mkdtemp(dir=world.directory))
+    work = top / "work"
+    work.mkdir()
+    for path in (top, work):
+        os.chown(path, USER, USER)
+    return Tier(world, request.param, work)
