@@ -16,6 +16,7 @@ from sluicegate.wire.cursor import WireError
 
 TTL_S = 60  # a binding holds for the whole run; short so that nothing caches it beyond
 TURN_DATAGRAMS = 128  # per turn of the loop, so that a flood of questions starves no connection
+DRAIN_TURNS = 256  # at the end nothing asks any more: far beyond what a socket's buffer can hold
 READ_BYTES = 4096  # no client announces a larger question
 RECEIVE_BUFFER_BYTES = 4_194_304  # what waits here is not lost; the kernel may grant less
 LOOPBACK4, LOOPBACK6 = "127.0.0.1", "::1"
@@ -77,14 +78,7 @@ class Resolver:
 
     def readable(self, now_ns: int) -> None:
         """Answer what has come, a bounded number per call."""
-        for _ in range(TURN_DATAGRAMS):
-            try:
-                got = self.socket.recvmsg(READ_BYTES, _ANCILLARY_BYTES)
-            except BlockingIOError:
-                break
-            except ConnectionError:
-                continue  # an earlier answer found nobody; the kernel says so once
-            self._datagram(*got)
+        self._read()
         self._submit(now_ns)
 
     def question(self, packet: bytes) -> bytes:
@@ -97,12 +91,27 @@ class Resolver:
         self._submit(now_ns)
 
     def flush(self) -> None:
-        """Put everything on record: the run is ending."""
+        """Answer what is left and put everything on record: the run is ending."""
+        for _ in range(DRAIN_TURNS):
+            if not self._read():
+                break
         self.lost = dropped(self.socket)
         for line in self._answered.drain():
             self._record(line, refused=False)
         for line in self._refused.drain() or ([[]] if self.lost > self._told_lost else []):
             self._record(line, refused=True)
+
+    def _read(self) -> bool:
+        """Whether there may be more."""
+        for _ in range(TURN_DATAGRAMS):
+            try:
+                got = self.socket.recvmsg(READ_BYTES, _ANCILLARY_BYTES)
+            except BlockingIOError:
+                return False
+            except ConnectionError:
+                continue  # an earlier answer found nobody; the kernel says so once
+            self._datagram(*got)
+        return True
 
     def _datagram(self, packet: bytes, ancillary: _Ancillary, flags: int, peer: _Peer) -> None:
         info = next((data for _, kind, data in ancillary if kind == socket.IPV6_PKTINFO), b"")

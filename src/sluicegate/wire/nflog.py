@@ -12,12 +12,20 @@ _PAYLOAD, _UID, _SEQ = 9, 11, 12
 # Enough for an IPv6 header, extension headers, and ports.
 SNAPLEN = 128
 _TCP, _UDP, _LITE, _SCTP, _DCCP = 6, 17, 136, 132, 33
-_PORTED = {_TCP, _UDP, _LITE, _SCTP, _DCCP}
+UNREADABLE = 255  # reserved by IANA: no packet carries it
+_PORTED = frozenset((_TCP, _UDP, _LITE, _SCTP, _DCCP))
+_ICMP = frozenset((1, 58))
+# Hop-by-hop, routing, fragment and destination options: their last part may hide the transport.
+_FRAGMENT = 44
+_EXTENSIONS = frozenset((0, 43, _FRAGMENT, 60))
 
 
 @dataclass(frozen=True, slots=True)
 class Dropped:
-    """One dropped packet; `port` is the destination's, `icmp` type and code."""
+    """One dropped packet; `port` is the destination's, `icmp` type and code.
+
+    What the payload did not show is UNREADABLE for the protocol, "" for an address, None for the rest.
+    """
 
     protocol: int
     source: str
@@ -29,12 +37,15 @@ class Dropped:
 
 
 def read_messages(datagram: bytes) -> list[Dropped]:
-    """The packets in one netlink datagram; other messages are passed over."""
+    """The packets in one netlink datagram; other messages are passed over.
+
+    A packet that can not be read, or that is cut short, is still one packet, and costs the others nothing.
+    """
     found, at = list[Dropped](), 0
     while len(datagram) - at >= 16:
         size = int.from_bytes(datagram[at : at + 4], "little")
-        if size < 16 or at + size > len(datagram):
-            raise WireError("netlink message is cut short")
+        if size < 16:
+            break
         if int.from_bytes(datagram[at + 4 : at + 6], "little") == _PACKET:
             found.append(_packet(datagram[at + 20 : at + size]))
         at += size + 3 & ~3
@@ -45,42 +56,57 @@ def _packet(body: bytes) -> Dropped:
     values, at = dict[int, bytes](), 0
     while len(body) - at >= 4:
         size = int.from_bytes(body[at : at + 2], "little")
-        if size < 4 or at + size > len(body):
-            raise WireError("netlink attribute is cut short")
+        if size < 4:
+            break
         values[int.from_bytes(body[at + 2 : at + 4], "little") & 0x3FFF] = body[at + 4 : at + size]
         at += size + 3 & ~3
-    uid, seq = (int.from_bytes(values[k], "big") if k in values else None for k in (_UID, _SEQ))
-    return _ip(values.get(_PAYLOAD, b""), uid, seq)
+    uid, seq = (_four(values.get(kind, b"")) for kind in (_UID, _SEQ))
+    raw = values.get(_PAYLOAD, b"")
+    try:
+        return _four_header(raw, uid, seq) if raw[:1] < b"\x50" else _six_header(raw, uid, seq)
+    except WireError:
+        return Dropped(UNREADABLE, "", "", None, uid, seq, None)
 
 
-def _ip(raw: bytes, uid: int | None, seq: int | None) -> Dropped:
+def _four(raw: bytes) -> int | None:
+    return int.from_bytes(raw, "big") if len(raw) == 4 else None
+
+
+def _four_header(raw: bytes, uid: int | None, seq: int | None) -> Dropped:
     at = Cursor(raw)
-    first, whole = at.number(1), True
-    if first >> 4 == 4:
-        at.take(5)
-        whole = not at.number(2) & 0x1FFF
-        at.take(1)
-        protocol = at.number(1)
-        at.take(2)
-        ends = at.take(4), at.take(4)
-        at.take(max(0, (first & 15) * 4 - 20))
-    elif first >> 4 == 6:
-        at.take(5)
-        protocol = at.number(1)
-        at.take(1)
-        ends = at.take(16), at.take(16)
-        while protocol in {0, 43, 44, 60} and at.left >= 8 and whole:
-            step = at.take(8)
-            whole = protocol != 44 or not int.from_bytes(step[2:4], "big") & 0xFFF8
-            at.take(0 if protocol == 44 else min(at.left, step[1] * 8))
-            protocol = step[0]
-    else:
-        raise WireError("dropped packet is not IP")
-    source, destination = (str(ipaddress.ip_address(end)) for end in ends)
-    start = at.take(4) if whole and at.left >= 4 else b""
-    port = int.from_bytes(start[2:], "big") if start and protocol in _PORTED else None
-    icmp = (start[0], start[1]) if start and protocol in {1, 58} else None
-    return Dropped(protocol, source, destination, port, uid, seq, icmp)
+    head = at.take(20)
+    if head[0] >> 4 != 4 or head[0] & 15 < 5:
+        raise WireError("not an IPv4 header")
+    at.at = min(at.end, (head[0] & 15) * 4)
+    # Only the first fragment has ports.
+    start = b"" if int.from_bytes(head[6:8], "big") & 0x1FFF else raw[at.at : at.at + 4]
+    return _dropped(head[9], head[12:16], head[16:20], start, uid, seq)
+
+
+def _six_header(raw: bytes, uid: int | None, seq: int | None) -> Dropped:
+    at = Cursor(raw)
+    head = at.take(40)
+    if head[0] >> 4 != 6:
+        raise WireError("not an IPv6 header")
+    protocol, whole = head[6], True
+    while protocol in _EXTENSIONS and whole and at.left >= 8:
+        step = at.take(8)
+        whole = protocol != _FRAGMENT or not int.from_bytes(step[2:4], "big") & 0xFFF8
+        at.take(0 if protocol == _FRAGMENT else min(at.left, step[1] * 8))
+        protocol = step[0]
+    start = raw[at.at : at.at + 4] if whole else b""
+    return _dropped(protocol, head[8:24], head[24:40], start, uid, seq)
+
+
+def _dropped(
+    protocol: int, source: bytes, target: bytes, start: bytes, uid: int | None, seq: int | None
+) -> Dropped:
+    port = icmp = None
+    if len(start) == 4 and protocol in _PORTED:
+        port = int.from_bytes(start[2:], "big")
+    elif len(start) == 4 and protocol in _ICMP:
+        icmp = start[0], start[1]
+    return Dropped(protocol, _address(source), _address(target), port, uid, seq, icmp)
 
 
 def subscribe(group: int) -> list[bytes]:
@@ -92,6 +118,10 @@ def subscribe(group: int) -> list[bytes]:
         (6, (1).to_bytes(2, "big")),
     )
     return [_config(group, kind, value, n) for n, (kind, value) in enumerate(settings, 1)]
+
+
+def _address(raw: bytes) -> str:
+    return str(ipaddress.ip_address(raw))
 
 
 def _config(group: int, kind: int, value: bytes, number: int) -> bytes:
