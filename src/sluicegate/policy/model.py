@@ -15,9 +15,14 @@ class PolicyError(Exception):
 
     def __init__(self, source: str, line: int, column: int, message: str, hint: str = "") -> None:
         where = f"{source}:{line}:{column}" if line else source
-        super().__init__(f"{where}: {message}")
+        super().__init__(_shown(f"{where}: {message}"))
         self.source, self.line, self.column = source, line, column
-        self.message, self.hint = message, hint
+        self.message, self.hint = _shown(message), _shown(hint)
+
+
+def _shown(text: str) -> str:
+    # Messages quote a file that a stranger may have written: no escape sequence, no forged log line.
+    return "".join(c if c.isprintable() else f"\\x{ord(c):02x}" for c in text)
 
 
 @dataclass(frozen=True, slots=True)
