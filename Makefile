@@ -1,10 +1,13 @@
-# `make test` passes the tests and does all set-up on a bare Debian or Ubuntu.
+# `make demo` runs the main job, `make test` passes the tests; both do all set-up on a bare Debian or Ubuntu.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 
-.PHONY: test check setup tools
+.PHONY: demo test check setup tools
+
+demo: setup
+	$(SUDO) $(BIN)/python demo/run.py
 
 test: setup
 	$(BIN)/ruff check src tests
