@@ -254,3 +254,9 @@ def test_the_kernels_own_count_of_lost_datagrams(udp: socket.socket) -> None:
             break
         received += 1
     assert resolver.dropped(udp) == sent - received > 0
+
+
+def test_the_socket_may_answer_from_any_address(udp: socket.socket) -> None:
+    Resolver(udp, Names(), Book())
+    assert udp.getsockopt(socket.IPPROTO_IPV6, resolver._IPV6_FREEBIND) == 1
+    assert udp.getsockopt(socket.IPPROTO_IPV6, socket.IPV6_RECVPKTINFO) == 1

@@ -21,6 +21,8 @@ READ_BYTES = 4096  # no client announces a larger question
 RECEIVE_BUFFER_BYTES = 4_194_304  # what waits here is not lost; the kernel may grant less
 LOOPBACK4, LOOPBACK6 = "127.0.0.1", "::1"
 REVERSE = (".in-addr.arpa", ".ip6.arpa")
+# linux/in6.h: IPv6 answers from an address that no interface carries only with this; needs no privilege.
+_IPV6_FREEBIND = 78
 # linux/in6.h: struct in6_pktinfo is an address and an interface index.
 _PKTINFO_BYTES = 20
 _ANCILLARY_BYTES = socket.CMSG_SPACE(_PKTINFO_BYTES)
@@ -68,6 +70,7 @@ class Resolver:
     def __init__(self, udp: socket.socket, bound: Names, ledger: Ledger, now_ns: int = 0) -> None:
         udp.setblocking(False)
         udp.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_RECVPKTINFO, 1)
+        udp.setsockopt(socket.IPPROTO_IPV6, _IPV6_FREEBIND, 1)
         widen(udp)
         self.socket = udp
         self.asked = self.captured = self.lost = 0
