@@ -109,6 +109,7 @@ _SAME = {
     "quotactl_fd": 443,
 }
 _X86_64 = {
+    "seccomp": 317,
     "socket": 41,
     "socketpair": 53,
     "clone": 56,
@@ -165,6 +166,7 @@ _X86_64 = {
     "vserver": 236,
 }
 _AARCH64 = {
+    "seccomp": 277,
     "socket": 198,
     "socketpair": 199,
     "clone": 220,
