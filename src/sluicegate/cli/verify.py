@@ -1,57 +1,168 @@
-"""`sluicegate verify PACKET`: reads the files, prints the ladder."""
+"""`sluicegate verify PACKET`: reads the files, prints the ladder. Never opens a socket."""
 
 from __future__ import annotations
 
 import argparse
 import json
 import os
+import stat
 import sys
+from collections.abc import Sequence
 
 from sluicegate.evidence import keys
-from sluicegate.verify import packet
+from sluicegate.verify import bare, packet, strict
 
-NAMES = ("evidence.jsonl", "flows.jsonl", "policy.json", "boundary.json")
+# Name -> the most we read of it. A verifier that is fed a terabyte says so instead of dying of it.
+RECORD_BYTES = 1 << 30
+SMALL_BYTES = 1 << 24
+FILES = {
+    "evidence.jsonl": RECORD_BYTES,
+    "flows.jsonl": RECORD_BYTES,
+    "policy.json": SMALL_BYTES,
+    "boundary.json": SMALL_BYTES,
+    "packet.json": SMALL_BYTES,
+}
+KEY_BYTES = 65_536
 DENIED = 5
 
 
-def main(argv: list[str]) -> int:
+class _UsageError(Exception):
+    """What was asked can not be done; the text says why."""
+
+
+def main(argv: Sequence[str]) -> int:
     """The exit code of the verification: 0 to 5 as the design lists them."""
-    parser = argparse.ArgumentParser(prog="sluicegate verify")
-    parser.add_argument("packet")
-    parser.add_argument("--key", action="append", default=[])
-    parser.add_argument("--require", default=",".join(level.value for level in packet.DEFAULT))
-    parser.add_argument("--expect", action="append", default=[])
-    parser.add_argument("--fail-on-deny", action="store_true")
-    parser.add_argument("--json", action="store_true")
+    parser = _parser()
     try:
         args = parser.parse_args(argv)
-        pins = [keys.read_public(_key(text)) for text in args.key]
-        require = [packet.Level(name) for name in args.require.split(",") if name]
-        expect = dict(pair.split("=", 1) for pair in args.expect)
-        files = {}
-        for name in NAMES:
-            with open(os.path.join(args.packet, name), "rb") as source:
-                files[name] = source.read()
     except SystemExit as stop:
-        return packet.USAGE if stop.code else 0
-    except (OSError, ValueError, keys.KeyTextError) as error:
+        return packet.USAGE if stop.code else packet.VALID
+    try:
+        report = _verify(args)
+    except (_UsageError, keys.KeyTextError) as error:
         print(f"sluicegate: {error}", file=sys.stderr)
         return packet.USAGE
-    report = packet.verify(files, pins, require, expect)
-    ladder = {k.value: {"reached": ok, "reason": why} for k, (ok, why) in report.reached.items()}
-    if args.json:
-        out = {"outcome": report.outcome, "levels": ladder, "receipts": report.receipts}
-        print(json.dumps(out | {"signer_key": report.signer_key, "root": report.root}))
-    else:
-        for name, rung in ladder.items():
-            print(f"{name}: {'yes' if rung['reached'] else 'no'} ({rung['reason']})")
-    if report.outcome == packet.VALID and args.fail_on_deny and "block" in report.verdicts:
-        return DENIED
-    return report.outcome
+    except OSError as error:
+        print(f"sluicegate: {error.filename}: {error.strerror}", file=sys.stderr)
+        return packet.USAGE
+    code = report.outcome
+    if code == packet.VALID and args.fail_on_deny and report.tally.totals["block"]:
+        code = DENIED
+    (_as_json if args.json else _as_text)(report, code)
+    return code
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="sluicegate verify", allow_abbrev=False)
+    add = parser.add_argument
+    add("packet", help="a packet's directory, or a recorder file (.jsonl) or receipt (.json) alone")
+    add("--key", action="append", default=[], help="a trusted public key: a file, or 64 hex digits")
+    levels = ",".join(level.value for level in packet.DEFAULT)
+    add("--require", default=levels, help=f"the levels that must be reached (default {levels})")
+    add(
+        "--expect",
+        action="append",
+        default=[],
+        help=f"NAME=VALUE of {', '.join(packet.EXPECTABLE)}",
+    )
+    add(
+        "--endorsement", action="append", default=[], help="a rotation endorsement (recorder files)"
+    )
+    add("--session", help="the session the recorder must be of (recorder files)")
+    add("--fail-on-deny", action="store_true", help="exit 5 if the record holds a denial")
+    add("--json", action="store_true", help="print one JSON object")
+    return parser
+
+
+def _verify(args: argparse.Namespace) -> packet.Report:
+    pins = [keys.read_public(_key(text)) for text in args.key]
+    require = [_level(name) for name in args.require.split(",") if name]
+    expect = dict(_pair(text) for text in args.expect)
+    if stat.S_ISDIR(os.stat(args.packet).st_mode):
+        files = {}
+        for name, most in FILES.items():
+            try:
+                files[name] = _read(os.path.join(args.packet, name), most)
+            except FileNotFoundError:
+                # The verifier knows which may be missing in which record; without this one there is none.
+                if name == "evidence.jsonl":
+                    raise
+        return packet.verify(files, pins, require, expect)
+    data = _read(args.packet, RECORD_BYTES)
+    endorsements = [_read(name, KEY_BYTES) for name in args.endorsement]
+    single = args.packet.endswith(".json")
+    return bare.verify(data, pins, require, expect, endorsements, args.session, single=single)
+
+
+def _level(name: str) -> packet.Level:
+    try:
+        return packet.Level(name.strip().upper())
+    except ValueError as error:
+        raise _UsageError(
+            f"--require {name}: the levels are {', '.join(level.value for level in packet.Level)}"
+        ) from error
+
+
+def _pair(text: str) -> tuple[str, str]:
+    name, mark, value = text.partition("=")
+    if not mark or name not in packet.EXPECTABLE:
+        raise _UsageError(
+            f"--expect {text}: want NAME=VALUE, NAME of {', '.join(packet.EXPECTABLE)}"
+        )
+    return name, value
+
+
+def _read(path: str, most: int) -> bytes:
+    flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
+    with os.fdopen(os.open(path, flags), "rb") as source:
+        status = os.fstat(source.fileno())
+        if not stat.S_ISREG(status.st_mode):
+            raise _UsageError(f"{path}: not a regular file")
+        data = source.read(most + 1)
+    if len(data) > most:
+        raise _UsageError(f"{path}: more than {most} bytes")
+    return data
 
 
 def _key(text: str) -> str:
-    if not os.path.exists(text):
+    if strict.HEX64.match(text.lower()):
         return text
-    with open(text, encoding="ascii") as source:
-        return source.read()
+    try:
+        return _read(text, KEY_BYTES).decode("ascii")
+    except UnicodeDecodeError as error:
+        raise _UsageError(f"{text}: not a key text") from error
+
+
+def _as_json(report: packet.Report, code: int) -> None:
+    levels = {
+        level.value: {"reached": ok, "reason": why} for level, (ok, why) in report.reached.items()
+    }
+    print(
+        json.dumps(
+            {
+                "schema": "sluicegate.verification.v0",
+                "outcome": code,
+                "levels": levels,
+                "receipts": report.receipts,
+                "root": report.root,
+                "signer_key": report.signer_key,
+                "run_nonce": report.run_nonce,
+                "policy_hash": report.policy_hash,
+                "totals": report.tally.totals,
+            },
+            sort_keys=True,
+        )
+    )
+
+
+def _as_text(report: packet.Report, code: int) -> None:
+    for level, (ok, why) in report.reached.items():
+        print(f"{level.value}: {'yes' if ok else 'no'} ({why})")
+    words = {
+        packet.VALID: "verified",
+        packet.INVALID: "INVALID",
+        packet.UNPROVEN: "a valid prefix; its end is not proven",
+        packet.UNTRUSTED: "sound, but below the required trust",
+        DENIED: "verified; the record holds denials",
+    }
+    print(f"result: {words[code]} (exit {code})")

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import enum
 import hashlib
-import json
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from sluicegate import jcs
-from sluicegate.evidence import canonical, chain, keys, receipt, recorder
+from sluicegate.evidence import packet as audit
+from sluicegate.verify import strict
+from sluicegate.verify.account import Account
+from sluicegate.verify.replay import Replay, replay
+from sluicegate.verify.strict import need
 
 VALID, INVALID, USAGE, UNPROVEN, UNTRUSTED = 0, 1, 2, 3, 4
-_TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{0,8}[1-9])?Z\Z")
-_HASH = re.compile(r"sha256:[0-9a-f]{64}\Z")
-_NONCE = re.compile(r"[0-9a-f]{32}\Z")
+# What a caller may know from elsewhere and demand.
+EXPECTABLE = ("root", "receipts", "signer_key", "run_nonce", "policy_hash", "tier")
 
 
 class Level(enum.Enum):
@@ -29,10 +29,6 @@ class Level(enum.Enum):
 DEFAULT = (Level.INTACT, Level.CLOSED, Level.PINNED)
 
 
-class VerificationError(Exception):
-    """The bytes do not support their claims."""
-
-
 @dataclass(frozen=True, slots=True)
 class Report:
     """What the evidence supports. `reached` gives, for each level, whether and why."""
@@ -42,20 +38,11 @@ class Report:
     signer_key: str = ""
     root: str = ""
     receipts: int = 0
-    flows: tuple[Mapping[str, object], ...] = ()
-    verdicts: tuple[str, ...] = ()
-
-
-@dataclass(slots=True)
-class _Replay:
-    records: list[dict[str, object]] = field(default_factory=list)
-    root: str = ""
-    prev: str = recorder.GENESIS
-    signer: str = ""
-    closed: bool = False
-    ended: bool = False
-    open_nonce: str = ""
-    phases: dict[str, str | None] = field(default_factory=dict)
+    run_nonce: str = ""
+    policy_hash: str = ""
+    tally: audit.Tally = field(default_factory=audit.Tally)
+    account: Account = field(default_factory=Account)
+    boundary: Mapping[str, object] = field(default_factory=dict)
 
 
 def verify(
@@ -63,215 +50,134 @@ def verify(
     keys: Sequence[bytes],
     require: Sequence[Level] = DEFAULT,
     expect: Mapping[str, str] | None = None,
+    *,
+    finished: bool = True,
 ) -> Report:
-    """The report on the packet `files`; `keys` are the public keys the caller trusts."""
+    """The report on the packet `files` (name to bytes); `keys` are the public keys the caller trusts.
+
+    `finished`: a closed record must come with its packet.json; only the run that is about to write it says False.
+    """
     try:
-        replay = _replay(files.get("evidence.jsonl", b""))
-        flows = _flows(replay, files.get("flows.jsonl", b""))
-        _bindings(replay, flows, files)
-        _expected(replay, expect or {})
-    except (VerificationError, ValueError, KeyError, TypeError, AttributeError) as error:
-        why = str(error) or type(error).__name__
-        return Report(INVALID, {level: (False, why) for level in Level})
-    pinned = replay.signer in {key.hex() for key in keys}
-    waiting = sorted(k for k, v in replay.phases.items() if v == "intent")
+        state = replay(files.get("evidence.jsonl", b""), files.get("flows.jsonl", b""))
+        measured = _bindings(state, files)
+        _packet(state, measured, files, finished)
+        _expected(state, measured, expect or {})
+    except strict.VerificationError as error:
+        return Report(INVALID, dict.fromkeys(Level, (False, str(error))))
     reached = {
-        Level.INTACT: (True, "every line, link and signature reproduces"),
-        Level.CLOSED: (replay.ended, "the checkpoint covers the end" if replay.ended else "no end"),
-        Level.PINNED: (pinned, "signed by a key you gave" if pinned else "no key you gave signed"),
+        Level.INTACT: (True, f"{state.tally.receipts} receipts, every line reproduces"),
+        Level.CLOSED: _closed(state),
+        Level.PINNED: pinned(state.run.signer_key, keys),
     }
-    if waiting and replay.ended:
-        reached[Level.CLOSED] = (False, f"{len(waiting)} intents have no outcome")
-    outcome = VALID
-    if Level.PINNED in require and not pinned:
-        # A key was given and another one signed: that is a forgery, not a missing pin.
-        outcome = INVALID if keys else UNTRUSTED
-    if outcome != INVALID and Level.CLOSED in require and not reached[Level.CLOSED][0]:
-        outcome = UNPROVEN
-    verdicts = tuple(str(r["verdict"]) for r in replay.records if "request_id" in r)
-    count = len(replay.records)
-    return Report(outcome, reached, replay.signer, replay.root, count, flows, verdicts)
-
-
-def _need(ok: object, message: str) -> None:
-    if not ok:
-        raise VerificationError(message)
-
-
-def _object(data: bytes) -> dict[str, object]:
-    def unique(pairs: list[tuple[str, object]]) -> dict[str, object]:
-        _need(len(dict(pairs)) == len(pairs), "a member appears twice")
-        return dict(pairs)
-
-    try:
-        value = json.loads(data, object_pairs_hook=unique)
-    except RecursionError as error:
-        raise VerificationError("nested too deeply") from error
-    _need(isinstance(value, dict), "not an object")
-    found: dict[str, object] = value
-    return found
-
-
-def _lines(data: bytes, name: str) -> list[bytes]:
-    _need(not data or data.endswith(b"\n"), f"{name} does not end at a line's end")
-    return data.split(b"\n")[:-1]
-
-
-def _replay(data: bytes) -> _Replay:
-    """Rebuilds every line from its claims and compares bytes: nothing unread can hide in one."""
-    replay = _Replay()
-    for seq, line in enumerate(_lines(data, "evidence.jsonl")):
-        _need(not replay.ended, "a line after the checkpoint")
-        entry = _object(line)
-        ts, kind = str(entry["ts"]), entry["type"]
-        _need(_TIME.match(ts), f"line {seq}: timestamp")
-        detail = entry["detail"]
-        event, transport, root = str(kind), "", False
-        if kind == "action_receipt":
-            raw, event, transport, summary = _receipt(replay, detail)
-        elif kind == "transcript_root":
-            _need(replay.closed, f"line {seq}: a root without session_close")
-            first, last = replay.records[0]["timestamp"], replay.records[-1]["timestamp"]
-            raw, summary = recorder.root_detail(
-                len(replay.records), replay.root, str(first), str(last)
-            )
-            root = True
-        else:
-            _need(kind == "checkpoint", f"line {seq}: unknown type {kind!r}")
-            _need(replay.closed and seq == len(replay.records) + 1, f"line {seq}: out of place")
-            signature = bytes.fromhex(str(_member(detail, "signature")))
-            good = keys.verifies(bytes.fromhex(replay.signer), signature, replay.prev.encode())
-            _need(good, f"line {seq}: the checkpoint's signature is bad")
-            raw, summary = recorder.checkpoint_detail(seq, signature)
-            replay.ended = True
-        _need(not root or seq == len(replay.records), f"line {seq}: a second root")
-        text, replay.prev = recorder.line(
-            seq, ts, str(kind), event, transport, summary, raw, replay.prev
-        )
-        _need(text == line, f"line {seq}: does not reproduce")
-    _need(replay.records, "no receipts")
-    return replay
-
-
-def _member(value: object, name: str) -> object:
-    _need(isinstance(value, dict), f"no {name}")
-    return value[name]  # type: ignore[index]
-
-
-def _receipt(replay: _Replay, detail: object) -> tuple[bytes, str, str, str]:
-    _need(not replay.closed, "a receipt after session_close")
-    claimed = _member(detail, "action_record")
-    _need(isinstance(claimed, dict), "no action record")
-    record: dict[str, object] = canonical.record(claimed)  # type: ignore[arg-type]
-    seq = len(replay.records)
-    signer = str(_member(detail, "signer_key"))
-    replay.signer = replay.signer or signer
-    _need(signer == replay.signer, f"receipt {seq}: another signer")
-    signature = bytes.fromhex(str(_member(detail, "signature")).removeprefix("ed25519:"))
-    good = keys.verifies(bytes.fromhex(signer), signature, receipt.sign_input(record))
-    _need(good, f"receipt {seq}: signature verification failed")
-    _need(record["version"] == 1 and record["chain_seq"] == seq, f"receipt {seq}: sequence")
-    _need(_TIME.match(str(record["timestamp"])), f"receipt {seq}: timestamp")
-    _need(_HASH.match(str(record["policy_hash"])), f"receipt {seq}: policy_hash")
-    _need(_NONCE.match(str(record.get("run_nonce"))), f"receipt {seq}: run_nonce")
-    if replay.records:
-        first = replay.records[0]
-        _need(record["chain_prev_hash"] == replay.root, f"receipt {seq}: link")
-        for name in ("run_nonce", "policy_hash"):
-            _need(record[name] == first[name], f"receipt {seq}: another {name}")
-    _control(replay, record, seq)
-    _pair(replay, record)
-    raw = canonical.encode(
-        {
-            "version": 1,
-            "action_record": record,
-            "signature": "ed25519:" + signature.hex(),
-            "signer_key": signer,
-        }
+    return Report(
+        outcome(reached, require),
+        reached,
+        state.run.signer_key,
+        state.root,
+        state.tally.receipts,
+        state.run.nonce,
+        state.run.policy_hash,
+        state.tally,
+        state.account,
+        measured,
     )
-    replay.root = receipt.receipt_hash(raw)
-    replay.records.append(record)
-    words = (str(record["verdict"]), str(record["action_type"]), str(record["transport"]))
-    return raw, words[1], words[2], recorder.receipt_summary(*words)
 
 
-def _control(replay: _Replay, record: Mapping[str, object], seq: int) -> None:
-    control = record.get("session_control")
-    if seq == 0:
-        opened = _member(control, "open")
-        nonce, beat = str(_member(opened, "open_nonce")), _member(opened, "heartbeat_seconds")
-        _need(type(beat) is int, "heartbeat_seconds")
-        posture = opened.get("posture_capsule_sha256", "")  # type: ignore[attr-defined]
-        run = chain.Run(
-            str(record["run_nonce"]),
-            nonce,
-            str(record["policy_hash"]),
-            replay.signer,
-            int(str(beat)),
-            str(posture),
-        )
-        _need(control == chain.opening(run), "session_open does not reproduce")
-        _need(record["chain_prev_hash"] == chain.genesis(run), "genesis does not reproduce")
-        replay.open_nonce = nonce
-        return
-    if control is None:
-        _need("request_id" in record, f"receipt {seq}: no facts")
-        return
-    first = replay.records[0]
-    run = chain.Run(str(first["run_nonce"]), replay.open_nonce, "", "", 0)
-    head = chain.Head(seq, replay.root)
-    kind = _member(control, "kind")
-    if kind == "session_close":
-        reason = str(_member(_member(control, "close"), "close_reason"))
-        _need(control == chain.closing(run, head, reason), "session_close does not reproduce")
-        replay.closed = True
-        return
-    beats = sum("heartbeat" in str(r["target"]) for r in replay.records if "session_control" in r)
-    now = str(_member(_member(control, "heartbeat"), "heartbeat_time"))
-    _need(control == chain.heartbeat(run, head, beats + 1, now), f"receipt {seq}: heartbeat")
+def outcome(reached: Mapping[Level, tuple[bool, str]], require: Sequence[Level]) -> int:
+    """The exit code: an end that is not proven weighs more than a signer that is not trusted."""
+    if not reached[Level.INTACT][0]:
+        return INVALID
+    if Level.CLOSED in require and not reached[Level.CLOSED][0]:
+        return UNPROVEN
+    if Level.PINNED in require and not reached[Level.PINNED][0]:
+        return UNTRUSTED
+    return VALID
 
 
-def _pair(replay: _Replay, record: Mapping[str, object]) -> None:
-    name, phase = str(record["action_id"]), record.get("decision_phase")
-    _need(phase in {None, "intent", "outcome"}, "unknown decision_phase")
-    if phase == "outcome":
-        _need(replay.phases.get(name) == "intent", f"{name}: an outcome without intent")
-    else:
-        _need(name not in replay.phases, f"{name}: repeated action_id")
-    replay.phases[name] = str(phase) if phase else None
+def pinned(signer: str, keys: Sequence[bytes]) -> tuple[bool, str]:
+    """Whether `signer` (hex) is one of the keys the caller trusts, and why."""
+    if not keys:
+        return False, "no key given: the record is consistent with itself, its signer unknown"
+    if bytes.fromhex(signer) not in keys:
+        return False, f"signed by another key than the given: {signer}"
+    return True, "signed by a given key"
 
 
-def _flows(replay: _Replay, data: bytes) -> tuple[Mapping[str, object], ...]:
-    lines = _lines(data, "flows.jsonl")
-    wanted = [r["request_id"] for r in replay.records if "request_id" in r]
-    found = ["sha256:" + hashlib.sha256(line).hexdigest() for line in lines]
-    _need(found == wanted, "flows.jsonl and the receipts differ")
-    flows = tuple(_object(line) for line in lines)
-    for line, flow in zip(lines, flows, strict=True):
-        _need(jcs.encode(flow) == line, "a flow is not canonical")  # type: ignore[arg-type]
-    return flows
+def _closed(state: Replay) -> tuple[bool, str]:
+    if state.torn:
+        return False, "a file ends within a line: its writer died there, or it was cut"
+    if not state.closed:
+        return False, "no session_close: the record is a prefix, its end unknown"
+    if not state.ended:
+        return False, "no signed checkpoint over the root: the end is not proven"
+    if state.unanswered:
+        return False, f"{state.unanswered} allowed flows have no outcome"
+    return True, f"the end is signed: {state.tally.receipts} receipts, root {state.root[:16]}"
 
 
-def _bindings(
-    replay: _Replay, flows: Sequence[Mapping[str, object]], files: Mapping[str, bytes]
-) -> None:
+def _bindings(state: Replay, files: Mapping[str, bytes]) -> Mapping[str, object]:
+    """boundary.json, after it and policy.json were found to be those of the record."""
+    need("policy.json" in files, "policy.json is missing")
     policy = "sha256:" + hashlib.sha256(files["policy.json"]).hexdigest()
-    _need(policy == replay.records[0]["policy_hash"], "policy.json is not the policy of the record")
-    if replay.closed:
-        last = flows[-1] if flows else {}
-        _need(last.get("kind") == "boundary", "the last flow is not the boundary's")
-        digest = hashlib.sha256(files["boundary.json"]).hexdigest()
-        claimed = str(last.get("boundary_sha256", "")).removeprefix("sha256:")
-        _need(digest == claimed, "boundary.json is not the one in the record")
+    need(policy == state.run.policy_hash, "policy.json is not the policy of the record")
+    data = files.get("boundary.json")
+    if data is None:
+        need(not state.closed, "boundary.json is missing")
+        return {}
+    measured = strict.value(data, "boundary.json")
+    opened = strict.mapping(measured.get("open"), "boundary.json: open")
+    digest = _digest(opened).removeprefix("sha256:")
+    need(digest == state.run.posture_sha256, "boundary.json's open part is not the record's")
+    if not state.closed:
+        need(measured.keys() == {"open"}, "boundary.json was closed, the record was not")
+        return measured
+    whole = "sha256:" + hashlib.sha256(data).hexdigest()
+    last = state.account.boundary
+    need(last.get("boundary_sha256") == whole, "boundary.json is not the one in the record")
+    closed = strict.mapping(measured.get("close"), "boundary.json: close")
+    counters = strict.mapping(closed.get("counters"), "boundary.json: counters")
+    need(
+        last == {"kind": "boundary", "boundary_sha256": whole, **counters},
+        "boundary.json and the record count the kernel's packets differently",
+    )
+    return measured
 
 
-def _expected(replay: _Replay, expect: Mapping[str, str]) -> None:
+def _digest(opened: Mapping[str, object]) -> str:
+    try:
+        return audit.opening_digest(opened)
+    except (ValueError, TypeError) as error:
+        raise strict.VerificationError(f"boundary.json: {error}") from error
+
+
+def _packet(
+    state: Replay, measured: Mapping[str, object], files: Mapping[str, bytes], finished: bool
+) -> None:
+    claimed = files.get("packet.json")
+    if not state.ended:
+        need(claimed is None or not state.closed, "packet.json of a record without its checkpoint")
+        need(claimed is None, "packet.json of a record that was not closed")
+        return
+    if claimed is None:
+        need(not finished, "packet.json is missing")
+        return
+    run = state.run
+    try:
+        made = audit.packet(state.tally, measured, run.policy_hash, state.root, run.signer_key)
+    except audit.PacketError as error:
+        raise strict.VerificationError(f"packet.json: {error}") from error
+    need(claimed == made, "packet.json says other things than the record")
+
+
+def _expected(state: Replay, measured: Mapping[str, object], expect: Mapping[str, str]) -> None:
+    opened = measured.get("open")
     facts = {
-        "root": replay.root,
-        "receipts": str(len(replay.records)),
-        "signer_key": replay.signer,
-        "run_nonce": str(replay.records[0]["run_nonce"]),
-        "policy_hash": str(replay.records[0]["policy_hash"]),
+        "root": state.root,
+        "receipts": str(state.tally.receipts),
+        "signer_key": state.run.signer_key,
+        "run_nonce": state.run.nonce,
+        "policy_hash": state.run.policy_hash,
+        "tier": str(opened.get("tier", "")) if isinstance(opened, dict) else "",
     }
     for name, value in expect.items():
-        _need(facts.get(name) == value, f"{name} is {facts.get(name)}, not {value}")
+        need(facts.get(name) == value, f"{name} is {facts.get(name)}, not the expected {value}")

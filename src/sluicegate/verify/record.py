@@ -10,13 +10,21 @@ from sluicegate.verify import strict
 from sluicegate.verify.strict import need
 
 ACTION_TYPES = frozenset(
-    ["read", "derive", "write", "delegate", "authorize", "spend", "commit", "actuate"]
-    + ["unclassified"]
+    [
+        "read",
+        "derive",
+        "write",
+        "delegate",
+        "authorize",
+        "spend",
+        "commit",
+        "actuate",
+        "unclassified",
+    ]
 )
 VERDICTS = frozenset(["allow", "block", "warn", "ask", "strip", "forward", "redirect"])
 PHASES = frozenset([None, "intent", "outcome", "resolution"])
 _TEXTS = ("action_id", "timestamp", "target", "verdict", "transport", "chain_prev_hash")
-_EMPTY_ALLOWED = ("principal", "actor", "side_effect_class", "reversibility", "policy_hash")
 _NUMBERS = {"version", "chain_seq", "contract_generation"}
 _FLAGS = {"session_contaminated", "task_override_applied"}
 _LISTS = {

@@ -6,6 +6,8 @@ import json
 import re
 from collections.abc import Iterator, Mapping
 
+import orjson
+
 from sluicegate import jcs
 
 # One line of evidence or facts; the producer keeps to it, so a longer line is not the producer's.
@@ -17,6 +19,8 @@ HEX32 = re.compile(r"[0-9a-f]{32}\Z")
 HEX64 = re.compile(r"[0-9a-f]{64}\Z")
 HASH = re.compile(r"sha256:[0-9a-f]{64}\Z")
 _BRACKET = re.compile(rb'"(?:[^"\\]|\\.)*"|[\[{\]}]')
+# Half a character may hide behind such an escape; only text that has one is searched for it.
+_SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
 # Printable ASCII whose only escapes are those of quote, backslash, <, > and &: no control character can be meant.
 _PLAIN = re.compile(rb'(?:[ -\[\]-~]|\\["\\]|\\u00(?:3c|3e|26))*\Z')
 
@@ -68,13 +72,15 @@ def value(data: bytes, what: str) -> dict[str, object]:
         need(_depth(data) <= MAX_DEPTH, f"{what}: nested deeper than {MAX_DEPTH}")
     try:
         found = json.loads(
-            data,
+            data.decode(),
             object_pairs_hook=_unique,
             parse_float=_no_number,
             parse_constant=_no_number,
             parse_int=_integer,
         )
-    except (ValueError, RecursionError) as error:
+        if _SURROGATE.search(data):
+            orjson.dumps(found)
+    except (ValueError, TypeError, RecursionError) as error:
         raise VerificationError(f"{what}: {_said(error)}") from error
     need(isinstance(found, dict), f"{what}: not an object")
     return dict(found)

@@ -1,0 +1,243 @@
+"""A recorder file or a receipt alone, of any producer of the format, to a report. Pure."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from sluicegate.evidence import canonical, recorder
+from sluicegate.verify import endorsement, receipt2, strict
+from sluicegate.verify import record as receipts
+from sluicegate.verify.lifecycle import Chain, signed_by
+from sluicegate.verify.packet import DEFAULT, INVALID, Level, Report, outcome, pinned
+from sluicegate.verify.strict import need
+
+# As the readers of the published format bound a line.
+MAX_LINE_BYTES = 1 << 20
+_ALWAYS = {
+    *("v", "seq", "ts", "session_id", "type", "transport", "summary", "detail", "prev_hash"),
+    "hash",
+}
+_V3 = {"chain_kind", "writer_instance_id"}
+_ENTRY = _ALWAYS | {"trace_id", "event_kind", "raw_ref"}
+# The texts an entry's hash is over, by version, around the raw bytes of its detail.
+_BEFORE = {
+    1: ("session_id", "trace_id", "type", "transport", "summary"),
+    2: ("session_id", "trace_id", "type", "event_kind", "transport", "summary"),
+    3: (
+        *("session_id", "chain_kind", "writer_instance_id", "trace_id", "type", "event_kind"),
+        *("transport", "summary"),
+    ),
+}
+
+
+@dataclass(slots=True)
+class _File:
+    """A recorder file so far."""
+
+    chain: Chain
+    second: receipt2.Chain
+    version: int = 0
+    seq: int = 0
+    prev: str = recorder.GENESIS
+    time: str = ""
+    span: int = 0
+    rooted: bool = False
+    ended: bool = False
+    wrapped: bool | None = None
+
+
+def verify(
+    data: bytes,
+    keys: Sequence[bytes],
+    require: Sequence[Level] = DEFAULT,
+    expect: Mapping[str, str] | None = None,
+    endorsements: Sequence[bytes] = (),
+    session: str | None = None,
+    *,
+    single: bool = False,
+) -> Report:
+    """The report on a recorder file's bytes, or on one receipt's if `single`.
+
+    `endorsements` are the texts of rotation endorsements: without one, a change of key is an error. `session` is the
+    recorder session the caller knows; None takes the first entry's word for it.
+    Intact means: every entry, link and signature holds. Only a signed checkpoint over the transcript root of a closed
+    chain proves the end; so one receipt, or a list of bare ones, is never CLOSED.
+    """
+    try:
+        if single:
+            return _single(data, keys, require, expect or {})
+        given = [endorsement.read(text) for text in endorsements]
+        file = _File(Chain(session or "", given), receipt2.Chain(tuple(keys)))
+        for number, line in enumerate(strict.lines(data)):
+            if line.strip():
+                _line(file, line, f"line {number + 1}")
+        file.chain.end()
+        return _report(file.chain, _closed(file, data), keys, require, expect or {})
+    except strict.VerificationError as error:
+        return Report(INVALID, dict.fromkeys(Level, (False, str(error))))
+
+
+def _single(
+    data: bytes, keys: Sequence[bytes], require: Sequence[Level], expect: Mapping[str, str]
+) -> Report:
+    found = strict.value(data, "receipt")
+    end = (False, "one receipt alone says nothing about an end")
+    if "detail" in found and "type" in found:
+        found = dict(strict.mapping(found["detail"], "receipt"))
+    if "record_type" in found:
+        signer = receipt2.checked(found, keys, "receipt")
+        reached = {Level.INTACT: (True, "the signature holds"), Level.CLOSED: end}
+        reached[Level.PINNED] = pinned(signer, keys)
+        return Report(outcome(reached, require), reached, signer, receipts=1)
+    one = receipts.checked(found, "receipt")
+    chain = Chain("")
+    chain.first_signer, chain.root = one.signer, one.digest
+    chain.last, chain.nonce = one.record, str(one.record.get("run_nonce", ""))
+    chain.tally.add(one.record)
+    return _report(chain, end, keys, require, expect)
+
+
+def _report(
+    chain: Chain,
+    closed: tuple[bool, str],
+    keys: Sequence[bytes],
+    require: Sequence[Level],
+    expect: Mapping[str, str],
+) -> Report:
+    facts = {
+        "root": chain.root,
+        "receipts": str(chain.tally.receipts),
+        "signer_key": chain.first_signer,
+        "run_nonce": chain.nonce,
+        "policy_hash": str(chain.last["policy_hash"]),
+    }
+    for name, value in expect.items():
+        need(facts.get(name) == value, f"{name} is {facts.get(name)}, not the expected {value}")
+    reached = {
+        Level.INTACT: (True, f"{chain.tally.receipts} receipts, every link and signature holds"),
+        Level.CLOSED: closed,
+        Level.PINNED: pinned(chain.first_signer, keys),
+    }
+    return Report(
+        outcome(reached, require),
+        reached,
+        chain.first_signer,
+        chain.root,
+        chain.tally.receipts,
+        chain.nonce,
+        facts["policy_hash"],
+        chain.tally,
+    )
+
+
+def _closed(file: _File, data: bytes) -> tuple[bool, str]:
+    if strict.torn(data):
+        return False, "the file ends within a line"
+    if not file.wrapped:
+        return False, "bare receipts: nothing says that there are no more"
+    if not file.chain.closed:
+        return False, "no session_close: the record is a prefix, its end unknown"
+    if not file.ended:
+        return False, "no signed checkpoint over the root: the end is not proven"
+    return True, f"the end is signed: {file.chain.tally.receipts} receipts"
+
+
+def _line(file: _File, line: bytes, what: str) -> None:
+    need(len(line) <= MAX_LINE_BYTES, f"{what}: longer than {MAX_LINE_BYTES} bytes")
+    need(not file.ended, f"{what}: stands after the last checkpoint")
+    entry = strict.value(line, what)
+    wrapped = "detail" in entry
+    need(file.wrapped in {None, wrapped}, f"{what}: entries and bare receipts are mixed")
+    file.wrapped = wrapped
+    if not file.chain.session:
+        file.chain.session = _session(entry, what)
+    if not wrapped:
+        file.chain.add(entry)
+        return
+    _entry(file, entry, line, what)
+    kind, detail = entry["type"], strict.mapping(entry["detail"], f"{what}: detail")
+    need(not file.rooted or kind == "checkpoint", f"{what}: stands after the transcript root")
+    if kind == "action_receipt":
+        record = file.chain.add(detail)
+        words = tuple(str(record[name]) for name in ("verdict", "action_type", "transport"))
+        need(entry["summary"] == recorder.receipt_summary(*words), f"{what}: summary")
+        need(entry["transport"] == words[2], f"{what}: transport")
+        need(entry.get("event_kind", words[1]) == words[1], f"{what}: event_kind")
+    elif kind == "evidence_receipt":
+        file.second.add(detail, file.chain.signer, what)
+    elif kind == "transcript_root":
+        _root(file, detail, what)
+    else:
+        need(kind == "checkpoint", f"{what}: unknown type {kind!r}")
+        _checkpoint(file, detail, what)
+    if kind != "checkpoint":
+        file.span += 1
+    file.prev, file.seq = str(entry["hash"]), file.seq + 1
+
+
+def _session(entry: Mapping[str, object], what: str) -> str:
+    found = entry.get("session_id")
+    if "detail" not in entry:
+        record = strict.mapping(entry.get("action_record"), what)
+        control = record.get("session_control")
+        opened = control.get("open") if isinstance(control, dict) else None
+        found = opened.get("recorder_session") if isinstance(opened, dict) else "none"
+    session = strict.text(found, f"{what}: session")
+    need(session and not set(session) & set("/\\"), f"{what}: session")
+    return session
+
+
+def _entry(file: _File, entry: Mapping[str, object], line: bytes, what: str) -> None:
+    version = strict.count(entry.get("v"), f"{what}: v")
+    need(version in _BEFORE, f"{what}: unknown version {version}")
+    need(
+        file.version in {0, version} or 3 not in {file.version, version}, f"{what}: mixed versions"
+    )
+    file.version = version
+    extra = _V3 if version == 3 else set()
+    always, allowed = _ALWAYS | extra, _ENTRY | extra
+    need(always <= entry.keys() <= allowed, f"{what}: the members are not those of an entry")
+    need(canonical.encode(entry) == line, f"{what}: not the text its producer hashed")
+    texts = {name: strict.text(entry.get(name, ""), f"{what}: {name}") for name in _BEFORE[version]}
+    ts = strict.text(entry["ts"], f"{what}: ts")
+    need(strict.TIME.match(ts) and not receipts.earlier(ts, file.time), f"{what}: ts")
+    file.time = ts
+    need(entry["seq"] == file.seq and entry["seq"] is not False, f"{what}: seq")
+    need(entry["session_id"] == file.chain.session, f"{what}: another session")
+    need(entry["prev_hash"] == file.prev, f"{what}: prev_hash mismatch")
+    parts = [str(version), str(file.seq), ts, *texts.values()]
+    raw = canonical.encode(entry["detail"])
+    reference = strict.text(entry.get("raw_ref", ""), f"{what}: raw_ref")
+    hashed = [*(part.encode() for part in parts), raw, reference.encode(), file.prev.encode()]
+    digest = hashlib.sha256(b"\0".join(hashed)).hexdigest()
+    need(entry["hash"] == digest, f"{what}: the hash does not reproduce")
+
+
+def _root(file: _File, detail: Mapping[str, object], what: str) -> None:
+    chain = file.chain
+    need(chain.last, f"{what}: a root without receipts")
+    claimed = {
+        "session_id": chain.session,
+        "final_seq": chain.seq,
+        "root_hash": chain.root,
+        "receipt_count": chain.seq + 1,
+        "start_time": chain.start,
+        "end_time": chain.last["timestamp"],
+    }
+    need(detail == claimed, f"{what}: the transcript root is another chain's")
+    file.rooted = True
+
+
+def _checkpoint(file: _File, detail: Mapping[str, object], what: str) -> None:
+    span = {
+        "entry_count": file.span,
+        "first_seq": file.seq - file.span,
+        "last_seq": file.seq - 1,
+        "signature": detail.get("signature"),
+    }
+    need(detail == span, f"{what}: the checkpoint spans other entries")
+    need(file.chain.signer, f"{what}: a checkpoint without receipts")
+    signed_by(file.chain.signer, detail["signature"], file.prev, what)
+    file.span, file.ended = 0, file.rooted
