@@ -1,28 +1,100 @@
-"""A verification report to markdown for people. Pure."""
+"""A verification report to Markdown for people. Pure."""
 
 from __future__ import annotations
 
+import re
+from collections.abc import Mapping
+
+from sluicegate.verify.account import Denial
 from sluicegate.verify.packet import Report
+
+# Denials written out; a longer page is not read. The rest is counted.
+MAX_DENIALS = 50
+MAX_TEXT = 300
+_MARKUP = re.compile(r"([\\`*_{}\[\]<>#|!&])")
 
 
 def summary(report: Report) -> str:
-    """Markdown made from the verified record only."""
-    denied = [
-        flow
-        for flow, verdict in zip(report.flows, report.verdicts, strict=True)
-        if verdict == "block"
-    ]
-    lines = ["# sluicegate run", ""]
+    """Markdown made from the verified record only.
+
+    The command chose some of the words (names, paths), so each is escaped: it can not add to the page.
+    """
+    opened, closed = _part(report.boundary, "open"), _part(report.boundary, "close")
+    run, account, totals = _part(closed, "run"), report.account, report.tally.totals
+    lines = ["# sluicegate run", "", *_verdict(report), ""]
+    if command := opened.get("command"):
+        words = command if isinstance(command, list) else [command]
+        lines.append(f"- command: {_code(' '.join(map(str, words)))}")
+    if "agent_exit_code" in run:
+        lines.append(f"- exit code: {_plain(run['agent_exit_code'])}")
     lines += [
-        f"- {level.value}: {'yes' if ok else 'no'} ({why})"
+        f"- tier: {_plain(opened.get('tier', 'unknown'))}",
+        f"- policy: {_code(report.policy_hash or 'unknown')}",
+        f"- key: {_code(report.signer_key or 'none')}{_origin(run)}",
+        f"- receipts: {report.receipts} (lifecycle included), "
+        f"{totals['allow']} allow, {totals['block']} block, {totals['warn']} warn",
+        f"- connections: {account.allowed} allowed, {account.denied} denied",
+        f"- dropped packets: {account.dropped}",
+        f"- DNS questions: {account.names}",
+    ]
+    if not account.allowed and not account.denied:
+        lines.append("- the command asked for no connection")
+    return "\n".join([*lines, *_denials(report)]) + "\n"
+
+
+def _verdict(report: Report) -> list[str]:
+    lines = [
+        f"- {level.value}: {'yes' if ok else 'no'} ({_plain(why)})"
         for level, (ok, why) in report.reached.items()
     ]
-    if report.flows and report.flows[-1].get("kind") == "boundary":
-        lines.append(f"- tier: {report.flows[-1].get('tier', 'unknown')}")
-    lines += [f"- key: {report.signer_key or 'none'}", f"- receipts: {report.receipts}"]
-    lines += [f"- decisions: {len(report.verdicts)}", f"- denied: {len(denied)}"]
-    for flow in denied:
-        lines += ["", f"- {flow.get('reason', 'denied')}"]
-        if remedy := flow.get("remedy"):
-            lines.append(f"  add: `{remedy}`")
-    return "\n".join(lines) + "\n"
+    words = ("verified", "INVALID", "unreadable", "a prefix whose end is not proven", "untrusted")
+    known = words[report.outcome] if report.outcome < len(words) else "unknown"
+    return [f"Verification: **{known}**", "", *lines]
+
+
+def _origin(run: Mapping[str, object]) -> str:
+    if run.get("key") == "ephemeral":
+        return " (made for this run: the record is consistent with itself, not tied to anyone)"
+    return " (given from outside the run)" if run.get("key") == "given" else ""
+
+
+def _denials(report: Report) -> list[str]:
+    account = report.account
+    if not account.denials:
+        return []
+    lines = ["", "## Denied", ""]
+    by_count = sorted(account.denials.items(), key=lambda item: (-item[1], item[0].target))
+    for denial, count in by_count[:MAX_DENIALS]:
+        lines += _denial(denial, count)
+    hidden = sum(count for _, count in by_count[MAX_DENIALS:]) + account.unlisted
+    if hidden:
+        lines.append(f"- and {hidden} more, in flows.jsonl")
+    return lines
+
+
+def _denial(denial: Denial, count: int) -> list[str]:
+    times = f" ({count} times)" if count > 1 else ""
+    lines = [f"- {_code(denial.target)}{times}: {_plain(denial.reason)}"]
+    if denial.remedy:
+        lines += ["", "  to allow it, add under `allow:`", "", "  ```yaml"]
+        lines += [f"  {_short(line).replace('```', '')}" for line in denial.remedy.splitlines()]
+        lines += ["  ```", ""]
+    return lines
+
+
+def _part(holder: Mapping[str, object], name: str) -> Mapping[str, object]:
+    found = holder.get(name)
+    return found if isinstance(found, dict) else {}
+
+
+def _short(text: object) -> str:
+    shown = "".join(c if " " <= c <= "~" else "?" for c in str(text))
+    return shown if len(shown) <= MAX_TEXT else shown[:MAX_TEXT] + "..."
+
+
+def _plain(text: object) -> str:
+    return _MARKUP.sub(r"\\\1", _short(text))
+
+
+def _code(text: object) -> str:
+    return "`" + _short(text).replace("`", "'") + "`"
