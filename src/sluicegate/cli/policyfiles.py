@@ -29,7 +29,7 @@ def load(paths: Sequence[str], workdir: str, *, observe: bool = False) -> tuple[
             raise PolicyError(DEFAULT, 0, 0, "policy is not a regular file", "remove or replace it")
         policies = (read(default, DEFAULT),)
     else:
-        policies = (Policy("no policy"),)
+        policies = (Policy(f"{DEFAULT} (missing)"),)
     if observe:
         policies = tuple(dataclasses.replace(policy, observe=True) for policy in policies)
     return policies

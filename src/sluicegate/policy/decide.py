@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import enum
 import functools
 import ipaddress
 from dataclasses import dataclass
@@ -120,30 +121,49 @@ def _judge(
     address = None if by_name else about.address
     one = Subject(name, address, about.port)
     what = f"{name or address} port {about.port}"
-    verdict, label, reason, observed = Verdict.ALLOW, "", "", False
-    remedy: str | None = None
-    for policy in policies:
-        # A deny rule is held against every name and address of the flow, an allow rule against one.
-        hit = next((r for r in policy.deny if _denies(r, about, facts)), None)
-        ok = next((r for r in policy.allow if _allows(r, one, facts)), None)
-        if hit is None and ok is not None:
-            label, reason = label or ok.label, reason or f"{what} is allowed"
-            continue
-        if verdict is Verdict.DENY or (policy.observe and observed):
-            continue
-        label = hit.label if hit else "default"
-        reason = f"{what} is denied by {hit.label}" if hit else f"no rule allows {what}"
-        remedy = None if hit else remedy_for(one)
-        observed = policy.observe
-        verdict = Verdict.ALLOW if policy.observe else Verdict.DENY
     if not policies:
-        verdict, label, reason = Verdict.DENY, "default", f"no policy allows {what}"
-        remedy = remedy_for(one)
+        reason = f"no policy allows {what}"
+        return Decision(Verdict.DENY, "default", reason, about.port, name, address, remedy_for(one))
+    found = [_outcome(policy, facts, about, one) for policy in policies]
+    rank, rule = min(found, key=lambda outcome: outcome[0])
+    observed = rank in {_Rank.WOULD_DENY, _Rank.WOULD_LACK}
     if observed and address is not None and (where := internal(address)) is not None:
-        verdict, label, observed = Verdict.DENY, "internal-address", False
         reason = f"{address} is internal ({where}) and no ip rule allows it"
-        remedy = remedy_for(one)
+        return Decision(
+            Verdict.DENY, "internal-address", reason, about.port, None, address, remedy_for(one)
+        )
+    if rank is _Rank.ALLOWED:
+        label, reason = rule.label if rule else "default", f"{what} is allowed"
+    elif rule is None:
+        label, reason = "default", f"no rule allows {what}"
+    else:
+        label, reason = rule.label, f"{what} is denied by {rule.label}"
+    verdict = Verdict.ALLOW if observed or rank is _Rank.ALLOWED else Verdict.DENY
+    remedy = remedy_for(one) if rule is None else None
     return Decision(verdict, label, reason, about.port, name, address, remedy, observed)
+
+
+class _Rank(enum.IntEnum):
+    """What one policy says; of several, the least is what counts."""
+
+    DENIED = 0
+    LACKING = 1
+    WOULD_DENY = 2
+    WOULD_LACK = 3
+    ALLOWED = 4
+
+
+def _outcome(
+    policy: Policy, facts: Facts, about: Subject, one: Subject
+) -> tuple[_Rank, Rule | None]:
+    # A deny rule is held against every name and address of the flow, an allow rule against one.
+    hit = next((rule for rule in policy.deny if _denies(rule, about, facts)), None)
+    if hit is not None:
+        return _Rank.WOULD_DENY if policy.observe else _Rank.DENIED, hit
+    ok = next((rule for rule in policy.allow if _allows(rule, one, facts)), None)
+    if ok is not None:
+        return _Rank.ALLOWED, ok
+    return _Rank.WOULD_LACK if policy.observe else _Rank.LACKING, None
 
 
 def _allows(rule: Rule, about: Subject, facts: Facts) -> bool:

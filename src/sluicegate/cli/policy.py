@@ -1,0 +1,105 @@
+"""`sluicegate policy check|explain`: lint policies; say why a URL is allowed or denied."""
+
+from __future__ import annotations
+
+import getopt
+import os
+import sys
+from collections.abc import Sequence
+
+from sluicegate.cli import policyfiles
+from sluicegate.cli.say import complain
+from sluicegate.policy.model import PolicyError
+
+USAGE = """\
+usage: sluicegate policy check [FILE]...
+       sluicegate policy explain URL [--policy FILE]... [--method METHOD]
+
+check     read every FILE (default: sluicegate.yaml) as `run` would, and say what is worth a second look
+explain   say which rule of which file allows or denies URL: http, https, ssh, tcp or HOST:PORT
+
+exit: 0 ok, allowed; 1 an error or a finding, denied; 2 usage, a file that explain can not use
+"""
+OK, FINDING, WRONG = 0, 1, 2
+
+
+def main(argv: Sequence[str]) -> int:
+    """0 ok or allowed, 1 finding or denied, 2 usage."""
+    words = list(argv)
+    if words[:1] and words[0] in {"-h", "--help", "help"}:
+        sys.stdout.write(USAGE)
+        return OK
+    actions = {"check": _check, "explain": _explain}
+    action = actions.get(words[0]) if words else None
+    if action is None:
+        said = f"unknown policy command {words[0]!r}" if words else "no policy command given"
+        return _usage(said)
+    try:
+        return action(words[1:])
+    except getopt.GetoptError as error:
+        return _usage(str(error))
+
+
+def _check(words: list[str]) -> int:
+    from sluicegate.policy import lint, normal
+
+    pairs, files = getopt.gnu_getopt(words, "h", ["help", "policy="])
+    if any(name in {"-h", "--help"} for name, _ in pairs):
+        sys.stdout.write(USAGE)
+        return OK
+    files += [value for _, value in pairs]
+    if not files and not os.path.lexists(policyfiles.DEFAULT):
+        return _usage(f"no FILE given, and no {policyfiles.DEFAULT} here")
+    policies = []
+    code = OK
+    for file in files or [policyfiles.DEFAULT]:
+        try:
+            policy = policyfiles.read(file, file)
+        except PolicyError as error:
+            complain(str(error), error.hint)
+            code = FINDING
+            continue
+        policies.append(policy)
+        findings = lint.lint(policy)
+        for finding in findings:
+            _, _, place = finding.rule.label.partition(" ")
+            complain(f"{place}: {finding.rule.label.split()[0]}: {finding.message}", finding.hint)
+        mode = "observe: what no rule allows is let through" if policy.observe else "enforce"
+        counts = f"{len(policy.allow)} allow, {len(policy.deny)} deny"
+        _print(f"{file}: {'ok' if not findings else 'has findings'}, {counts}, mode {mode}")
+        code = FINDING if findings else code
+    if code == OK:
+        _print(f"policy_hash: {normal.policy_hash(tuple(policies))}")
+    return code
+
+
+def _explain(words: list[str]) -> int:
+    from sluicegate.policy import explain
+
+    pairs, urls = getopt.gnu_getopt(words, "h", ["help", "policy=", "method="])
+    given = dict(pairs)
+    if given.keys() & {"-h", "--help"}:
+        sys.stdout.write(USAGE)
+        return OK
+    if len(urls) != 1:
+        return _usage("explain wants one URL, and each file after --policy")
+    files = [value for name, value in pairs if name == "--policy"]
+    try:
+        policies = policyfiles.load(files, ".")
+        text, allowed = explain.explain(policies, urls[0], given.get("--method", "GET"))
+    except (PolicyError, explain.UrlError) as error:
+        complain(str(error), error.hint)
+        return WRONG
+    for line in text.splitlines():
+        _print(line)
+    return OK if allowed else FINDING
+
+
+def _usage(said: str) -> int:
+    complain(said)
+    sys.stderr.write(USAGE)
+    return WRONG
+
+
+def _print(line: str) -> None:
+    sys.stdout.write("".join(c if c.isprintable() else "?" for c in line) + "\n")

@@ -1,0 +1,183 @@
+"""A URL to words: which rule of which file decides, and the lines that would change it."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from sluicegate.facts import Facts, Protocol, Verdict
+from sluicegate.policy import decide as deciding
+from sluicegate.policy import paths
+from sluicegate.policy.model import Policy, Rule
+from sluicegate.wire import names
+from sluicegate.wire.cursor import WireError
+
+SCHEMES = {"http": 80, "https": 443, "ssh": 22, "tcp": None}
+_SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://")
+# Any address of the resolver's pool: it stands for the one that the name would be given.
+_SYNTHETIC = "198.18.0.1"
+
+
+class UrlError(Exception):
+    """The caller's URL is at fault; `hint` shows one that is understood."""
+
+    def __init__(self, message: str, hint: str) -> None:
+        super().__init__(message)
+        self.hint = hint
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """What a URL asks the gate for. `host` is canonical; `path` only for clear HTTP."""
+
+    scheme: str
+    host: str
+    port: int
+    path: str | None = None
+
+
+def explain(policies: tuple[Policy, ...], url: str, method: str = "GET") -> tuple[str, bool]:
+    """The words, and whether the policies together allow `url`.
+
+    Raises:
+        UrlError: not a URL of a kind that is judged here.
+    """
+    target = read_url(url)
+    facts = facts_of(target, method)
+    decision = deciding.decide(policies, facts)
+    allowed = decision.verdict is Verdict.ALLOW
+    lines = [_asked(target, method)]
+    for policy in policies:
+        lines += _of_file(policy, facts)
+    if not policies:
+        lines.append("no policy: nothing is allowed")
+    word = "observed" if decision.observed else "allowed" if allowed else "denied"
+    lines.append(f"verdict: {word} ({decision.rule}): {decision.reason}")
+    if decision.observed:
+        lines.append("observe mode lets it through; enforce mode would deny it")
+    if decision.remedy is not None:
+        lacking = [p.source for p in policies if _lacks(p, facts)] or ["the policy"]
+        lines.append(f"add under allow in {', '.join(lacking)}:")
+        lines += [f"  {line}" for line in _remedy(policies, facts, decision.remedy).splitlines()]
+    elif not allowed:
+        lines.append("no line allows this: a deny rule beats every allow rule")
+    if allowed and not names.is_address(target.host):
+        lines.append(
+            "still refused if the name resolves to an internal address that no ip rule allows"
+        )
+    return "\n".join(lines), allowed
+
+
+def read_url(url: str) -> Target:
+    """The target of `scheme://host[:port][/path]` or a bare `host:port`.
+
+    Raises:
+        UrlError: a scheme, host or port that is not understood.
+    """
+    found = _SCHEME.match(url)
+    scheme = found[1].lower() if found else "tcp"
+    if scheme not in SCHEMES:
+        raise UrlError(f'scheme "{scheme}" is not known', "one of: " + ", ".join(SCHEMES))
+    rest = url[found.end() :] if found else url
+    cut = re.search(r"[/?#]", rest)
+    place, tail = (rest[: cut.start()], rest[cut.start() :]) if cut else (rest, "")
+    if scheme == "ssh":
+        place = place.rpartition("@")[2]
+    try:
+        host, port = names.authority(place, SCHEMES[scheme])
+    except WireError as error:
+        raise UrlError(f'"{url}" is not understood: {error}', "https://example.com/") from error
+    if port is None:
+        raise UrlError(f'"{url}" has no port', f"https://{host}/ or {host}:443")
+    path = tail.partition("#")[0]
+    path = path if path.startswith("/") else f"/{path}"
+    return Target(scheme, host, port, path if scheme == "http" else None)
+
+
+def facts_of(target: Target, method: str) -> Facts:
+    """What the gate would know about a connection to `target`."""
+    bare = names.is_address(target.host)
+    address = target.host if bare else _SYNTHETIC
+    name = None if bare else target.host
+    if target.scheme == "http":
+        return Facts(
+            Protocol.HTTP,
+            address,
+            target.port,
+            synthetic=name,
+            host=target.host,
+            method=method,
+            path=target.path,
+        )
+    protocol = Protocol.TLS if target.scheme == "https" else Protocol.OPAQUE
+    sni = name if protocol is Protocol.TLS else None
+    return Facts(protocol, address, target.port, synthetic=name, sni=sni)
+
+
+def _asked(target: Target, method: str) -> str:
+    what = f"{target.host} port {target.port}"
+    if target.path is not None:
+        return f"{method} {target.path} at {what}, clear HTTP"
+    return f"{what}, {'TLS' if target.scheme == 'https' else 'TCP'}: method and path are not seen"
+
+
+def _of_file(policy: Policy, facts: Facts) -> list[str]:
+    decision = deciding.decide((policy,), facts)
+    if decision.verdict is Verdict.ALLOW and not decision.observed:
+        return [f"{policy.source}: allows by {decision.rule}"]
+    word = "would deny" if decision.observed else "denies"
+    lines = [f"{policy.source}: {word}: {decision.reason}"]
+    if decision.rule == "default":
+        lines += [f"  {rule.label} {why}" for rule, why in _near(policy, facts)]
+    return lines
+
+
+def _near(policy: Policy, facts: Facts) -> list[tuple[Rule, str]]:
+    """The allow rules about this host that miss, and by what."""
+    about = deciding.subject(facts)
+    if isinstance(about, str):
+        return []
+    found = []
+    for rule in policy.allow:
+        below = rule.host is not None and about.name == rule.host
+        if rule.wildcard and below:
+            found.append((rule, f"is for names below {rule.host}, not for {rule.host} itself"))
+        elif deciding.names(rule, about):
+            found.append((rule, "is for this host, but " + _missed(rule, about.port, facts)))
+    return found
+
+
+def _missed(rule: Rule, port: int, facts: Facts) -> str:
+    if port not in rule.ports:
+        return f"for {_list('port', rule.ports)}, not {port}"
+    if facts.method is None:
+        return "for clear HTTP alone: it asks for methods or paths"
+    if rule.methods and facts.method not in rule.methods:
+        return f"for {_list('method', rule.methods)}, not {facts.method}"
+    if paths.normal(facts.path) is None:
+        return "the path can be read in two ways"
+    return f"for {_list('path', rule.paths)}"
+
+
+def _list(noun: str, values: tuple[int, ...] | tuple[str, ...]) -> str:
+    return f"{noun}{'s' if len(values) > 1 else ''} {', '.join(map(str, values))}"
+
+
+def _lacks(policy: Policy, facts: Facts) -> bool:
+    return deciding.decide((policy,), facts).remedy is not None
+
+
+def _remedy(policies: tuple[Policy, ...], facts: Facts, plain: str) -> str:
+    # Where a rule names methods or paths for this host, the line to add is as narrow as its kind.
+    about = deciding.subject(facts)
+    narrow = not isinstance(about, str) and any(
+        (rule.methods or rule.paths) and deciding.names(rule, about)
+        for policy in policies
+        for rule in policy.allow
+    )
+    path = paths.normal(facts.path)
+    if not narrow or path is None or "*" in path or facts.port == 443:
+        return plain
+    quoted = path.replace("\\", "\\\\").replace('"', '\\"')
+    first = plain.splitlines()[0]
+    return f'{first}\n  ports: [{facts.port}]\n  methods: [{facts.method}]\n  paths: ["{quoted}"]'
