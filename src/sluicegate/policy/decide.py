@@ -129,9 +129,8 @@ def _judge(
     observed = rank in {_Rank.WOULD_DENY, _Rank.WOULD_LACK}
     if observed and address is not None and (where := internal(address)) is not None:
         reason = f"{address} is internal ({where}) and no ip rule allows it"
-        return Decision(
-            Verdict.DENY, "internal-address", reason, about.port, None, address, remedy_for(one)
-        )
+        remedy = remedy_for(one) if rule is None else None
+        return Decision(Verdict.DENY, "internal-address", reason, about.port, None, address, remedy)
     if rank is _Rank.ALLOWED:
         label, reason = rule.label if rule else "default", f"{what} is allowed"
     elif rule is None:
