@@ -8,10 +8,11 @@ import pty
 import re
 import select
 import socket
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 from typing import NoReturn
 
 import pytest
@@ -136,10 +137,16 @@ def _warden(tier: str, command: Command, wire: socket.socket, slave: int | None)
 
 @contextmanager
 def start(
-    tier: str, *argv: str, with_tty: bool = False, cwd: str = "/", launch: bool = True, **env: str
+    tier: str,
+    *argv: str,
+    with_tty: bool = False,
+    cwd: str = "/",
+    launch: bool = True,
+    stdin: str = "/dev/null",
+    env: Mapping[str, str] = MappingProxyType({}),
 ) -> Iterator[Inside]:
     rootless = tier == "netns-rootless"
-    environment = {"PATH": "/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin"} | env
+    environment = {"PATH": "/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin"} | dict(env)
     groups = () if rootless else (GID, GID + 1)
     command = Command(
         *(argv, tuple(environment.items()), cwd, UID, GID, groups, rootless),
@@ -148,7 +155,7 @@ def start(
     ours, theirs = socket.socketpair()
     master, slave = pty.openpty() if with_tty else (None, None)
     reading, writing = os.pipe()
-    nothing = os.open("/dev/null", os.O_RDONLY)
+    given = os.open(stdin, os.O_RDONLY)
     if slave is not None and rootless and os.geteuid() == 0:
         os.fchown(slave, UID + 7, GID + 7)
     pid = os.fork()
@@ -156,7 +163,7 @@ def start(
         with ExitStack() as always:
             always.callback(os._exit, 99)
             ours.close()
-            for number, fd in enumerate((nothing, writing, writing)):
+            for number, fd in enumerate((given, writing, writing)):
                 os.dup2(fd, number)
             os.close(reading)
             os.close(writing)
@@ -164,7 +171,7 @@ def start(
                 os.close(master)
             _warden(tier, command, theirs, slave)
     theirs.close()
-    os.close(nothing)
+    os.close(given)
     os.close(writing)
     if slave is not None:
         os.close(slave)
@@ -181,8 +188,8 @@ def start(
             os.close(master)
 
 
-def outcome(tier: str, *argv: str, **more: str) -> tuple[dict[str, object], str]:
-    with start(tier, *argv, cwd=more.pop("cwd", "/"), **more) as inside:
+def outcome(tier: str, *argv: str, cwd: str = "/", **env: str) -> tuple[dict[str, object], str]:
+    with start(tier, *argv, cwd=cwd, env=env) as inside:
         exited = inside.finish()
         return exited, inside.said.decode()
 
@@ -287,3 +294,133 @@ def test_only_the_standard_descriptors_are_open(tier: str) -> None:
     )
     # The fourth is the listing's own.
     assert (exited, said) == ({"code": 0}, "['0', '1', '2', '3']\n")
+
+
+@tier
+def test_orphans_are_reaped_and_end_with_the_run(tier: str) -> None:
+    script = (
+        "(setsid sh -c 'echo $$ > /dev/null; sleep 600' &) ;"
+        "(sh -c 'exit 3' &) ; (sh -c 'kill -9 $$' &) ; echo up; read -r never < /dev/null; sleep 0.2;"
+        "grep -l '^State:.Z' /proc/[0-9]*/status; echo checked; sleep 0.1; exit 5"
+    )
+    with start(tier, "sh", "-c", script) as inside:
+        assert inside.hear() == {"exit": {"code": 5}}
+        assert b"/status" not in inside.said
+        # The daemon still holds the pipe: only the end of the wire takes it away.
+        inside.close()
+        assert inside.output == -1
+        assert inside.said.endswith(b"checked\n")
+
+
+@tier
+def test_the_supervisor_s_death_is_everybody_s(tier: str) -> None:
+    with start(
+        tier, "sh", "-c", "trap '' TERM HUP INT; echo up; while :; do sleep 600; done"
+    ) as it:
+        it.until(b"up\n")
+        it.close()
+        assert it.output == -1
+
+
+@tier
+def test_nothing_starts_before_it_is_launched(tier: str) -> None:
+    with start(tier, "sh", "-c", "echo ran", launch=False) as inside:
+        inside.send(signal=15)
+        inside.close()
+        assert inside.said == b""
+
+
+@tier
+def test_signals_reach_the_command_s_group(tier: str) -> None:
+    # The shell catches it; the second wait tells that its background job was killed by it.
+    script = "trap : USR1; sleep 600 & echo up; wait $!; wait $!; exit $?"
+    with start(tier, "sh", "-c", script) as inside:
+        inside.until(b"up\n")
+        inside.send(signal=10)
+        assert inside.finish() == {"code": 128 + 10}
+    with start(tier, "sh", "-c", "echo up; exec sleep 600") as inside:
+        inside.until(b"up\n")
+        inside.send(signal=2)
+        assert inside.finish() == {"signal": 2}
+
+
+@tier
+def test_a_directory_of_the_host_is_not_handed_in(tier: str) -> None:
+    with start(tier, "ls", stdin="/") as inside:
+        assert inside.finish() == {"code": 125, "error": "descriptor 0 is a directory"}
+
+
+REFUSALS = """
+import ctypes, errno, os, socket
+libc = ctypes.CDLL(None, use_errno=True)
+def call(name, number, *args):
+    ctypes.set_errno(0)
+    result = libc.syscall(number, *args)
+    print(name, "done" if result >= 0 else errno.errorcode[ctypes.get_errno()])
+def sock(name, *args):
+    try:
+        socket.socket(*args).close()
+        print(name, "done")
+    except OSError as error:
+        print(name, errno.errorcode[error.errno])
+arm = os.uname().machine == "aarch64"
+call("io_uring_setup", 425, 8, None)
+call("ptrace", 117 if arm else 101, 0, 0, 0, 0)
+call("unshare", 97 if arm else 272, 0x10000000)
+call("setns", 268 if arm else 308, 0, 0)
+call("clone3", 435, None, 0)
+call("bpf", 280 if arm else 321, 0, None, 0)
+call("keyctl", 219 if arm else 250, 0, -3, 0)
+call("mount", 40 if arm else 165, None, None, None, 0, None)
+call("pidfd_getfd", 438, 0, 0, 0)
+call("unknown", 9999)
+call("setuid", 146 if arm else 105, 0)
+sock("packet", 17, socket.SOCK_RAW)
+sock("vsock", 40, socket.SOCK_STREAM)
+sock("alg", 38, socket.SOCK_SEQPACKET)
+sock("raw", socket.AF_INET, socket.SOCK_RAW, 1)
+sock("ping", socket.AF_INET, socket.SOCK_DGRAM, 1)
+sock("mptcp", socket.AF_INET, socket.SOCK_STREAM, 262)
+sock("sctp", socket.AF_INET6, socket.SOCK_STREAM, 132)
+sock("udplite", socket.AF_INET, socket.SOCK_DGRAM, 136)
+sock("nflog", socket.AF_NETLINK, socket.SOCK_RAW, 12)
+sock("tcp", socket.AF_INET, socket.SOCK_STREAM)
+sock("udp6", socket.AF_INET6, socket.SOCK_DGRAM)
+sock("unix", socket.AF_UNIX, socket.SOCK_SEQPACKET)
+sock("route", socket.AF_NETLINK, socket.SOCK_RAW, 0)
+import threading
+threading.Thread(target=print, args=("thread", "done")).start()
+"""
+
+
+@tier
+def test_the_filter_as_the_command_meets_it(tier: str) -> None:
+    exited, said = outcome(tier, PYTHON, "-c", REFUSALS)
+    assert exited == {"code": 0}
+    answers = dict(line.split() for line in said.splitlines())
+    zero = answers.pop("setuid")
+    by_answer: dict[str, set[str]] = {}
+    for name, answer in answers.items():
+        by_answer.setdefault(answer, set()).add(name)
+    assert by_answer == {
+        "done": {"tcp", "udp6", "unix", "route", "thread"},
+        "ENOSYS": {"clone3", "unknown"},
+        "EAFNOSUPPORT": {"packet", "vsock", "alg"},
+        "EPROTONOSUPPORT": {"mptcp", "sctp", "udplite", "nflog"},
+        "EPERM": {
+            *("io_uring_setup", "ptrace", "unshare", "setns", "bpf", "keyctl", "mount"),
+            *("pidfd_getfd", "raw", "ping"),
+        },
+    }
+    # In the nested namespace 0 stands for nobody, so it is not even a number to ask for.
+    assert zero == ("EPERM" if tier == "netns-root" else "EINVAL")
+
+
+@tier
+def test_a_setuid_program_gains_nothing(tier: str) -> None:
+    exited, said = outcome(
+        tier, "sh", "-c", "unshare -Ur id; su -c id </dev/null; sudo -n id; id -u"
+    )
+    assert exited == {"code": 0}
+    assert "uid=0" not in said
+    assert said.endswith(f"{UID}\n")
