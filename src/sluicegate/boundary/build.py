@@ -1,0 +1,172 @@
+"""The boundary as the supervisor holds it: started by one call, gone after another."""
+
+from __future__ import annotations
+
+import array
+import contextlib
+import json
+import os
+import select
+import socket
+import time
+
+from sluicegate.boundary import counters, warden
+from sluicegate.boundary.model import ROOTLESS_TIER, BoundaryError, Spec
+from sluicegate.boundary.network import Sockets
+from sluicegate.wire.cursor import WireError
+
+# Building takes well under a second; a kernel that hangs must not hang the run.
+_START_SECONDS = 30.0
+_MESSAGE_BYTES = 1 << 20
+_MAX_DESCRIPTORS = 16
+_TABLE = "sluicegate"
+
+
+class Boundary:
+    """A namespace with pid 1 waiting for the word to launch. Close it, whatever happens.
+
+    `wire` speaks to pid 1, `lifeline` to the warden (whose pid is `warden`); `plan` is what was done:
+    (what, to which path, how it came out).
+    """
+
+    def __init__(self, pid: int, lifeline: socket.socket, wire: socket.socket) -> None:
+        self.warden = pid
+        self.lifeline = lifeline
+        self.wire = wire
+        self.pty_master: int | None = None
+        self.plan: tuple[tuple[str, str, str], ...] = ()
+        self._sockets: Sockets | None = None
+        self._stopped = False
+
+    @property
+    def sockets(self) -> Sockets:
+        if self._sockets is None:
+            raise BoundaryError("the boundary has no sockets")
+        return self._sockets
+
+    @property
+    def tcp(self) -> socket.socket:
+        """The listener that every captured connection comes to."""
+        return self.sockets.tcp
+
+    @property
+    def dns_tcp(self) -> socket.socket:
+        return self.sockets.dns_tcp
+
+    @property
+    def dns_udp(self) -> socket.socket:
+        return self.sockets.dns_udp
+
+    @property
+    def nflog(self) -> socket.socket:
+        return self.sockets.nflog
+
+    def counters(self) -> dict[str, int]:
+        """What the kernel counted so far; also right after `stop`, when nothing lives inside."""
+        text = os.pread(self.sockets.snmp, 1 << 16, 0).decode()
+        return {**self._named(), **counters.read_snmp(text)}
+
+    def _named(self) -> dict[str, int]:
+        netlink, found, done = self.sockets.netfilter, dict[str, int](), False
+        number = time.monotonic_ns() & 0x7FFFFFFF
+        try:
+            netlink.settimeout(_START_SECONDS)
+            netlink.send(counters.request(_TABLE, number))
+            while not done:
+                some, done = counters.read_reply(netlink.recv(1 << 16))
+                found |= some
+        except (OSError, WireError) as error:
+            raise BoundaryError(f"reading the namespace's counters: {error}") from error
+        return found
+
+    def stop(self) -> None:
+        """Kills pid 1 and with it everything inside, and waits for that. Idempotent."""
+        if self._stopped:
+            return
+        self._stopped = True
+        with contextlib.suppress(OSError):
+            self.lifeline.send(warden.ORDERLY)
+        self.lifeline.close()
+        with contextlib.suppress(ChildProcessError):
+            os.waitpid(self.warden, 0)
+
+    def close(self) -> None:
+        """`stop`, and lets go of the sockets, which were the last of the namespace. Idempotent."""
+        self.stop()
+        self.wire.close()
+        if self._sockets is not None:
+            self._sockets.close()
+        if self.pty_master is not None:
+            with contextlib.suppress(OSError):
+                os.close(self.pty_master)
+            self.pty_master = None
+
+    def take(self, message: dict[str, object], descriptors: list[int]) -> bool:
+        """One message of the builders; True when pid 1 has handed over to `init`."""
+        if "error" in message:
+            raise BoundaryError(str(message["error"]), str(message.get("hint", "")))
+        if "sockets" in message:
+            self._sockets = Sockets.adopt(descriptors)
+        if "pty" in message:
+            (self.pty_master,) = descriptors
+        steps = message.get("plan")
+        if isinstance(steps, list):
+            self.plan += tuple((what, where, how) for what, where, how in steps)
+        return "built" in message
+
+
+def start(spec: Spec) -> Boundary:
+    """Makes the boundary of `spec`. Raises BoundaryError, leaving nothing behind, if a step fails."""
+    _check(spec)
+    life, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    wire, inner = socket.socketpair()
+    pid = os.fork()
+    if pid == 0:
+        warden.run(spec, theirs, inner)
+    theirs.close()
+    inner.close()
+    boundary = Boundary(pid, life, wire)
+    try:
+        _await(boundary)
+    except BaseException:
+        boundary.close()
+        raise
+    return boundary
+
+
+def _await(boundary: Boundary) -> None:
+    deadline = time.monotonic() + _START_SECONDS
+    while True:
+        left = max(0.0, deadline - time.monotonic())
+        if not select.select([boundary.lifeline], [], [], left)[0]:
+            raise BoundaryError("building the boundary took too long", "see `sluicegate doctor`")
+        data, descriptors = _receive(boundary.lifeline)
+        if not data:
+            raise BoundaryError("the boundary's builder died", "see the kernel's log")
+        if boundary.take(json.loads(data), descriptors):
+            return
+
+
+def _receive(lifeline: socket.socket) -> tuple[bytes, list[int]]:
+    room = socket.CMSG_SPACE(_MAX_DESCRIPTORS * array.array("i").itemsize)
+    data, controls, _, _ = lifeline.recvmsg(_MESSAGE_BYTES, room, socket.MSG_CMSG_CLOEXEC)
+    descriptors = array.array("i")
+    for level, kind, value in controls:
+        if (level, kind) == (socket.SOL_SOCKET, socket.SCM_RIGHTS):
+            descriptors.frombytes(value[: len(value) - len(value) % descriptors.itemsize])
+    return data, list(descriptors)
+
+
+def _check(spec: Spec) -> None:
+    root = os.geteuid() == 0
+    if spec.tier == ROOTLESS_TIER and root:
+        raise BoundaryError(
+            f"{ROOTLESS_TIER} was asked for by root",
+            "leave the tier out, or start as an ordinary user",
+        )
+    if spec.tier != ROOTLESS_TIER and not root:
+        raise BoundaryError(
+            f"{spec.tier} needs root", f"use sudo, or the tier {ROOTLESS_TIER} if doctor offers it"
+        )
+    if spec.tier != ROOTLESS_TIER and spec.command.uid == 0:
+        raise BoundaryError("the command would run as root", "choose another uid with --user")

@@ -1,0 +1,174 @@
+"""Which mounts make the inside, in which order: facts of the host in, frozen steps out. Pure."""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass
+
+from sluicegate.boundary import rules, stores
+from sluicegate.boundary.model import ROOTLESS_TIER, Spec
+
+HOSTNAME = "sluicegate"
+# Never the host's: what lives there is made of sockets, devices, processes and other runs' files.
+PRIVATE = ("/dev", "/proc", "/run", "/sys", "/tmp", "/var/tmp")  # noqa: S108 - names only
+# File systems that a look-up would set in motion; an empty directory stands for them.
+_UNTOUCHED = {"autofs"}
+_DEVICES = ("null", "zero", "full", "random", "urandom", "tty")
+_DEVICE_LINKS = (
+    ("/dev/ptmx", "pts/ptmx"),
+    ("/dev/fd", "/proc/self/fd"),
+    ("/dev/stdin", "/proc/self/fd/0"),
+    ("/dev/stdout", "/proc/self/fd/1"),
+    ("/dev/stderr", "/proc/self/fd/2"),
+)
+RESOLV_CONF = f"nameserver {rules.SOURCE4}\n"
+HOSTS = f"127.0.0.1 localhost {HOSTNAME}\n::1 localhost ip6-localhost ip6-loopback\n"
+NSSWITCH = "passwd: files\ngroup: files\nshadow: files\nhosts: files dns\n" + "".join(
+    f"{name}: files\n" for name in ("networks", "protocols", "services", "ethers", "rpc")
+)
+
+
+class Do(enum.Enum):
+    """What one step does with its target."""
+
+    OVERLAY = "overlay, read-only"
+    HOME = "overlay, writes discarded"
+    TMPFS = "tmpfs"
+    DIRECTORY = "directory"
+    LINK = "symbolic link"
+    DEVICE = "device"
+    PTS = "devpts"
+    PROC = "proc"
+    SYSFS = "sysfs, read-only"
+    TEXT = "file of ours"
+    TREE = "bind, writable"
+    EMPTY_DIRECTORY = "covered with an empty directory"
+    COVER = "covered with an empty file"
+    SOCKET = "socket covered"
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One step. `source` is a host path or what a link points to; `text` a file's content; the
+    owner of a directory made for the command is `owner`.
+    """
+
+    do: Do
+    target: str
+    source: str = ""
+    mode: int = 0o755
+    text: str = ""
+    owner: tuple[int, int] = (0, 0)
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One name in the host's `/`: a directory, or a link that `points` somewhere."""
+
+    name: str
+    points: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Host:
+    """What the survey found. All paths are free of symbolic links.
+
+    `mounts` are (path, file system) below `/`; `stores` and `hidden` are (path, is a directory)
+    to be covered; `sockets` are the pathname sockets; `texts` are (path, content) to be overlaid.
+    """
+
+    mounts: tuple[tuple[str, str], ...]
+    entries: tuple[Entry, ...]
+    stores: tuple[tuple[str, bool], ...]
+    hidden: tuple[tuple[str, bool], ...]
+    sockets: tuple[str, ...]
+    texts: tuple[tuple[str, str], ...]
+    home_exists: bool
+
+
+def within(path: str, tree: str) -> bool:
+    """Is `path` the tree's top or below it?"""
+    return path == tree or path.startswith(tree.rstrip("/") + "/")
+
+
+def mount_plan(spec: Spec, host: Host) -> tuple[Step, ...]:
+    """The steps, parents before children, what covers after what it covers."""
+    writable = tuple(dict.fromkeys((spec.workspace, *spec.binds)))
+    return (
+        *_base(spec, host),
+        *_private(),
+        *(Step(Do.TEXT, path, mode=0o644, text=text) for path, text in host.texts),
+        *_visible(spec, host, writable),
+        *(Step(Do.TREE, path, path) for path in sorted(writable)),
+        *_covers(host),
+        *(Step(Do.SOCKET, path) for path in host.sockets if not _own(path, writable)),
+    )
+
+
+def _own(path: str, writable: tuple[str, ...]) -> bool:
+    """Is it in a private tree, where the host's sockets do not exist, and not bound there?"""
+    return any(within(path, tree) for tree in PRIVATE) and not any(
+        within(path, tree) for tree in writable
+    )
+
+
+def _base(spec: Spec, host: Host) -> list[Step]:
+    if spec.tier != ROOTLESS_TIER:
+        return [Step(Do.OVERLAY, "/", "/")]
+    # In a user namespace `/` has locked mounts below it and no overlay may show it: its
+    # directories one by one instead.
+    steps = [Step(Do.TMPFS, "/")]
+    for entry in host.entries:
+        path = f"/{entry.name}"
+        if entry.points is not None:
+            steps.append(Step(Do.LINK, path, entry.points))
+        elif path in PRIVATE:
+            steps.append(Step(Do.DIRECTORY, path))
+        else:
+            steps.append(Step(Do.OVERLAY, path, path))
+    return steps
+
+
+def _private() -> list[Step]:
+    return [
+        Step(Do.TMPFS, "/tmp", mode=0o1777),  # noqa: S108 - the one inside
+        Step(Do.TMPFS, "/var/tmp", mode=0o1777),  # noqa: S108 - the one inside
+        Step(Do.TMPFS, "/run"),
+        Step(Do.DIRECTORY, "/run/lock", mode=0o1777),
+        Step(Do.TMPFS, "/dev"),
+        *(Step(Do.DEVICE, f"/dev/{name}", f"/dev/{name}") for name in _DEVICES),
+        *(Step(Do.LINK, path, points) for path, points in _DEVICE_LINKS),
+        Step(Do.PTS, "/dev/pts"),
+        Step(Do.TMPFS, "/dev/shm", mode=0o1777),  # noqa: S108 - the one inside
+        Step(Do.PROC, "/proc"),
+        Step(Do.SYSFS, "/sys"),
+    ]
+
+
+def _visible(spec: Spec, host: Host, writable: tuple[str, ...]) -> list[Step]:
+    """The host's other file systems, and the home among them."""
+    steps = [
+        Step(Do.OVERLAY, path, path)
+        for path, kind in dict(host.mounts).items()
+        if kind not in _UNTOUCHED
+        and path not in {"/", spec.home}
+        and not any(within(path, tree) for tree in (*PRIVATE, *writable))
+    ]
+    if not any(within(spec.home, tree) for tree in writable):
+        if host.home_exists and spec.home != "/":
+            steps.append(Step(Do.HOME, spec.home, spec.home))
+        elif spec.home != "/":
+            owner = (spec.command.uid, spec.command.gid)
+            steps.append(Step(Do.DIRECTORY, spec.home, mode=0o700, owner=owner))
+    return sorted(steps, key=lambda step: step.target)
+
+
+def _covers(host: Host) -> list[Step]:
+    steps = list[Step]()
+    for path, directory in (*host.stores, *host.hidden):
+        text = stores.NOTHING.get(path.rpartition("/")[2], "")
+        if directory:
+            steps.append(Step(Do.EMPTY_DIRECTORY, path))
+        else:
+            steps.append(Step(Do.COVER, path, mode=0o444, text=text))
+    return steps

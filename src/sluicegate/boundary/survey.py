@@ -1,0 +1,107 @@
+"""What the host looks like before anything is unshared: the facts that the plan is made from."""
+
+from __future__ import annotations
+
+import contextlib
+import glob
+import os
+import pwd
+import stat
+from collections.abc import Iterator
+
+from sluicegate.boundary import plan, stores
+from sluicegate.boundary.model import ROOTLESS_TIER, Command, Spec
+
+
+def survey(spec: Spec) -> plan.Host:
+    """The facts of this host that matter to `spec`. Reads /proc, so call it outside."""
+    homes = (spec.home, *_homes(spec))
+    found = _covers(stores.candidates(tuple(dict.fromkeys(homes)), spec.workspace))
+    return plan.Host(
+        mounts=tuple(_mounts()),
+        entries=tuple(_entries()) if spec.tier == ROOTLESS_TIER else (),
+        stores=found,
+        hidden=_covers(spec.hidden),
+        sockets=tuple(sorted(set(_sockets()))),
+        texts=tuple(_texts(spec.command)),
+        home_exists=os.path.isdir(spec.home),
+    )
+
+
+def _mounts() -> Iterator[tuple[str, str]]:
+    with open("/proc/self/mountinfo", encoding="utf-8", errors="surrogateescape") as file:
+        for line in file:
+            fields = line.split()
+            path = _unescape(fields[4])
+            kind = fields[fields.index("-") + 1]
+            # A mount may lie under another one; only what a path leads to is there.
+            if path != "/" and os.path.lexists(path):
+                yield path, kind
+
+
+def _unescape(text: str) -> str:
+    for code, character in (("\\040", " "), ("\\011", "\t"), ("\\012", "\n"), ("\\134", "\\")):
+        text = text.replace(code, character)
+    return text
+
+
+def _entries() -> Iterator[plan.Entry]:
+    for entry in sorted(os.scandir("/"), key=lambda e: e.name):
+        if entry.is_symlink():
+            yield plan.Entry(entry.name, os.readlink(entry.path))
+        elif entry.is_dir(follow_symlinks=False):
+            yield plan.Entry(entry.name)
+
+
+def _homes(spec: Spec) -> Iterator[str]:
+    """Other homes whose stores are covered: of the uid, of the workspace's owner, of everybody."""
+    yield "/root"
+    for uid in (spec.command.uid, os.stat(spec.workspace).st_uid):
+        with contextlib.suppress(KeyError):
+            yield pwd.getpwuid(uid).pw_dir
+    with contextlib.suppress(OSError):
+        yield from (entry.path for entry in os.scandir("/home"))
+
+
+def _covers(patterns: tuple[str, ...]) -> tuple[tuple[str, bool], ...]:
+    found = dict[str, bool]()
+    for pattern in patterns:
+        for path in glob.glob(pattern) if "*" in pattern else [pattern]:
+            with contextlib.suppress(OSError):
+                # The target of a link is what must not be readable.
+                found[os.path.realpath(path)] = stat.S_ISDIR(os.stat(path).st_mode)
+    return tuple(sorted(found.items()))
+
+
+def _sockets() -> Iterator[str]:
+    """Pathname sockets of this and, as root, of every other network namespace."""
+    seen = set[str]()
+    for process in ["self", *(name for name in os.listdir("/proc") if name.isdigit())]:
+        with contextlib.suppress(OSError):
+            namespace = os.readlink(f"/proc/{process}/ns/net")
+            if namespace in seen:
+                continue
+            seen.add(namespace)
+            with open(f"/proc/{process}/net/unix", errors="surrogateescape") as file:
+                for line in file:
+                    path = line.rstrip("\n").split(maxsplit=7)[7:]
+                    if path and path[0].startswith("/") and os.path.lexists(path[0]):
+                        yield os.path.realpath(path[0])
+
+
+def _texts(command: Command) -> Iterator[tuple[str, str]]:
+    texts = {
+        "/etc/resolv.conf": plan.RESOLV_CONF,
+        "/etc/hosts": plan.HOSTS,
+        "/etc/nsswitch.conf": plan.NSSWITCH,
+    }
+    for path, number, line in (
+        ("/etc/passwd", command.uid, "sluice:x:{uid}:{gid}::{home}:/bin/sh\n"),
+        ("/etc/group", command.gid, "sluice:x:{gid}:\n"),
+    ):
+        with contextlib.suppress(OSError), open(path, errors="surrogateescape") as file:
+            text = file.read()
+            if not any(row.split(":")[2:3] == [str(number)] for row in text.splitlines()):
+                home = dict(command.env).get("HOME", "/")
+                texts[path] = text + line.format(uid=command.uid, gid=command.gid, home=home)
+    yield from ((os.path.realpath(path), text) for path, text in texts.items())
