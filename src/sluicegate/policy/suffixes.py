@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import re
 
 # Suffixes under which anybody may have a host of their own and which the public suffix list lacks, and
 # names below which an operator answers for every customer (storage, CDN edges, tunnels, address-in-name).
@@ -33,9 +34,20 @@ def shared(name: str) -> str | None:
     parent = text.partition(".")[2]
     if not parent or text in rules or (f"*.{parent}" in rules and f"!{text}" not in rules):
         return f"{name} is a public suffix"
-    tail = f".{text}"
-    below = min((rule for rule in rules if rule.endswith(tail) and rule[0] != "!"), default=None)
+    below = _below().get(text)
     return below and f"the public suffix {below.encode('idna').decode()} lies below {name}"
+
+
+@functools.cache
+def _below() -> dict[str, str]:
+    # Every name that has a rule below it, and the first such rule.
+    found: dict[str, str] = {}
+    for rule in sorted(_rules()):
+        rest = rule.partition(".")[2]
+        while rest and not rule.startswith("!"):
+            found.setdefault(rest, rule)
+            rest = rest.partition(".")[2]
+    return found
 
 
 @functools.cache
@@ -45,8 +57,7 @@ def _rules() -> frozenset[str]:
     from importlib.resources import files
 
     text = files("publicsuffixlist").joinpath("public_suffix_list.dat").read_text("utf-8")
-    lines = (line.split() for line in text.splitlines())
-    return frozenset(words[0] for words in lines if words and not words[0].startswith("//"))
+    return frozenset(re.findall(r"^(?!//)\S+", text, re.MULTILINE))
 
 
 def _unicode(name: str) -> str:
