@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 
-.PHONY: demo test check setup tools
+.PHONY: bench demo test check setup tools
 
 demo: setup
 	$(SUDO) $(BIN)/python demo/run.py
@@ -13,6 +13,9 @@ test: setup
 	$(BIN)/ruff check src tests
 	$(BIN)/mypy
 	$(SUDO) $(BIN)/pytest
+
+bench: setup
+	$(SUDO) $(BIN)/python -m bench
 
 check: setup
 	$(BIN)/ruff check src tests

@@ -9,7 +9,7 @@ import platform
 import signal
 import socket
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from sluicegate import __version__
 from sluicegate.boundary import build, environment, identity
@@ -49,9 +49,7 @@ def prepare(options: Options, environ: Mapping[str, str], run: str) -> Plan:
     workdir = os.path.realpath(options.workdir)
     if not os.path.isdir(workdir):
         raise SetupError(f"--workdir {workdir} is not a directory", "name one that exists")
-    policies = policyfiles.load(options.policies, workdir)
-    if options.observe:
-        policies = tuple(replace(policy, observe=True) for policy in policies)
+    policies = policyfiles.load(options.policies, workdir, observe=options.observe)
     tier = ROOT_TIER if os.geteuid() == 0 else ROOTLESS_TIER
     if options.tier not in {"auto", tier}:
         raise SetupError(

@@ -1,0 +1,213 @@
+"""`sluicegate run` end to end in both tiers (sluicegate.cli.run, .session, .closing, .children, .supervise)."""
+
+from __future__ import annotations
+
+import json
+import signal
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import Tier
+
+ALLOW = """\
+version: 1
+allow:
+  - host: allowed.test
+  - host: six.test
+    ports: [443]
+  - host: half.test
+  - ip: 203.0.113.10/32
+    ports: [7000]
+  - ip: 2001:db8::10/128
+    ports: [5432]
+"""
+
+
+def test_exit_code_and_stdio_are_the_commands(tier: Tier) -> None:
+    done = tier.run(["sh", "-c", "cat; echo err >&2; exit 7"], stdin="in\n")
+    assert (done.code, done.out) == (7, "in\n")
+    assert done.err.startswith("err\n")
+
+
+@pytest.mark.parametrize(
+    ("command", "code"),
+    [(["./nothing"], 127), (["/etc/passwd"], 126), (["sh", "-c", "kill -9 $$"], 137)],
+)
+def test_exit_codes_of_a_shell(tier: Tier, command: list[str], code: int) -> None:
+    assert tier.run(command).code == code
+
+
+def test_allowed_connections_arrive_and_the_packet_verifies(tier: Tier) -> None:
+    done = tier.run(
+        [
+            "sh",
+            "-ec",
+            "curl -sS http://allowed.test/clear; "
+            f"curl -sS --cacert {tier.world.ca} https://allowed.test/tls; "
+            f"curl -sS --cacert {tier.world.ca} https://six.test/six; "
+            "curl -sS http://half.test/half",
+        ],
+        ALLOW,
+    )
+    assert done.code == 0, done.err
+    assert [line.split()[2] for line in done.out.splitlines()] == [
+        "/clear",
+        "/tls",
+        "/six",
+        "/half",
+    ]
+    key = json.loads((done.packet / "packet.json").read_text())["verifier"]["signer_key"]
+    checked = tier.verify(done, "--key", key)
+    assert checked.code == 0, checked.out + checked.err
+    assert tier.verify(done, "--key", "0" * 64).code == 4
+    assert tier.verify(done).code == 4
+
+
+def test_opaque_and_server_first_flows(tier: Tier) -> None:
+    script = (
+        "import socket\n"
+        "for where in (('203.0.113.10', 7000), ('2001:db8::10', 5432)):\n"
+        "    with socket.create_connection(where) as s:\n"
+        "        s.sendall(b'\\x00\\x00\\x00\\x08opaque')\n"
+        "        s.shutdown(socket.SHUT_WR)\n"
+        "        got = b''\n"
+        "        while piece := s.recv(99): got += piece\n"
+        "        print(got)\n"
+    )
+    done = tier.python(script, ALLOW)
+    assert done.out.splitlines() == [repr(b"\0\0\0\x08opaque")] * 2, done.err
+    banner = (
+        "import socket\nwith socket.create_connection(('allowed.test', 22)) as s: print(s.recv(99))"
+    )
+    policy = "version: 1\nallow:\n  - host: allowed.test\n    ports: [22]\n"
+    assert "SSH-2.0-sink" in tier.python(banner, policy).out
+
+
+def test_a_denial_is_fast_readable_and_teaches(tier: Tier) -> None:
+    done = tier.run(["curl", "-sS", "http://denied.test/x"], ALLOW)
+    assert done.code == 0
+    assert "denied.test" in done.out
+    assert "- host: denied.test" in done.out
+    assert "- host: denied.test" in done.err
+    assert not [a for a in tier.world.arrived() if "denied.test" in a.get("head", "")]
+    tls = tier.run(["curl", "-sS", "https://denied.test/x"], ALLOW, "--fail-on-deny")
+    assert tls.code == 35  # the command's own failure is kept
+    assert "alert access denied" in tls.err
+    calm = tier.run(["sh", "-c", "curl -sS https://denied.test/x; true"], ALLOW, "--fail-on-deny")
+    assert calm.code == 121
+
+
+def test_an_internal_answer_needs_an_ip_rule(tier: Tier) -> None:
+    policy = "version: 1\nallow:\n  - host: internal.test\n"
+    done = tier.run(["curl", "-sS", "http://internal.test/x"], policy)
+    assert "sink" not in done.out
+    assert "10.9.9.9" in done.out
+    opened = policy + "  - ip: 10.9.9.9/32\n    ports: [80]\n"
+    assert "sink" in tier.run(["curl", "-sS", "http://internal.test/x"], opened).out
+
+
+def test_identity_is_never_root_and_the_workspace_is_writable(tier: Tier) -> None:
+    script = "id -u; touch made; touch /usr/made 2>/dev/null && echo wrote; grep -E 'CapEff|CapBnd|NoNewPrivs|Seccomp:' /proc/self/status"
+    done = tier.run(["sh", "-c", script])
+    lines = done.out.split()
+    assert lines[0] != "0"
+    assert "wrote" not in done.out
+    status = dict(zip(lines[1::2], lines[2::2], strict=True))
+    assert int(status["CapEff:"], 16) == int(status["CapBnd:"], 16) == 0
+    assert status["NoNewPrivs:"] == "1"
+    assert status["Seccomp:"] == "2"
+    assert (tier.work / "made").stat().st_uid == tier.work.stat().st_uid
+
+
+def test_bad_options_and_policies_start_nothing(tier: Tier) -> None:
+    done = tier.run(["touch", "ran"], "version: 1\nallow:\n  - hots: x\n")
+    assert done.code == 125
+    assert "policy-" in done.err
+    assert ":3:5:" in done.err
+    assert "hint: " in done.err
+    assert not (tier.work / "ran").exists()
+    assert not done.packet.exists()
+    other = "netns-rootless" if tier.name == "netns-root" else "netns-root"
+    refused = tier.run(["touch", "ran"], "version: 1\n", "--tier", other)
+    assert refused.code == 125
+    assert not refused.packet.exists()
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_signals_reach_the_command(tier: Tier, number: signal.Signals) -> None:
+    script = f"trap 'echo caught; exit 9' {number.name[3:]}; echo ready; while :; do read x; done"
+    argv, packet = tier.argv(["bash", "-c", script], "version: 1\n")
+    process = tier.world.popen(argv, user=tier.user, cwd=tier.work)
+    assert process.stdout is not None
+    assert process.stdout.readline() == "ready\n"
+    process.send_signal(number)
+    assert process.stdout.readline() == "caught\n"
+    process.communicate()
+    assert process.returncode == 9
+    assert (packet / "packet.json").exists()
+
+
+def test_kill_of_the_supervisor_leaves_nothing(tier: Tier) -> None:
+    argv, packet = tier.argv(["sh", "-c", "echo ready; exec sleep 1000"], "version: 1\n")
+    process = tier.world.popen(argv, user=tier.user, cwd=tier.work)
+    assert process.stdout is not None
+    assert process.stdout.readline() == "ready\n"
+    family = descendants(process.pid)
+    assert len(family) >= 4
+    process.kill()
+    process.communicate()  # the pipes close when the last process inside is gone
+    left = [pid for pid in family if alive(pid)]
+    for pid in left:
+        wait_gone(pid)
+    assert not packet.exists() or not list(packet.iterdir())
+
+
+def descendants(pid: int) -> list[int]:
+    found = []
+    for task in Path(f"/proc/{pid}/task").iterdir():
+        for child in (task / "children").read_text().split():
+            found += [int(child), *descendants(int(child))]
+    return found
+
+
+def alive(pid: int) -> bool:
+    return Path(f"/proc/{pid}").exists()
+
+
+def wait_gone(pid: int) -> None:
+    import os
+    import select
+
+    try:
+        descriptor = os.pidfd_open(pid)
+    except ProcessLookupError:
+        return
+    poll = select.poll()
+    poll.register(descriptor, select.POLLIN)
+    assert poll.poll(10_000), Path(f"/proc/{pid}/status").read_text()
+    os.close(descriptor)
+
+
+def test_two_runs_do_not_see_each_other(tier: Tier) -> None:
+    script = "python3 -m http.server 8000 --bind 0.0.0.0 >/dev/null 2>&1 & echo $$ >id; echo ready; read x"
+    argv, _ = tier.argv(["sh", "-c", script], "version: 1\n")
+    first = tier.world.popen(argv, user=tier.user, cwd=tier.work)
+    assert first.stdout is not None
+    assert first.stdout.readline() == "ready\n"
+    look = "curl -sS -m 5 http://127.0.0.1:8000/; ps -e | grep -c http.server; pgrep -f http.server"
+    second = tier.run(["sh", "-c", look])
+    first.communicate("\n")
+    assert first.returncode == 0
+    assert second.out.split() == ["0"]
+
+
+def test_foreign_verifier_accepts_the_packet(tier: Tier) -> None:
+    done = tier.run(
+        ["sh", "-c", "curl -sS http://allowed.test/; curl -sS http://denied.test/"], ALLOW
+    )
+    key = json.loads((done.packet / "packet.json").read_text())["verifier"]["signer_key"]
+    tool = Path(sys.executable).with_name("pipelock-verify")
+    foreign = tier.world.run([str(tool), "--key", key, str(done.packet / "evidence.jsonl")])
+    assert foreign.code == 0, foreign.out + foreign.err
