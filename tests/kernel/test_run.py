@@ -44,10 +44,10 @@ def test_allowed_connections_arrive_and_the_packet_verifies(tier: Tier) -> None:
         [
             "sh",
             "-ec",
-            "curl -sS http://allowed.test/clear; "
-            f"curl -sS --cacert {tier.world.ca} https://allowed.test/tls; "
-            f"curl -sS --cacert {tier.world.ca} https://six.test/six; "
-            "curl -sS http://half.test/half",
+            f"""curl -sS http://allowed.test/clear
+            curl -sS --cacert {tier.world.ca} https://allowed.test/tls
+            curl -sS --cacert {tier.world.ca} https://six.test/six
+            curl -sS http://half.test/half""",
         ],
         ALLOW,
     )
@@ -109,7 +109,8 @@ def test_an_internal_answer_needs_an_ip_rule(tier: Tier) -> None:
 
 
 def test_identity_is_never_root_and_the_workspace_is_writable(tier: Tier) -> None:
-    script = "id -u; touch made; touch /usr/made 2>/dev/null && echo wrote; grep -E 'CapEff|CapBnd|NoNewPrivs|Seccomp:' /proc/self/status"
+    script = "id -u; touch made; touch /usr/made 2>/dev/null && echo wrote; "
+    script += "grep -E 'CapEff|CapBnd|NoNewPrivs|Seccomp:' /proc/self/status"
     done = tier.run(["sh", "-c", script])
     lines = done.out.split()
     assert lines[0] != "0"
