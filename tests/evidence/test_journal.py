@@ -28,7 +28,9 @@ def test_the_published_vector_is_reproduced_byte_for_byte() -> None:
 
 def test_genesis_of_the_vector() -> None:
     policy = "sha256:" + hashlib.sha256(b"policy-vector").hexdigest()
-    run = chain.Run("00112233445566778899aabbccddeeff", "ffeeddccbbaa99887766554433221100", policy, KEY, 60)
+    run = chain.Run(
+        "00112233445566778899aabbccddeeff", "ffeeddccbbaa99887766554433221100", policy, KEY, 60
+    )
     assert chain.genesis(run).startswith("g1:ba51bdcb2cfd272c")
 
 

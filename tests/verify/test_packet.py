@@ -1,66 +1,143 @@
-import hashlib
+from __future__ import annotations
+
 import json
-import os
-import socket
-import threading
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
-from sluicegate.evidence import keys, notary
-from sluicegate.report.summary import summary
+from sluicegate.evidence import packet as audit
 from sluicegate.verify import packet
+from sluicegate.verify.packet import Level
+from tests.evidence import made
 
-SEED = b"k" * 32
-PIN = bytes.fromhex(keys.signer(SEED)[1])
-
-
-@pytest.fixture
-def files(tmp_path: Path) -> dict[str, bytes]:
-    """A packet our notary (sluicegate.evidence.notary) wrote."""
-    gate, gate_end = socket.socketpair()
-    boss, boss_end = socket.socketpair()
-    names = ("evidence.jsonl", "flows.jsonl")
-    fds = [os.open(tmp_path / n, os.O_CREAT | os.O_RDWR | os.O_APPEND) for n in names]
-    args = (gate_end, boss_end, fds[0], fds[1], SEED)
-    thread = threading.Thread(target=notary.serve, args=args)
-    thread.start()
-    digest = {n: "sha256:" + hashlib.sha256(n.encode()).hexdigest() for n in "pb"}
-
-    def ask(peer: socket.socket, message: object) -> None:
-        peer.sendall(json.dumps(message).encode() + b"\n")
-        assert peer.recv(9999).endswith(b"\n")
-
-    ask(boss, {"open": {"policy_hash": digest["p"], "boundary_open_sha256": digest["b"]}})
-    flow = {"kind": "tcp", "reason": "no rule", "remedy": "- host: a.example"}
-    ask(gate, {"flow": flow, "action_id": "1", "action_type": "read", "verdict": "block",
-               "target": "a.example", "transport": "connect"})  # fmt: skip
-    ask(boss, {"close": {"reason": "done", "flow": {"boundary_sha256": digest["b"]}}})
-    thread.join()
-    for fd in fds:
-        os.close(fd)
-    gate.close()
-    boss.close()
-    found = {n: (tmp_path / n).read_bytes() for n in names}
-    return found | {"policy.json": b"p", "boundary.json": b"b"}
+OTHER = b"\x01" * 32
 
 
-def test_honest_packet(files: dict[str, bytes]) -> None:
-    report = packet.verify(files, [PIN])
+@pytest.fixture(scope="module")
+def files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
+    return made.files(tmp_path_factory.mktemp("packet"), made.some())
+
+
+def test_an_honest_packet_reaches_every_level(files: dict[str, bytes]) -> None:
+    report = packet.verify(files, [made.PIN])
     assert report.outcome == packet.VALID
-    assert "- host: a.example" in summary(report)
-    assert packet.verify(files, []).outcome == packet.UNTRUSTED
+    assert all(ok for ok, _ in report.reached.values())
+    assert report.receipts == 9
+    assert report.signer_key == made.PUBLIC
 
 
-def test_every_edit_is_rejected(files: dict[str, bytes]) -> None:
+@pytest.mark.parametrize(
+    ("pins", "said"), [([], "no key given"), ([OTHER], "another key than the given")]
+)
+def test_without_the_right_pin_it_is_only_sound(
+    files: dict[str, bytes], pins: list[bytes], said: str
+) -> None:
+    report = packet.verify(files, pins)
+    assert report.outcome == packet.UNTRUSTED
+    assert said in report.reached[Level.PINNED][1]
+    assert packet.verify(files, pins, [Level.INTACT, Level.CLOSED]).outcome == packet.VALID
+
+
+def test_every_byte_counts(files: dict[str, bytes]) -> None:
     for name, data in files.items():
-        for at in range(0, len(data), 29):
-            edited = data[:at] + bytes([data[at] ^ 1]) + data[at + 1 :]
-            assert packet.verify(files | {name: edited}, [PIN]).outcome == packet.INVALID, (name, at)
+        for at in [*range(0, len(data), 97), len(data) - 1]:
+            edited = files | {name: data[:at] + bytes([data[at] ^ 1]) + data[at + 1 :]}
+            outcome = packet.verify(edited, [made.PIN]).outcome
+            assert outcome in {packet.INVALID, packet.UNPROVEN}, (name, at)
 
 
-def test_a_dropped_end_is_never_valid(files: dict[str, bytes]) -> None:
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(data=st.data())
+def test_no_edit_of_lines_is_accepted(files: dict[str, bytes], data: st.DataObject) -> None:
+    name = data.draw(st.sampled_from(["evidence.jsonl", "flows.jsonl"]))
+    lines = files[name].splitlines(keepends=True)
+    before = list(lines)
+    at = data.draw(st.integers(0, len(lines) - 1))
+    edit = data.draw(st.sampled_from(["drop", "swap", "twice", "cut", "mid-line"]))
+    if edit == "drop":
+        del lines[at]
+    elif edit == "swap":
+        other = data.draw(st.integers(0, len(lines) - 1))
+        lines[at], lines[other] = lines[other], lines[at]
+    elif edit == "twice":
+        lines.insert(at, lines[at])
+    elif edit == "cut":
+        lines = lines[:at]
+    else:
+        lines[at] = lines[at][: data.draw(st.integers(0, len(lines[at]) - 1))]
+        lines = lines[: at + 1]
+    changed = files | {name: b"".join(lines)}
+    expected_same = lines == before
+    assert (packet.verify(changed, [made.PIN]).outcome == packet.VALID) is expected_same
+
+
+@settings(max_examples=60, deadline=None)
+@given(garbage=st.binary(max_size=300))
+def test_garbage_is_invalid_and_never_an_exception(garbage: bytes) -> None:
+    made_up = dict.fromkeys(("evidence.jsonl", "flows.jsonl", "policy.json"), garbage)
+    assert packet.verify(made_up, [made.PIN]).outcome == packet.INVALID
+
+
+@pytest.mark.parametrize("name", ["policy.json", "boundary.json", "packet.json", "flows.jsonl"])
+def test_a_missing_file_is_an_error(files: dict[str, bytes], name: str) -> None:
+    left = {other: data for other, data in files.items() if other != name}
+    report = packet.verify(left, [made.PIN])
+    assert report.outcome == packet.INVALID
+
+
+def test_a_cut_record_is_a_prefix(files: dict[str, bytes]) -> None:
     lines = files["evidence.jsonl"].splitlines(keepends=True)
-    for kept in range(len(lines)):
-        cut = files | {"evidence.jsonl": b"".join(lines[:kept])}
-        assert packet.verify(cut, [PIN]).outcome != packet.VALID
+    opened = audit.boundary(made.OPENED, None)
+    for kept in range(1, len(lines) - 4):
+        cut = files | {"evidence.jsonl": b"".join(lines[:kept]), "boundary.json": opened}
+        del cut["packet.json"]
+        report = packet.verify(cut, [made.PIN])
+        assert report.outcome == packet.UNPROVEN, report.reached
+        assert not report.reached[Level.CLOSED][0]
+    torn = cut | {"evidence.jsonl": b"".join(lines[:3])[:-9]}
+    assert packet.verify(torn, [made.PIN]).outcome == packet.UNPROVEN
+
+
+def test_a_prefix_can_not_have_a_packet(files: dict[str, bytes]) -> None:
+    lines = files["evidence.jsonl"].splitlines(keepends=True)
+    cut = files | {"evidence.jsonl": b"".join(lines[:3])}
+    cut["boundary.json"] = audit.boundary(made.OPENED, None)
+    assert packet.verify(cut, [made.PIN]).outcome == packet.INVALID
+
+
+def test_counts_and_people(files: dict[str, bytes]) -> None:
+    account = packet.verify(files, [made.PIN]).account
+    assert (account.allowed, account.denied, account.dropped) == (1, 2, 4)
+    assert (account.questions, len(account.named)) == (3, 2)
+
+
+def test_expectations(files: dict[str, bytes]) -> None:
+    report = packet.verify(files, [made.PIN])
+    right = {"run_nonce": report.run_nonce, "root": report.root, "tier": "netns-root"}
+    assert packet.verify(files, [made.PIN], expect=right).outcome == packet.VALID
+    wrong = packet.verify(files, [made.PIN], expect={"receipts": "8"})
+    assert wrong.outcome == packet.INVALID
+    assert "receipts is 9" in wrong.reached[Level.INTACT][1]
+
+
+def test_an_intent_without_outcome_leaves_the_end_open(tmp_path: Path) -> None:
+    desk = made.Desk(tmp_path)
+    desk.open()
+    desk.record(made.pair(1)[0])
+    desk.close()
+    desk.join()
+    report = packet.verify(desk.files(), [made.PIN], finished=False)
+    assert report.outcome == packet.UNPROVEN
+    assert "have no outcome" in report.reached[Level.CLOSED][1]
+
+
+@pytest.mark.parametrize(
+    "change", [{"trusted": False}, {"final_seq": 7}, {"root_hash": "0" * 64}, {"error": "x"}]
+)
+def test_packet_json_is_the_records(files: dict[str, bytes], change: dict[str, object]) -> None:
+    whole = json.loads(files["packet.json"])
+    whole["verifier"] |= change
+    text = json.dumps(whole, indent=2, sort_keys=True).encode() + b"\n"
+    assert packet.verify(files | {"packet.json": text}, [made.PIN]).outcome == packet.INVALID

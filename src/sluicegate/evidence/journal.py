@@ -16,8 +16,8 @@ _TYPES = {"read", "derive", "write", "delegate", "authorize", "spend", "commit",
 _WANTED = {"flow", "action_id", "action_type", "verdict", "target", "transport"}
 _OPTIONAL = {"method", "layer", "pattern", "phase"}
 _PRINTABLE = re.compile(r"[\x20-\x7e]*\Z")
-# Printable ASCII that escapes nothing but quote and backslash: no control character can be meant.
-_FACTS = re.compile(rb'(?:[ -\[\]-~]|\\["\\])*\Z')
+# Printable ASCII; the one control character that can be meant is the line's end within a remedy.
+_FACTS = re.compile(rb'(?:[ -\[\]-~]++|\\["\\n])*+\Z')
 _KIND = re.compile(r"[a-z][a-z0-9-]{0,31}\Z")
 # Facts are flat with a list here and there; a deep value is not the gate's.
 MAX_BRACKETS = 256

@@ -34,6 +34,8 @@ _RUN_TEXT = {
     *("agent_identity", "repository", "workflow", "run_id", "run_attempt", "ref", "sha"),
     *("completed_at", "provider"),
 }
+# What goes by these touches no host: it is the record's own, or never left.
+_NO_DOMAIN = frozenset(["receipt_session", "boundary", "dns", "drop"])
 _HOST = re.compile(
     r"(?:[a-z][a-z0-9+.-]*://)?(\[[0-9a-fA-F:.]+\]|[A-Za-z0-9_.-]+)(?::\d+)?(?:/|\Z)"
 )
@@ -69,7 +71,8 @@ class Tally:
         found = _HOST.match(str(record["target"]))
         if (
             found
-            and transport not in {"receipt_session", "boundary"}
+            and transport not in _NO_DOMAIN
+            and record.get("layer") != "limit"
             and len(self._domains) <= MAX_DOMAINS
         ):
             self._domains.add(found.group(1).lower())

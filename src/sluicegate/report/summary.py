@@ -31,11 +31,13 @@ def summary(report: Report) -> str:
         f"- tier: {_plain(opened.get('tier', 'unknown'))}",
         f"- policy: {_code(report.policy_hash or 'unknown')}",
         f"- key: {_code(report.signer_key or 'none')}{_origin(run)}",
-        f"- receipts: {report.receipts} (lifecycle included), "
-        f"{totals['allow']} allow, {totals['block']} block, {totals['warn']} warn",
+        (
+            f"- receipts: {report.receipts} (lifecycle included), "
+            f"{totals['allow']} allow, {totals['block']} block, {totals['warn']} warn"
+        ),
         f"- connections: {account.allowed} allowed, {account.denied} denied",
         f"- dropped packets: {account.dropped}",
-        f"- DNS questions: {account.names}",
+        f"- DNS: {account.questions} questions for {len(account.named)} names",
     ]
     if not account.allowed and not account.denied:
         lines.append("- the command asked for no connection")

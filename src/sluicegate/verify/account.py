@@ -7,6 +7,9 @@ from dataclasses import dataclass, field
 
 # Different denials told apart; more are counted together, so that a port scan can not fill memory or the page.
 MAX_DENIALS = 1000
+MAX_NAMES = (
+    65_536  # different names told apart; a run that asks for more is told as having asked so many
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,41 +23,78 @@ class Denial:
 
 @dataclass(slots=True)
 class Account:
-    """Counts over receipts that carry facts; the lifecycle's own are not decisions."""
+    """Counts over receipts that carry facts; the lifecycle's own are not decisions.
+
+    `allowed`, `denied`, `warned` are connections (or requests on one), `dropped` packets, `questions` what the resolver
+    was asked. `named` are the different names in these questions, up to `MAX_NAMES`.
+    """
 
     allowed: int = 0
     denied: int = 0
+    warned: int = 0
     dropped: int = 0
-    names: int = 0
+    questions: int = 0
     unlisted: int = 0
     denials: dict[Denial, int] = field(default_factory=dict)
+    named: set[str] = field(default_factory=set)
     boundary: Mapping[str, object] = field(default_factory=dict)
 
     def add(self, record: Mapping[str, object], flow: Mapping[str, object]) -> None:
         """Count one receipt and its facts."""
-        kind, many = flow.get("kind"), _many(flow)
+        kind, verdict = flow.get("kind"), record["verdict"]
         if kind == "boundary":
             self.boundary = flow
         elif kind == "dns":
-            self.names += many
+            self._questions(flow, refused=verdict == "block")
         elif kind == "drop":
-            self.dropped += many
-        elif record["verdict"] != "block":
-            self.allowed += record.get("decision_phase") != "outcome"
-        if record["verdict"] == "block" and kind != "boundary":
-            self._deny(record, flow, many)
+            self._drops(flow)
+        elif verdict == "block":
+            many = _count(flow)
+            self.denied += many
+            self._deny(_denial(record, flow), many)
+        elif verdict == "warn":
+            self.warned += 1
+            self._deny(_denial(record, flow, "let through by observe mode: "), 1)
+        elif record.get("decision_phase") != "outcome":
+            self.allowed += 1
 
-    def _deny(self, record: Mapping[str, object], flow: Mapping[str, object], many: int) -> None:
-        if flow.get("kind") not in {"dns", "drop"}:
-            self.denied += 1
-        reason = str(flow.get("reason") or record.get("pattern") or "denied")
-        denial = Denial(str(record["target"]), reason, str(flow.get("remedy") or ""))
+    def _questions(self, flow: Mapping[str, object], *, refused: bool) -> None:
+        for group in _groups(flow, "questions"):
+            many, name = _count(group), str(group.get("name", "?"))
+            self.questions += many
+            if len(self.named) < MAX_NAMES:
+                self.named.add(name)
+            if refused:
+                why = f"question refused: {group.get('reason', '')}"
+                self._deny(Denial(f"dns://{name}", why, ""), many)
+
+    def _drops(self, flow: Mapping[str, object]) -> None:
+        for group in _groups(flow, "groups"):
+            many, port = _count(group), group.get("port")
+            self.dropped += many
+            where = f"{group.get('protocol', '?')} to {group.get('destination', '?')}"
+            where += "" if port is None else f" port {port}"
+            self._deny(Denial(where, "packet refused: the gate does not speak for it", ""), many)
+        lost = flow.get("lost")
+        self.dropped += lost if type(lost) is int and lost > 0 else 0
+
+    def _deny(self, denial: Denial, many: int) -> None:
         if denial in self.denials or len(self.denials) < MAX_DENIALS:
             self.denials[denial] = self.denials.get(denial, 0) + many
         else:
             self.unlisted += many
 
 
-def _many(flow: Mapping[str, object]) -> int:
-    found = flow.get("count", 1)
+def _denial(record: Mapping[str, object], flow: Mapping[str, object], before: str = "") -> Denial:
+    reason = str(flow.get("reason") or record.get("pattern") or "denied")
+    return Denial(str(record["target"]), before + reason, str(flow.get("remedy") or ""))
+
+
+def _groups(flow: Mapping[str, object], name: str) -> list[dict[str, object]]:
+    found = flow.get(name)
+    return [group for group in found if isinstance(group, dict)] if isinstance(found, list) else []
+
+
+def _count(holder: Mapping[str, object]) -> int:
+    found = holder.get("count", 1)
     return found if type(found) is int and found > 0 else 1

@@ -176,7 +176,7 @@ def _facts(state: Replay, record: Mapping[str, object], facts: Iterator[bytes], 
         raise strict.VerificationError(f"{what}: flows.jsonl has no line for it")
     digest = "sha256:" + hashlib.sha256(line).hexdigest()
     need(record.get("request_id") == digest, f"{what}: flows.jsonl holds another line for it")
-    strict.plain(line, f"{what}: its line of flows.jsonl")
+    strict.plain(line, f"{what}: its line of flows.jsonl", facts=True)
     flow = strict.value(line, f"{what}: its line of flows.jsonl")
     canonical = jcs.encode(flow)  # type: ignore[arg-type]
     need(canonical == line, f"{what}: its line of flows.jsonl is not canonical")

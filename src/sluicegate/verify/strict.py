@@ -22,7 +22,9 @@ _BRACKET = re.compile(rb'"(?:[^"\\]|\\.)*"|[\[{\]}]')
 # Half a character may hide behind such an escape; only text that has one is searched for it.
 _SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
 # Printable ASCII whose only escapes are those of quote, backslash, <, > and &: no control character can be meant.
-_PLAIN = re.compile(rb'(?:[ -\[\]-~]|\\["\\]|\\u00(?:3c|3e|26))*\Z')
+_PLAIN = re.compile(rb'(?:[ -\[\]-~]++|\\["\\]|\\u00(?:3c|3e|26))*+\Z')
+# Facts hold a remedy of several lines, and no escapes of markup.
+_FACTS = re.compile(rb'(?:[ -\[\]-~]++|\\["\\n])*+\Z')
 
 
 class VerificationError(Exception):
@@ -52,14 +54,17 @@ def torn(data: bytes) -> bool:
     return bool(data) and not data.endswith(b"\n")
 
 
-def plain(data: bytes, what: str) -> None:
+def plain(data: bytes, what: str, *, facts: bool = False) -> None:
     """Nothing, if `data` is short and free of anything but printable ASCII, escaped or not.
+
+    `facts`: it is a line of flows.jsonl, whose texts may have several lines.
 
     Raises:
         VerificationError: it is not.
     """
     need(len(data) <= MAX_LINE_BYTES, f"{what}: longer than {MAX_LINE_BYTES} bytes")
-    need(_PLAIN.match(data), f"{what}: a control character or text that is not ASCII")
+    found = (_FACTS if facts else _PLAIN).match(data)
+    need(found, f"{what}: a control character or text that is not ASCII")
 
 
 def value(data: bytes, what: str) -> dict[str, object]:
