@@ -92,11 +92,16 @@ class Tier:
         return self.world.run(argv)
 
 
-@pytest.fixture(params=TIERS)
-def tier(world: World, request: pytest.FixtureRequest) -> Tier:
+def new_tier(world: World, name: str) -> Tier:
+    """`name` with a workspace of its own."""
     top = Path(tempfile.mkdtemp(dir=world.directory))
     work = top / "work"
     work.mkdir()
     for path in (top, work):
         os.chown(path, USER, USER)
-    return Tier(world, request.param, work)
+    return Tier(world, name, work)
+
+
+@pytest.fixture(params=TIERS)
+def tier(world: World, request: pytest.FixtureRequest) -> Tier:
+    return new_tier(world, request.param)

@@ -1,12 +1,16 @@
 """The outside that we own: servers that answer a little and write down every byte that reaches them.
 
-Run as `python tests/sink.py LOG CERT KEY` inside the test's world; prints `ready` once all listen. Each line of
-LOG is one JSON object: protocol, port, local address and the first bytes as text (latin-1), at the end their number.
+Run as `python tests/sink.py LOG CERT KEY [SOCKET...]` inside the test's world; prints `ready` once all listen, the
+pathname or abstract (`@name`) Unix SOCKETs included. Each line of LOG is one JSON object: protocol, port, local
+address and the first bytes as text (latin-1), at the end their number. A line `settle` on stdin is answered with
+`settled` once every connection made before it has ended and is in LOG.
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
 import socket
 import socketserver
 import ssl
@@ -15,8 +19,13 @@ import sys
 import threading
 from typing import Any
 
-HTTP_PORTS, TLS_PORTS, ECHO_PORTS, BANNER_PORTS = (80, 8080), (443, 8443), (5432, 7000), (22, 25)
-UDP_PORTS = (53, 123, 443, 9999)
+import zone
+
+HTTP_PORTS, TLS_PORTS, BANNER_PORTS = (80, 8080), (443, 8443), (22, 25, 465, 587)
+# What a runner's machine may have listening: portmapper, docker, proxies, registries, databases, agents, git://.
+ECHO_PORTS = (*(5432, 7000, 111, 2375, 2376, 3128, 5000, 6379, 8888, 9090, 9418, 10250, 20256),)
+DNS_PORT = 53
+UDP_PORTS = (123, 443, 1900, 3478, 5353, 5355, 6881, 9999)
 KEPT_BYTES = 4096
 LOCK = threading.Lock()
 
@@ -41,6 +50,78 @@ class Server(socketserver.ThreadingTCPServer):
     request_queue_size = 4096
     log: Log
     tls: ssl.SSLContext | None = None
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        if OPEN.marker(client_address):
+            self.shutdown_request(request)
+            return
+        OPEN.enter()
+        super().process_request(request, client_address)
+
+    def process_request_thread(self, request: Any, client_address: Any) -> None:
+        try:
+            super().process_request_thread(request, client_address)
+        finally:
+            OPEN.leave()
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """A client that leaves early is no event here."""
+
+
+class Unix(Server):
+    """A Unix socket that any user may connect to."""
+
+    address_family = socket.AF_UNIX
+    allow_reuse_address = False
+
+    def server_bind(self) -> None:
+        self.socket.bind(self.server_address)
+        self.name = str(self.server_address).replace("\0", "@")
+        if not self.name.startswith("@"):
+            os.chmod(self.name, 0o777)
+
+
+class Open:
+    """The accepted connections that are still served, and the markers that `settle` waits for."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        self.markers: set[Any] = set()
+        self.changed = threading.Condition()
+
+    def enter(self) -> None:
+        with self.changed:
+            self.count += 1
+
+    def leave(self) -> None:
+        with self.changed:
+            self.count -= 1
+            self.changed.notify_all()
+
+    def marker(self, client: Any) -> bool:
+        key = client[1] if isinstance(client, tuple) else client
+        with self.changed:
+            found = key in self.markers
+            self.markers.discard(key)
+            self.changed.notify_all()
+        return found
+
+    def settle(self, servers: list[Server]) -> None:
+        """Back when all that was connected before has ended: listeners accept in order."""
+        for number, server in enumerate(servers):
+            unix = isinstance(server, Unix)
+            client = socket.socket(server.address_family)
+            client.bind(f"\0settle-{os.getpid()}-{number}" if unix else ("::1", 0))
+            name = client.getsockname()
+            with self.changed:
+                self.markers.add(name if unix else name[1])
+            client.connect(server.server_address if unix else ("::1", server.server_address[1]))
+            client.close()
+        with self.changed:
+            self.changed.wait_for(lambda: not self.markers and not self.count)
+
+
+OPEN = Open()
 
 
 def _big(stream: socket.socket, count: int) -> None:
@@ -80,7 +161,8 @@ class Http(socketserver.BaseRequestHandler):
             )
             path = line.split()[1].decode()
             if path.startswith("/slow"):
-                threading.Event().wait()
+                reader.read()
+                break
             body = b"sink " + line.strip() + b" body=%d\n" % got
             size = int(path.split("/")[2]) if path.startswith("/big/") else len(body)
             stream.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % size)
@@ -128,6 +210,45 @@ class Echo(socketserver.BaseRequestHandler):
         server.log.write(protocol="tcp", port=port, first=first.decode("latin-1"), bytes=count)
 
 
+class Canary(socketserver.BaseRequestHandler):
+    """A Unix socket of the machine: whoever connects is written down."""
+
+    def handle(self) -> None:
+        server: Any = self.server
+        first = b""
+        with contextlib.suppress(OSError):
+            self.request.sendall(b"HTTP/1.0 200 OK\r\n\r\ncanary\n")
+            while data := self.request.recv(65_536):
+                first += data[: KEPT_BYTES - len(first)]
+        server.log.write(protocol="unix", path=server.name, first=first.decode("latin-1"))
+
+
+class Dns(socketserver.BaseRequestHandler):
+    """Name service over TCP."""
+
+    def handle(self) -> None:
+        server: Any = self.server
+        reader = self.request.makefile("rb")
+        while len(size := reader.read(2)) == 2:
+            question = reader.read(int.from_bytes(size, "big"))
+            server.log.write(protocol="tcp", port=DNS_PORT, first=question.decode("latin-1"))
+            answer = zone.answer(question, server.log)
+            self.request.sendall(len(answer).to_bytes(2, "big") + answer)
+
+
+def _dns(log: Log) -> None:
+    """Name service over UDP; answers leave from the address that was asked."""
+    listener = socket.socket(socket.AF_INET6, socket.SOCK_DGRAM)
+    listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_RECVPKTINFO, 1)
+    listener.bind(("::", DNS_PORT))
+    while True:
+        data, notes, _, peer = listener.recvmsg(4096, 256)
+        log.write(protocol="udp", port=DNS_PORT, peer=peer[0], first=data.decode("latin-1"))
+        if answer := zone.answer(data, log):
+            with contextlib.suppress(OSError):
+                listener.sendmsg([answer], notes, 0, peer)
+
+
 def _udp(log: Log, listener: socket.socket) -> None:
     port = listener.getsockname()[1]
     while True:
@@ -151,20 +272,30 @@ def main() -> None:
     log = Log(sys.argv[1])
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(sys.argv[2], sys.argv[3])
-    plan = [(port, Http, None) for port in HTTP_PORTS]
-    plan += [(port, Http, context) for port in TLS_PORTS]  # type: ignore[misc]
-    plan += [(port, Echo, None) for port in (*ECHO_PORTS, *BANNER_PORTS)]  # type: ignore[misc]
+    plan: list[tuple[int, Any, Any]] = [(port, Http, None) for port in HTTP_PORTS]
+    plan += [(port, Http, context) for port in TLS_PORTS]
+    plan += [(port, Echo, None) for port in (*ECHO_PORTS, *BANNER_PORTS)]
+    plan.append((DNS_PORT, Dns, None))
+    servers = []
     for port, handler, tls in plan:
-        server = Server(("::", port), handler)
-        server.log, server.tls = log, tls
+        servers.append(server := Server(("::", port), handler))
+        server.tls = tls
+    for path in sys.argv[4:]:
+        name = "\0" + path[1:] if path.startswith("@") else path
+        servers.append(Unix(name, Canary))  # type: ignore[arg-type]
+    for server in servers:
+        server.log = log
         _start(server.serve_forever)
     for port in UDP_PORTS:
         datagrams = socket.socket(socket.AF_INET6, socket.SOCK_DGRAM)
         datagrams.bind(("::", port))
         _start(_udp, log, datagrams)
+    _start(_dns, log)
     _start(_icmp, log, socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_ICMP))
     print("ready", flush=True)
-    sys.stdin.read()
+    while sys.stdin.readline():
+        OPEN.settle(servers)
+        print("settled", flush=True)
 
 
 if __name__ == "__main__":

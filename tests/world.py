@@ -27,10 +27,25 @@ NAMES = {
     "internal.test": ("10.9.9.9",),
     "loop.test": ("127.0.0.1",),
     "meta.test": ("169.254.169.254",),
+    "metadata.google.internal": ("169.254.169.254",),
+    "host.docker.internal": ("172.17.0.1",),
+    "fronted.test": ("203.0.113.10",),  # at the allowed address, but no rule allows it
 }
 ADDRESSES = (
     *("203.0.113.10/32", "203.0.113.20/32", "203.0.113.53/32", "10.9.9.9/32"),
     *("169.254.169.254/32", "2001:db8::10/128", "fd00:ec2::254/128"),
+    # The attacker's, also by NAT64; public resolvers; a second metadata server; what bridges are called.
+    *("203.0.113.66/32", "2001:db8::66/128", "64:ff9b::203.0.113.66/128"),
+    *("1.1.1.1/32", "8.8.8.8/32", "9.9.9.9/32"),
+    *("169.254.170.2/32", "172.17.0.1/32", "10.0.0.1/32", "192.168.122.1/32"),
+)
+# Sockets of the machine that every user may connect to; `@` begins an abstract name.
+SOCKETS = (
+    *("/run/docker.sock", "/run/containerd/containerd.sock", "/run/podman/podman.sock"),
+    *("/run/buildkit/buildkitd.sock", "/run/crio/crio.sock", "/run/snapd.socket"),
+    *(f"/run/user/{USER}/docker.sock", f"/run/user/{USER}/bus", "/run/dbus/system_bus_socket"),
+    *("/run/systemd/private", "/run/systemd/resolve/io.systemd.Resolve", "/run/nscd/canary"),
+    *("/run/avahi-daemon/socket", "/run/X11", "@sluicegate-canary", "@/tmp/.X11-unix/X0"),
 )
 
 
@@ -54,6 +69,11 @@ class World:
         self.keeper: subprocess.Popen[str] | None = None
         self.sink: subprocess.Popen[str] | None = None
 
+    @property
+    def sockets(self) -> tuple[str, ...]:
+        """The canary sockets; the last two lie where the workspaces and the home are."""
+        return (*SOCKETS, str(self.directory / "agent.sock"), str(self.directory / ".gnupg-agent"))
+
     def __enter__(self) -> Self:
         self._certificate()
         hosts = "".join(f"{a} {name}\n" for name, list_ in NAMES.items() for a in list_)
@@ -63,11 +83,17 @@ class World:
             "passwd: files\ngroup: files\nhosts: files dns\n"
         )
         lines = ["set -e", "mount --make-rprivate /", "ip link set lo up"]
+        lines += ["ip route add 224.0.0.0/4 dev lo", "ip route add 255.255.255.255 dev lo"]
+        lines += ["echo 0 2147483647 >/proc/sys/net/ipv4/ping_group_range"]
+        lines += ["mount -t tmpfs -o mode=755 none /run"]
         lines += [f"ip addr add {address} dev lo" for address in ADDRESSES]
         lines += [
-            f"mount --bind {self.directory}/{n} $(readlink -f /etc/{n})"
+            # The target of a link into /run has to be made again.
+            f"t=$(readlink -m /etc/{n}); mkdir -p ${{t%/*}}; [ -e $t ] || : >$t;"
+            f" mount --bind {self.directory}/{n} $t"
             for n in ("hosts", "resolv.conf", "nsswitch.conf")
         ]
+        lines += [f"mkdir -p {s.rpartition('/')[0]}" for s in self.sockets if s[0] == "/"]
         lines += _open_up()
         lines += ["echo ready", "exec cat"]
         self.keeper = self._start(["unshare", "--net", "--mount", "sh", "-c", "\n".join(lines)])
@@ -77,6 +103,7 @@ class World:
             str(self.log),
             str(self.ca),
             str(self.key),
+            *self.sockets,
         ]
         self.sink = self._start([*self._enter(None), *sink])
         return self
@@ -127,6 +154,15 @@ class World:
     def arrived(self) -> list[dict[str, Any]]:
         """Everything the sink has written down so far."""
         return [json.loads(line) for line in self.log.read_text().splitlines()]
+
+    def settle(self) -> None:
+        """Back when everything that reached the sink before is in its log; nothing may be running."""
+        assert self.sink is not None
+        assert self.sink.stdin is not None
+        assert self.sink.stdout is not None
+        self.sink.stdin.write("settle\n")
+        self.sink.stdin.flush()
+        assert self.sink.stdout.readline() == "settled\n"
 
     def _enter(self, user: int | None) -> list[str]:
         assert self.keeper is not None
