@@ -1,0 +1,59 @@
+"""HTTP bodies in motion: bytes of one framing in, bytes of the same or another framing out. Pure."""
+
+from __future__ import annotations
+
+from sluicegate.wire.chunks import LAST_CHUNK, ChunkReader, write_chunk
+from sluicegate.wire.cursor import WireError
+from sluicegate.wire.http import Framing
+
+
+class Body:
+    """One body. `rest` holds bytes after its end, once `done`.
+
+    `chunked` says whether a chunked body leaves as chunks; else as plain bytes that end with the connection.
+    """
+
+    __slots__ = ("_chunked", "_framing", "_left", "_reader", "done", "rest")
+
+    def __init__(self, framing: Framing, length: int, *, chunked: bool = True) -> None:
+        self._framing, self._left, self._chunked = framing, length, chunked
+        self._reader = ChunkReader() if framing is Framing.CHUNKED else None
+        self.done = framing is Framing.NONE or (framing is Framing.LENGTH and not length)
+        self.rest = b""
+
+    def feed(self, data: bytes) -> bytes:
+        """What to send on for `data`.
+
+        Raises:
+            WireError: bad chunks.
+        """
+        if self.done:
+            self.rest += data
+            return b""
+        if self._reader is not None:
+            pieces = self._reader.feed(data)
+            if self._reader.done:
+                self.done, self.rest = True, self._reader.rest
+            if not self._chunked:
+                return b"".join(pieces)
+            # One chunk for what came at once: a megabyte in chunks of one byte must not cost six more each.
+            joined = write_chunk(b"".join(pieces))
+            return joined + LAST_CHUNK if self.done else joined
+        if self._framing is Framing.UNTIL_CLOSE:
+            return data
+        own = data[: self._left]
+        self._left -= len(own)
+        if not self._left:
+            self.done, self.rest = True, data[len(own) :]
+        return own
+
+    def end(self) -> None:
+        """The stream has ended.
+
+        Raises:
+            WireError: in the middle of the body.
+        """
+        if self._framing is Framing.UNTIL_CLOSE:
+            self.done = True
+        if not self.done:
+            raise WireError("the body ended too early")

@@ -1,0 +1,162 @@
+"""SHELL. What all flows of a run share: policies, the ledger, the look-up, pipes, and the counts."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+
+from sluicegate.facts import Decision, Facts, Protocol, Verdict
+from sluicegate.gate import records
+from sluicegate.gate.ledger import Ledger
+from sluicegate.gate.limits import Limits
+from sluicegate.gate.lookup import Lookup
+from sluicegate.gate.loop import Loop
+from sluicegate.gate.names import Names
+from sluicegate.gate.pipes import Pipes
+from sluicegate.gate.threads import Threads
+from sluicegate.jcs import Json
+from sluicegate.policy.decide import admit, decide
+from sluicegate.policy.model import Policy
+
+NS_PER_MS = 1_000_000
+COUNTS = (
+    *("connections", "allowed", "denied", "observed", "overload"),
+    *("bytes_up", "bytes_down", "dns_tcp"),
+)
+
+
+def relaxed(policies: tuple[Policy, ...]) -> tuple[Policy, ...]:
+    """The policies as far as name and port go: what a tunnel may carry is judged when it is known."""
+    return tuple(
+        replace(
+            policy,
+            allow=tuple(replace(rule, methods=(), paths=()) for rule in policy.allow),
+            deny=tuple(rule for rule in policy.deny if not (rule.methods or rule.paths)),
+        )
+        for policy in policies
+    )
+
+
+def nothing() -> None:
+    """The callback of a receipt that nobody waits for."""
+
+
+def action_id() -> str:
+    """A UUIDv7, without the cost of the uuid module."""
+    stamp = (time.time_ns() // NS_PER_MS).to_bytes(6, "big")
+    dice = bytearray(os.urandom(10))
+    dice[0] = dice[0] & 0x0F | 0x70
+    dice[2] = dice[2] & 0x3F | 0x80
+    text = (stamp + dice).hex()
+    return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
+
+
+@dataclass(slots=True)
+class Desk:
+    """Shared by reference; `counts` are what `stopped` reports."""
+
+    loop: Loop
+    ledger: Ledger
+    lookup: Lookup
+    names: Names
+    policies: tuple[Policy, ...]
+    limits: Limits
+    pipes: Pipes
+    threads: Threads
+    loose: tuple[Policy, ...] = ()
+    counts: dict[str, int] = field(default_factory=lambda: dict.fromkeys(COUNTS, 0))
+
+    def __post_init__(self) -> None:
+        self.loose = relaxed(self.policies)
+
+    def judge(self, facts: Facts) -> Decision:
+        return decide(self.policies, facts)
+
+    def preliminary(self, facts: Facts) -> Decision:
+        """The verdict on name and port alone."""
+        return decide(self.loose, facts)
+
+    def admitted(
+        self, decision: Decision, addresses: tuple[str, ...]
+    ) -> tuple[tuple[str, ...], Decision | None]:
+        """The addresses that may be dialled; where there is none, the decision that says why."""
+        good, why = admit(self.policies, decision, addresses)
+        if good:
+            return good, None
+        bare = Facts(Protocol.OPAQUE, addresses[0], decision.port)
+        denied = replace(
+            decision,
+            verdict=Verdict.DENY,
+            rule="internal-address",
+            reason=why or "no address is admitted",
+            remedy=self.judge(bare).remedy,
+            observed=False,
+        )
+        return (), denied
+
+    def block(
+        self,
+        client: records.Client,
+        facts: Facts,
+        decision: Decision,
+        done: Callable[[], None],
+        *,
+        ech: bool = False,
+    ) -> None:
+        """Record a denial; `done` when it is committed."""
+        self.counts["denied"] += 1
+        self.submit(records.decision(client, facts, decision, action_id(), ech=ech), done)
+
+    def submit(self, message: Mapping[str, Json], done: Callable[[], None]) -> None:
+        self.ledger.submit(message, done)
+
+
+class Deed:
+    """One allowed action, from its intent to its outcome."""
+
+    __slots__ = (
+        *("_action", "_begun", "_client", "_closed", "_desk", "addresses", "bytes_down"),
+        *("bytes_up", "decision", "facts", "peer", "status"),
+    )
+
+    def __init__(
+        self, desk: Desk, client: records.Client, facts: Facts, decision: Decision
+    ) -> None:
+        self.facts, self.decision = facts, decision
+        self.addresses: tuple[str, ...] = ()
+        self.peer: str | None = None
+        self.status: int | None = None
+        self.bytes_up = self.bytes_down = 0
+        self._desk, self._client, self._action = desk, client, action_id()
+        self._begun, self._closed = desk.loop.now, False
+
+    def intend(self, done: Callable[[], None], *, ech: bool = False) -> None:
+        """Record the intent (and in observe mode the warning); `done` when it is committed."""
+        desk, known = self._desk, (self._client, self.facts, self.decision)
+        desk.counts["allowed"] += 1
+        if self.decision.observed:
+            desk.counts["observed"] += 1
+            desk.submit(records.warning(*known, action_id()), nothing)
+        desk.submit(records.decision(*known, self._action, ech=ech), done)
+
+    def close(self, reason: str) -> None:
+        """Record the outcome, once."""
+        if self._closed:
+            return
+        self._closed = True
+        counts = self._desk.counts
+        counts["bytes_up"] += self.bytes_up
+        counts["bytes_down"] += self.bytes_down
+        end = records.Outcome(
+            reason,
+            self.bytes_up,
+            self.bytes_down,
+            (self._desk.loop.now - self._begun) // NS_PER_MS,
+            self.addresses,
+            self.peer,
+            self.status,
+        )
+        message = records.outcome(self._client, self.facts, self.decision, self._action, end)
+        self._desk.submit(message, nothing)

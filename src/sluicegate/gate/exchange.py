@@ -1,0 +1,318 @@
+"""SHELL. One clear HTTP request and its response: both rebuilt from the parse, both streamed."""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+from sluicegate.facts import Facts
+from sluicegate.gate import denials
+from sluicegate.gate.bodies import Body
+from sluicegate.gate.dial import reset
+from sluicegate.gate.loop import BROKEN, READ, WRITE, Loop
+from sluicegate.wire import http
+from sluicegate.wire.cursor import WireError
+
+READ_BYTES = 262_144
+# Bytes that may wait for a slow side before the other one is no longer read.
+HIGH_WATER = 262_144
+MAX_INTERIM = 16  # 1xx responses before the final one
+CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """How it ended. `rest`: the client's bytes after the request, None if the connection is over.
+
+    `upstream`: still open, to be used again or closed. `last`: words to send to the client first.
+    """
+
+    reason: str
+    bytes_up: int
+    bytes_down: int
+    status: int | None
+    rest: bytes | None = None
+    upstream: socket.socket | None = None
+    last: bytes = b""
+
+
+class Exchange:
+    """`done(result)` is called once; the client's socket is open and unwatched then, or reset."""
+
+    def __init__(
+        self,
+        loop: Loop,
+        client: socket.socket,
+        upstream: socket.socket,
+        request: http.Request,
+        facts: Facts,
+        rest: bytes,
+        idle_s: float,
+        done: Callable[[Result], None],
+    ) -> None:
+        self._loop, self._client, self._upstream = loop, client, upstream
+        self._request, self._done, self._over = request, done, False
+        self._sending = Body(request.framing, request.length)
+        self._response: http.Response | None = None
+        self._receiving: Body | None = None
+        self._heard = b""
+        self._interim = 0
+        self._up, self._down = bytearray(head(request, facts)), bytearray()
+        self._bytes_up = self._bytes_down = 0
+        self._client_ended = False
+        self._began = rest
+        self._idle_s, self._seen = idle_s, -1
+        self._timer = loop.after(idle_s, self._check)
+
+    def start(self) -> None:
+        """Begin; `done` may be called before this returns."""
+        try:
+            rest, self._began = self._began, b""
+            self._up += self._sending.feed(rest)
+        except WireError as error:
+            self._fault(str(error))
+            return
+        if self._request.expect_continue and not self._sending.done:
+            # The decision is made: nothing else could keep the client waiting for this.
+            self._down += CONTINUE
+        self._step()
+
+    def abort(self, reason: str) -> None:
+        """Reset both sides."""
+        self._release()
+        reset(self._upstream)
+        reset(self._client)
+        self._finish(Result(reason, self._bytes_up, self._bytes_down, self._status))
+
+    @property
+    def _status(self) -> int | None:
+        return None if self._response is None else self._response.status
+
+    # Turns of the loop.
+
+    def _client_ready(self, events: int) -> None:
+        if events & BROKEN and self._client.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR):
+            self.abort("client reset")
+            return
+        if events & ~WRITE and self._reads_client:
+            try:
+                data = self._client.recv(READ_BYTES)
+                if data:
+                    self._up += self._sending.feed(data)
+                else:
+                    self._client_ended = True
+                    self._sending.end()
+            except BlockingIOError:
+                pass
+            except (OSError, WireError) as error:
+                self.abort(f"client: {_words(error)}")
+                return
+        self._step()
+
+    def _upstream_ready(self, events: int) -> None:
+        if events & BROKEN and self._upstream.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR):
+            self._broken("reset")
+            return
+        if events & ~WRITE and self._reads_upstream:
+            try:
+                data = self._upstream.recv(READ_BYTES)
+                self._receive(data)
+            except BlockingIOError:
+                pass
+            except (OSError, WireError) as error:
+                self._broken(_words(error))
+                return
+        if not self._over:
+            self._step()
+
+    def _receive(self, data: bytes) -> None:
+        if self._receiving is None:
+            if not data:
+                raise WireError("ended before a response")
+            self._heard += data
+            if not self._read_head():
+                return
+            data, self._heard = self._heard, b""
+            if not data or self._receiving is None:
+                return
+        if data:
+            self._down += self._receiving.feed(data)
+        else:
+            self._receiving.end()
+
+    def _read_head(self) -> bool:
+        """Whether the final response's head is there; its bytes are then gone from `_heard`."""
+        while True:
+            response = http.read_response_head(self._heard, self._request.method)
+            if response is None:
+                return False
+            self._heard = self._heard[response.size :]
+            if response.status >= 200:
+                break
+            self._interim += 1
+            if response.status == 101 or self._interim > MAX_INTERIM:
+                raise WireError("an interim response that was not asked for")
+            if response.status != 100 and self._request.version_minor:
+                self._down += http.write_response(replace(response, keep_alive=True))
+        # A client of HTTP/1.0 knows no chunks: its body ends with the connection.
+        chunked = self._request.version_minor == 1
+        self._receiving = Body(response.framing, response.length, chunked=chunked)
+        self._response = response
+        framing = response.framing
+        if framing is http.Framing.CHUNKED and not chunked:
+            framing = http.Framing.UNTIL_CLOSE
+        said = replace(response, framing=framing, keep_alive=self._keeps_client)
+        self._down += http.write_response(said)
+        return True
+
+    @property
+    def _keeps_client(self) -> bool:
+        return (
+            self._request.keep_alive
+            and self._request.version_minor == 1
+            and self._sending.done
+            and not self._client_ended
+            and self._response is not None
+            and self._response.framing is not http.Framing.UNTIL_CLOSE
+        )
+
+    @property
+    def _reads_client(self) -> bool:
+        idle = self._sending.done or self._client_ended
+        return not idle and len(self._up) < HIGH_WATER
+
+    @property
+    def _reads_upstream(self) -> bool:
+        finished = self._receiving is not None and self._receiving.done
+        return not finished and len(self._down) < HIGH_WATER
+
+    def _step(self) -> None:
+        """Send what can be sent; end, or wait."""
+        try:
+            self._bytes_up += _send(self._upstream, self._up)
+        except OSError as error:
+            # The response may be there all the same: a server may refuse a body before its end.
+            self._up.clear()
+            if self._response is None and not self._late_answer():
+                self._broken(_words(error))
+                return
+        try:
+            self._bytes_down += _send(self._client, self._down)
+        except OSError as error:
+            self.abort(f"client: {_words(error)}")
+            return
+        if self._receiving is not None and self._receiving.done and not self._down:
+            self._complete()
+            return
+        if self._client_ended and not self._sending.done:
+            self.abort("client ended its request too early")
+            return
+        for peer, reads, out, handler in (
+            (self._client, self._reads_client, self._down, self._client_ready),
+            (self._upstream, self._reads_upstream, self._up, self._upstream_ready),
+        ):
+            events = (READ if reads else 0) | (WRITE if out else 0)
+            self._loop.want(peer.fileno(), events, handler)
+
+    def _late_answer(self) -> bool:
+        """Whether a response had arrived before the upstream closed."""
+        try:
+            self._receive(self._upstream.recv(READ_BYTES))
+        except (OSError, WireError):
+            return False
+        return True
+
+    # Ends.
+
+    def _complete(self) -> None:
+        self._release()
+        response, upstream = self._response, self._upstream
+        whole = self._sending.done and not self._up
+        kept = whole and response is not None and response.keep_alive and not self._stray()
+        if not kept:
+            upstream.close()
+        result = Result("complete", self._bytes_up, self._bytes_down, self._status)
+        if self._keeps_client:
+            rest = self._sending.rest
+            self._finish(replace(result, rest=rest, upstream=upstream if kept else None))
+            return
+        if kept:
+            upstream.close()
+        self._finish(result)
+
+    def _stray(self) -> bool:
+        """Bytes after the response: nobody asked for them, and nobody shall take them for the next one."""
+        return self._receiving is None or bool(self._receiving.rest) or bool(self._heard)
+
+    def _broken(self, why: str) -> None:
+        """The upstream is gone or speaks no HTTP."""
+        if self._response is not None or self._bytes_down:
+            self.abort(f"upstream: {why}")
+            return
+        self._release()
+        self._upstream.close()
+        body = f"sluicegate: the request was allowed, but the upstream failed: {why}\n"
+        self._finish(
+            Result(
+                f"upstream: {why}",
+                *(self._bytes_up, self._bytes_down, 502),
+                last=denials.unreachable(body),
+            )
+        )
+
+    def _fault(self, why: str) -> None:
+        self._release()
+        self._upstream.close()
+        words = http.denial(400, f"sluicegate: {why}\n")
+        self._finish(Result(f"client: {why}", 0, self._bytes_down, 400, last=words))
+
+    def _check(self) -> None:
+        moved = self._bytes_up + self._bytes_down
+        if moved == self._seen:
+            self.abort("idle for too long")
+            return
+        self._seen = moved
+        self._timer = self._loop.after(self._idle_s / 2, self._check)
+
+    def _release(self) -> None:
+        self._timer.cancel()
+        for peer in (self._client, self._upstream):
+            if peer.fileno() >= 0:
+                self._loop.forget(peer.fileno())
+
+    def _finish(self, result: Result) -> None:
+        if not self._over:
+            self._over = True
+            self._done(result)
+
+
+def head(request: http.Request, facts: Facts) -> bytes:
+    """The head to send upstream. Its Host is the judged name; the gate answers 100-continue itself."""
+    headers = tuple(pair for pair in request.headers if pair[0].lower() != "expect")
+    host, port = request.host, request.host_port
+    if host is None:
+        host = facts.synthetic or facts.target or facts.address
+        port = facts.port if facts.target_port is None else facts.target_port
+        port = None if port == 80 else port
+    request = replace(request, headers=headers, host=host, host_port=port, upgrade=None)
+    return http.write_request(request)
+
+
+def _send(peer: socket.socket, out: bytearray) -> int:
+    sent = 0
+    try:
+        while out:
+            size = peer.send(out)
+            del out[:size]
+            sent += size
+    except BlockingIOError:
+        pass  # the loop says when there is room
+    return sent
+
+
+def _words(error: Exception) -> str:
+    if isinstance(error, OSError):
+        return os.strerror(error.errno or 0).lower()
+    return str(error)

@@ -1,0 +1,450 @@
+"""SHELL. One connection from its first byte to its outcome: performs what `machine.py` says.
+
+The order is the product: facts, decision, receipt, `committed`, and only then look-up and bytes.
+"""
+
+from __future__ import annotations
+
+import enum
+import socket
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+from sluicegate.facts import Decision, Facts, Protocol, Verdict
+from sluicegate.gate import denials, records
+from sluicegate.gate.desk import Deed, Desk
+from sluicegate.gate.dial import Dial, reset
+from sluicegate.gate.exchange import Exchange, Result
+from sluicegate.gate.linger import Linger
+from sluicegate.gate.loop import READ
+from sluicegate.gate.machine import Ask, Judge, Machine, Step
+from sluicegate.gate.relay import End, Relay
+
+READ_BYTES = 65_536
+# Clients of these ports speak first: an unnamed one is not judged by its silence after the grace.
+CLIENT_FIRST_PORTS = (80, 443)
+
+
+class Stage(enum.Enum):
+    """What the flow waits for."""
+
+    READING = enum.auto()
+    DECIDING = enum.auto()
+    DIALLING = enum.auto()
+    CARRYING = enum.auto()
+    LINGERING = enum.auto()
+    GONE = enum.auto()
+
+
+@dataclass(frozen=True, slots=True)
+class _Kept:
+    """An upstream connection that the next request to the same place may use."""
+
+    socket: socket.socket
+    decision: Decision
+    addresses: tuple[str, ...]
+    peer: str
+
+
+class Flow:
+    """Owns the client's socket, and whatever is connected for it. `gone` is called once, at the end."""
+
+    def __init__(
+        self,
+        desk: Desk,
+        client: socket.socket,
+        who: records.Client,
+        address: str,
+        port: int,
+        gone: Callable[[Flow], None],
+    ) -> None:
+        self._desk, self._client, self.who, self._gone = desk, client, who, gone
+        synthetic = desk.names.name(address)
+        self._base = Facts(Protocol.OPAQUE, address, port, synthetic=synthetic)
+        self._machine = Machine(self._base, desk.names.name)
+        self._stage = Stage.READING
+        self._deed: Deed | None = None
+        self._dial: Dial | None = None
+        self._carrier: Relay | Exchange | None = None
+        self._linger: Linger | None = None
+        self._kept: _Kept | None = None
+        self._resumed = False
+        limits = desk.limits
+        self._grace = desk.loop.after(limits.grace_s, self._silent)
+        self._deadline = desk.loop.after(limits.first_bytes_s, self._late)
+        self._timed = False
+        desk.loop.watch(client.fileno(), READ, self._readable)
+
+    # Reading: until the machine has all facts.
+
+    def _readable(self, _: int) -> None:
+        try:
+            data = self._client.recv(READ_BYTES)
+        except BlockingIOError:
+            return
+        except OSError:
+            self._leave("client reset")
+            return
+        if not data:
+            if self._resumed and not self._machine.buffer:
+                self._finish()
+            else:
+                self._perform(self._machine.ended())
+            return
+        if not self._timed:
+            self._timed = True
+            self._deadline.cancel()
+            self._deadline = self._desk.loop.after(self._desk.limits.head_s, self._late)
+        self._perform(self._machine.received(data))
+
+    def _perform(self, step: Step | None) -> None:
+        while step is not None:
+            if isinstance(step, Judge):
+                self._judged(step.facts, self._desk.judge(step.facts))
+                return
+            if isinstance(step, Ask):
+                decision = self._desk.preliminary(step.facts)
+                if decision.verdict is Verdict.DENY:
+                    self._judged(step.facts, decision)
+                    return
+                if not self._say(self._machine.grant()):
+                    return
+                self._base = self._machine.base
+                self._rearm()
+            elif not self._say(step.data):
+                return
+            step = self._machine.step()
+
+    def _say(self, data: bytes) -> bool:
+        """Send a short handshake reply; a client that does not even take that has left."""
+        try:
+            if self._client.send(data) == len(data):
+                return True
+        except OSError:
+            pass  # told below, as a client that left
+        self._leave("client left during the handshake")
+        return False
+
+    def _rearm(self) -> None:
+        """The tunnel's first bytes have their own times."""
+        self._stop_timers()
+        limits = self._desk.limits
+        self._timed = False
+        self._grace = self._desk.loop.after(limits.grace_s, self._silent)
+        self._deadline = self._desk.loop.after(limits.first_bytes_s, self._late)
+
+    def _stop_timers(self) -> None:
+        self._grace.cancel()
+        self._deadline.cancel()
+
+    def _silent(self) -> None:
+        """The grace is over: a client that said nothing is judged by name and port, if that can be said."""
+        if self._machine.buffer or self._resumed:
+            return
+        facts = replace(self._base, protocol=Protocol.SERVER_FIRST)
+        decision = self._desk.judge(facts)
+        sure = decision.verdict is Verdict.ALLOW and not decision.observed
+        named = facts.synthetic is not None or facts.target is not None
+        if not sure and not named and decision.port in CLIENT_FIRST_PORTS:
+            return  # its hello or Host may yet name it
+        denied = decision.verdict is Verdict.DENY
+        if denied and self._desk.preliminary(facts).verdict is Verdict.ALLOW:
+            return  # its request may yet be one that a rule allows
+        self._perform(self._machine.silent())
+
+    def _late(self) -> None:
+        if self._resumed and not self._machine.buffer:
+            self._finish()
+        elif self._machine.buffer:
+            self._perform(self._machine.late())
+        else:
+            self._perform(self._machine.silent())
+
+    # Deciding: nothing is done before the notary has it.
+
+    def _judged(self, facts: Facts, decision: Decision) -> None:
+        self._stage = Stage.DECIDING
+        self._stop_timers()
+        self._desk.loop.forget(self._client.fileno())
+        ech = self._machine.ech
+        if decision.verdict is Verdict.DENY:
+            self._desk.block(
+                self.who, facts, decision, lambda: self._refuse(facts, decision), ech=ech
+            )
+            return
+        self._deed = Deed(self._desk, self.who, facts, decision)
+        self._deed.intend(self._go, ech=ech)
+
+    def _refuse(self, facts: Facts, decision: Decision) -> None:
+        if self._stage is not Stage.GONE:
+            self._say_last(denials.refusal(self._machine.style, facts, decision))
+
+    def _say_last(self, data: bytes) -> None:
+        """Send `data` and close without a reset that would overtake it; no data is a reset."""
+        self._stage = Stage.LINGERING
+        self._drop_kept()
+        if not data:
+            reset(self._client)
+            self._finish()
+            return
+        self._part(data)
+
+    def _part(self, data: bytes) -> None:
+        self._stage = Stage.LINGERING
+        self._linger = Linger(self._desk.loop, self._client, data, self._finish)
+        self._linger.start()
+
+    def _go(self) -> None:
+        deed = self._deed
+        if self._stage is not Stage.DECIDING or deed is None:
+            return
+        kept, self._kept = self._kept, None
+        if kept is not None and _same(kept.decision, deed.decision) and _alive(kept.socket):
+            deed.addresses, deed.peer = kept.addresses, kept.peer
+            self._carry(kept.socket)
+            return
+        if kept is not None:
+            kept.socket.close()
+        self._stage = Stage.DIALLING
+        if deed.decision.name is None:
+            self._answered((deed.decision.address or deed.facts.address,))
+        else:
+            loop = self._desk.loop
+            self._desk.lookup.ask(deed.decision.name, loop.now, self._answered)
+
+    def _answered(self, addresses: tuple[str, ...]) -> None:
+        deed = self._deed
+        if self._stage is not Stage.DIALLING or deed is None:
+            return
+        if not addresses:
+            self._fail("the name has no address")
+            return
+        good, denied = self._desk.admitted(deed.decision, addresses)
+        if denied is not None:
+            self._stage = Stage.DECIDING
+            deed.addresses = addresses
+            facts, refused = deed.facts, denied
+            self._desk.block(self.who, facts, refused, lambda: self._refuse(facts, refused))
+            deed.close(f"refused: {denied.reason}")
+            return
+        deed.addresses = good
+        self._dial = Dial(
+            self._desk.loop, good, deed.decision.port, self._desk.limits, self._connected
+        )
+
+    def _connected(self, peer: socket.socket | None, what: str) -> None:
+        self._dial = None
+        if peer is None or self._deed is None:
+            self._fail(f"the destination can not be reached: {what}")
+            return
+        self._deed.peer = what
+        self._carry(peer)
+
+    def _fail(self, reason: str) -> None:
+        deed = self._deed
+        if deed is None:
+            raise RuntimeError("a failure of nothing")
+        deed.close(reason)
+        style = self._machine.style
+        self._say_last(denials.failure(style, deed.facts, deed.decision, reason))
+
+    # Carrying.
+
+    def _carry(self, upstream: socket.socket) -> None:
+        deed, machine = self._deed, self._machine
+        if deed is None:
+            raise RuntimeError("nothing is allowed")
+        self._stage = Stage.CARRYING
+        desk = self._desk
+        if machine.request is not None:
+            rest = machine.buffer[machine.request.size :]
+            self._carrier = exchange = Exchange(
+                *(desk.loop, self._client, upstream, machine.request, deed.facts, rest),
+                *(desk.limits.idle_http_s, self._exchanged),
+            )
+            exchange.start()
+            return
+        first = self._first if deed.facts.protocol is Protocol.SERVER_FIRST else None
+        self._carrier = relay = Relay(
+            *(desk.loop, desk.pipes, desk.threads, self._client, upstream, machine.buffer),
+            *(desk.limits.idle_opaque_s, self._relayed, first),
+        )
+        if first is not None:
+            self._machine = Machine(self._base, desk.names.name)
+        else:
+            machine.buffer = b""
+        relay.start()
+
+    def _relayed(self, end: End) -> None:
+        self._stop_timers()
+        if self._deed is not None:
+            self._deed.bytes_up, self._deed.bytes_down = end.bytes_up, end.bytes_down
+            self._deed.close(end.reason)
+        self._finish()
+
+    def _exchanged(self, result: Result) -> None:
+        """One request is answered; the connection may serve the next one."""
+        deed = self._deed
+        if deed is None:
+            raise RuntimeError("nothing is allowed")
+        self._carrier, self._deed = None, None
+        deed.bytes_up, deed.bytes_down = result.bytes_up, result.bytes_down
+        deed.status = result.status
+        deed.close(result.reason)
+        if result.upstream is not None and result.rest is not None:
+            peer = deed.peer or ""
+            self._kept = _Kept(result.upstream, deed.decision, deed.addresses, peer)
+        elif result.upstream is not None:
+            result.upstream.close()
+        if result.last:
+            self._say_last(result.last)
+        elif self._client.fileno() < 0:
+            self._finish()
+        elif result.rest is None:
+            self._part(b"")
+        else:
+            self._next_request(result.rest)
+
+    def _next_request(self, rest: bytes) -> None:
+        desk = self._desk
+        self._resumed, self._timed, self._stage = True, bool(rest), Stage.READING
+        self._machine = Machine(self._base, desk.names.name, resumed=True)
+        limits = desk.limits
+        time_s = limits.head_s if rest else limits.idle_http_s
+        self._deadline = desk.loop.after(time_s, self._late)
+        desk.loop.watch(self._client.fileno(), READ, self._readable)
+        if rest:
+            # From the loop, not from here: many short requests in one segment must not nest.
+            desk.loop.after(0, lambda: self._pipelined(rest))
+
+    def _pipelined(self, rest: bytes) -> None:
+        if self._stage is Stage.READING:
+            self._perform(self._machine.received(rest))
+
+    # A client that spoke after the server was connected on its silence.
+
+    def _first(self) -> None:
+        relay = self._carrier
+        if not isinstance(relay, Relay):
+            return
+        machine = self._machine
+        try:
+            data = self._client.recv(READ_BYTES)
+        except BlockingIOError:
+            return
+        except OSError:
+            relay.abort("client reset")
+            return
+        if not self._timed:
+            self._timed = True
+            self._deadline = self._desk.loop.after(
+                self._desk.limits.head_s, lambda: self._second(machine.late())
+            )
+        if not data and not machine.buffer:
+            self._stop_timers()
+            relay.release(b"")
+        else:
+            self._second(machine.received(data) if data else machine.ended())
+
+    def _second(self, step: Step | None) -> None:
+        relay, deed = self._carrier, self._deed
+        if step is None or not isinstance(relay, Relay) or deed is None:
+            return
+        self._stop_timers()
+        if not isinstance(step, Judge):
+            facts = replace(step.facts if isinstance(step, Ask) else self._base)
+            facts = replace(facts, fault="a proxy request after the server was connected")
+        else:
+            facts = step.facts
+        decision = self._desk.judge(facts)
+        spoken = facts.protocol is Protocol.HTTP and relay.bytes_down > 0
+        if decision.verdict is Verdict.ALLOW and (spoken or not _same(decision, deed.decision)):
+            why = "the client's first bytes name another destination than the connected one"
+            if spoken:
+                why = "an HTTP request after the server had spoken"
+            decision = replace(decision, verdict=Verdict.DENY, rule="mismatch", reason=why)
+        relay.hold_reading()
+        if decision.verdict is Verdict.DENY:
+            self._desk.block(
+                *(self.who, facts, decision, lambda: relay.abort("refused: " + decision.reason)),
+                ech=self._machine.ech,
+            )
+        elif facts.protocol is Protocol.HTTP:
+            self._become_http(relay, deed, facts, decision)
+        else:
+            deed.facts = facts
+            relay.release(self._machine.buffer)
+
+    def _become_http(self, relay: Relay, deed: Deed, facts: Facts, decision: Decision) -> None:
+        """The silent client turned out to speak HTTP: its requests are judged one by one."""
+        _, upstream = relay.detach()
+        self._carrier = None
+        deed.close("became an HTTP connection")
+        self._kept = _Kept(upstream, deed.decision, deed.addresses, deed.peer or "")
+        self._judged(facts, decision)
+
+    # The end.
+
+    def _leave(self, reason: str) -> None:
+        """The client is gone before its decision: judged all the same, so that it is on record."""
+        step = self._machine.ended() if not self._resumed or self._machine.buffer else None
+        self._stage = Stage.GONE
+        if step is not None:
+            decision = self._desk.judge(step.facts)
+            if decision.verdict is Verdict.DENY:
+                self._desk.block(self.who, step.facts, decision, _nothing)
+            else:
+                deed = Deed(self._desk, self.who, step.facts, decision)
+                deed.intend(_nothing)
+                deed.close(reason)
+        self._desk.loop.forget(self._client.fileno())
+        reset(self._client)
+        self._finish()
+
+    def stop(self, reason: str) -> None:
+        """End the flow now, its outcome recorded."""
+        if self._stage is Stage.READING:
+            self._leave(reason)
+        elif self._carrier is not None:
+            self._carrier.abort(reason)
+        elif self._stage is not Stage.GONE:
+            if self._deed is not None:
+                self._deed.close(reason)
+            self._finish()
+
+    def _drop_kept(self) -> None:
+        if self._kept is not None:
+            self._kept.socket.close()
+            self._kept = None
+
+    def _finish(self) -> None:
+        self._stage = Stage.GONE
+        self._stop_timers()
+        self._drop_kept()
+        if self._dial is not None:
+            self._dial.cancel()
+        if self._linger is not None:
+            self._linger.cancel()
+        if self._client.fileno() >= 0:
+            self._desk.loop.forget(self._client.fileno())
+            self._client.close()
+        self._gone(self)
+
+
+def _nothing() -> None:
+    """Nobody waits."""
+
+
+def _same(one: Decision, other: Decision) -> bool:
+    return (one.name, one.address, one.port) == (other.name, other.address, other.port)
+
+
+def _alive(peer: socket.socket) -> bool:
+    """Whether a kept connection is quiet and open."""
+    try:
+        peer.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT)
+    except BlockingIOError:
+        return True
+    except OSError:
+        return False
+    return False

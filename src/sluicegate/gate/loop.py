@@ -1,0 +1,110 @@
+"""SHELL. The gate's one thread: descriptors that are ready, and things that are due."""
+
+from __future__ import annotations
+
+import heapq
+import select
+import time
+from collections.abc import Callable
+
+Handler = Callable[[int], None]
+
+READ, WRITE = select.EPOLLIN, select.EPOLLOUT
+# The kernel reports these whether asked or not.
+BROKEN = select.EPOLLERR | select.EPOLLHUP
+MAX_EVENTS = 512  # per turn: the ledger is flushed between turns, so a turn must stay short
+SECOND = 1_000_000_000
+
+
+class Timer:
+    """Something due at `when`; `cancel` makes it never happen."""
+
+    __slots__ = ("call", "when")
+
+    def __init__(self, when: int, call: Callable[[], None]) -> None:
+        self.when = when
+        self.call: Callable[[], None] | None = call
+
+    def cancel(self) -> None:
+        self.call = None
+
+
+class Loop:
+    """Handlers by descriptor, level-triggered; `now` is the turn's time in nanoseconds."""
+
+    def __init__(self) -> None:
+        self.now = time.monotonic_ns()
+        self._epoll = select.epoll()
+        self._handlers: dict[int, Handler] = {}
+        self._masks: dict[int, int] = {}
+        # Descriptors watched during this turn: an event of this turn is not theirs but that of a closed
+        # descriptor with the same number.
+        self._fresh: set[int] = set()
+        self._due: list[tuple[int, int, Timer]] = []
+        self._order = 0
+
+    def watch(self, descriptor: int, events: int, handler: Handler) -> None:
+        """Call `handler` with the events of `descriptor` until `forget`."""
+        self._epoll.register(descriptor, events)
+        self._handlers[descriptor] = handler
+        self._masks[descriptor] = events
+        self._fresh.add(descriptor)
+
+    def change(self, descriptor: int, events: int) -> None:
+        if self._masks[descriptor] != events:
+            self._epoll.modify(descriptor, events)
+            self._masks[descriptor] = events
+
+    def want(self, descriptor: int, events: int, handler: Handler) -> None:
+        """As `watch` or `change`; no events means `forget`.
+
+        A descriptor nobody wants anything from is not watched at all: its hang-up would wake every turn.
+        """
+        if not events:
+            self.forget(descriptor)
+        elif descriptor in self._handlers:
+            self._handlers[descriptor] = handler
+            self.change(descriptor, events)
+        else:
+            self.watch(descriptor, events, handler)
+
+    def forget(self, descriptor: int) -> None:
+        """No more events; also right for one that was never watched."""
+        if self._handlers.pop(descriptor, None) is not None:
+            del self._masks[descriptor]
+            self._epoll.unregister(descriptor)
+
+    def after(self, seconds: float, call: Callable[[], None]) -> Timer:
+        """`call` once, `seconds` from now."""
+        timer = Timer(self.now + int(seconds * SECOND), call)
+        self._order += 1
+        heapq.heappush(self._due, (timer.when, self._order, timer))
+        return timer
+
+    def turn(self, longest: float) -> None:
+        """Wait for events, at most `longest` seconds, and do what is due."""
+        while self._due and self._due[0][2].call is None:
+            heapq.heappop(self._due)
+        wait = longest
+        if self._due:
+            wait = min(wait, max(0, self._due[0][0] - time.monotonic_ns()) / SECOND)
+        # Rounded up: a timer must be due when the wait is over, or the loop would spin.
+        ready = self._epoll.poll(wait + 0.001 if wait else 0, MAX_EVENTS)
+        self.now = time.monotonic_ns()
+        self._fresh.clear()
+        for descriptor, events in ready:
+            handler = self._handlers.get(descriptor)
+            if handler is not None and descriptor not in self._fresh:
+                handler(events)
+        while self._due and self._due[0][0] <= self.now:
+            call = heapq.heappop(self._due)[2].call
+            if call is not None:
+                call()
+        if len(self._due) > 64 and len(self._due) > 8 * len(self._handlers):
+            # Cancelled timers of short connections must not pile up.
+            self._due = [entry for entry in self._due if entry[2].call is not None]
+            heapq.heapify(self._due)
+
+    def close(self) -> None:
+        self._handlers.clear()
+        self._epoll.close()

@@ -1,0 +1,177 @@
+"""Facts and decisions to the messages that the notary signs: strict JSON, printable ASCII."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from sluicegate.facts import Decision, Facts, Protocol, Verdict, Via
+from sluicegate.jcs import Json
+
+MAX_TEXT = 2048  # characters of one client-made value in the record; a path may be 64 KiB
+_READ = frozenset(("GET", "HEAD", "OPTIONS", "TRACE"))
+_WRITE = frozenset(("POST", "PUT", "PATCH", "DELETE"))
+_SCHEME = {Protocol.TLS: "tls", Protocol.HTTP: "http"}
+
+
+@dataclass(frozen=True, slots=True)
+class Client:
+    """Where a flow came from: the gate's number of the connection, and the client's own port."""
+
+    connection: int
+    port: int
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How an allowed flow ended. `peer` is the address it was connected to, `status` HTTP's."""
+
+    reason: str
+    bytes_up: int = 0
+    bytes_down: int = 0
+    duration_ms: int = 0
+    addresses: tuple[str, ...] = ()
+    peer: str | None = None
+    status: int | None = None
+
+
+def printable(text: str) -> str:
+    """`text` in printable ASCII, cut to a bounded length."""
+    shown = "".join(c if " " <= c <= "~" else f"\\x{ord(c):02x}" for c in text[:MAX_TEXT])
+    return shown if len(text) <= MAX_TEXT else shown + "..."
+
+
+def decision(
+    client: Client, facts: Facts, judged: Decision, action_id: str, *, ech: bool = False
+) -> dict[str, Json]:
+    """The receipt of a decision: `block`, or the `intent` of what is allowed."""
+    allowed = judged.verdict is Verdict.ALLOW
+    flow = _facts(client, facts, judged)
+    if ech:
+        flow["ech"] = True
+    message = _message(flow, facts, judged, action_id)
+    message["verdict"] = "allow" if allowed else "block"
+    if allowed:
+        message["phase"] = "intent"
+    else:
+        message["layer"], message["pattern"] = _layer(judged), printable(judged.rule)
+    return message
+
+
+def warning(client: Client, facts: Facts, judged: Decision, action_id: str) -> dict[str, Json]:
+    """The receipt that says what observe mode let through."""
+    message = _message(_facts(client, facts, judged), facts, judged, action_id)
+    message["verdict"] = "warn"
+    message["layer"], message["pattern"] = _layer(judged), printable(judged.rule)
+    return message
+
+
+def outcome(
+    client: Client, facts: Facts, judged: Decision, action_id: str, end: Outcome
+) -> dict[str, Json]:
+    """The second receipt of an allowed flow."""
+    flow = _facts(client, facts, judged)
+    flow |= {
+        "outcome": printable(end.reason),
+        "bytes_up": end.bytes_up,
+        "bytes_down": end.bytes_down,
+        "duration_ms": end.duration_ms,
+    }
+    optional: dict[str, Json] = {"peer": end.peer, "status": end.status}
+    if end.addresses:
+        optional["addresses"] = list(end.addresses)
+    flow |= {key: value for key, value in optional.items() if value is not None}
+    message = _message(flow, facts, judged, action_id)
+    status = "" if end.status is None else f"status={end.status} "
+    message |= {
+        "verdict": "allow",
+        "phase": "outcome",
+        "layer": "outcome",
+        "pattern": f"{status}bytes={end.bytes_up + end.bytes_down} {printable(end.reason)}",
+    }
+    return message
+
+
+def overload(count: int, limit: str, action_id: str) -> dict[str, Json]:
+    """The receipt of `count` connections that were refused because `limit` was reached."""
+    return {
+        "flow": {"kind": "overload", "count": count, "limit": limit},
+        "action_id": action_id,
+        "action_type": "unclassified",
+        "verdict": "block",
+        "target": "tcp://overload",
+        "transport": "forward",
+        "layer": "limit",
+        "pattern": limit,
+    }
+
+
+def target(facts: Facts, judged: Decision) -> str:
+    """The flow's destination like a URL, without query: secrets travel there."""
+    host = judged.name or judged.address or facts.synthetic or facts.target or facts.address
+    where = f"[{host}]" if ":" in host else host
+    scheme = _SCHEME.get(facts.protocol, "tcp")
+    if scheme == "http" and facts.method is not None:
+        port = "" if judged.port == 80 else f":{judged.port}"
+        path = _path(facts) or "/"
+        return f"http://{where}{port}{path if path[:1] == '/' else '/' + path}"
+    return f"{scheme}://{where}:{judged.port}"
+
+
+def _path(facts: Facts) -> str | None:
+    return None if facts.path is None else printable(facts.path.partition("?")[0])
+
+
+def _facts(client: Client, facts: Facts, judged: Decision) -> dict[str, Json]:
+    flow: dict[str, Json] = {
+        "kind": "connection",
+        "connection": client.connection,
+        "client_port": client.port,
+        "address": facts.address,
+        "port": facts.port,
+        "protocol": facts.protocol.value,
+        "via": facts.via.value,
+        "url": target(facts, judged),
+        "rule": printable(judged.rule),
+        "reason": printable(judged.reason),
+    }
+    optional: dict[str, Json] = {
+        "synthetic": facts.synthetic,
+        "target": facts.target,
+        "target_port": facts.target_port,
+        "sni": facts.sni,
+        "host": facts.host,
+        "host_port": facts.host_port,
+        "method": facts.method,
+        "path": _path(facts),
+        "query": True if "?" in (facts.path or "") else None,
+        "fault": None if facts.fault is None else printable(facts.fault),
+        "remedy": judged.remedy,
+        "observed": True if judged.observed else None,
+    }
+    return flow | {key: value for key, value in optional.items() if value is not None}
+
+
+def _message(
+    flow: dict[str, Json], facts: Facts, judged: Decision, action_id: str
+) -> dict[str, Json]:
+    kind = "unclassified"
+    if facts.method in _READ:
+        kind = "read"
+    elif facts.method in _WRITE:
+        kind = "write"
+    proxied = facts.via in {Via.CONNECT, Via.SOCKS}
+    return {
+        "flow": flow,
+        "action_id": action_id,
+        "action_type": kind,
+        "target": target(facts, judged),
+        "transport": "connect" if proxied else "forward",
+        "method": facts.method,
+    }
+
+
+def _layer(judged: Decision) -> str:
+    word = judged.rule.partition("[")[0].partition(" ")[0]
+    return {"internal-address": "ssrf", "deny": "blocklist", "default": "allowlist"}.get(
+        word, printable(word) or "policy"
+    )

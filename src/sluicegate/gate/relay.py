@@ -1,0 +1,243 @@
+"""SHELL. Opaque flows: bytes go from socket to socket in the kernel, never through Python."""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from sluicegate.gate.dial import reset
+from sluicegate.gate.loop import BROKEN, READ, WRITE, Loop
+from sluicegate.gate.pipes import CHUNK, Pipe, Pipes
+from sluicegate.gate.threads import Threads
+
+# Below this a flow's two threads cost more than they save.
+PROMOTE_BYTES = 1_048_576
+# What one flow may move before others have their turn.
+TURN_BYTES = 1_048_576
+NONBLOCK = os.SPLICE_F_NONBLOCK | os.SPLICE_F_MOVE
+
+
+@dataclass(frozen=True, slots=True)
+class End:
+    """How a relayed flow ended."""
+
+    reason: str
+    bytes_up: int
+    bytes_down: int
+
+
+class Way:
+    """One direction. `moved` counts bytes that the destination's kernel took."""
+
+    __slots__ = ("blocked", "dst", "ended", "held", "inside", "moved", "over", "pipe", "src")
+
+    def __init__(self, src: socket.socket, dst: socket.socket) -> None:
+        self.src, self.dst = src, dst
+        self.pipe: Pipe | None = None
+        self.inside = 0
+        self.moved = 0
+        self.blocked = False  # the destination takes no more
+        self.ended = False  # the source has ended
+        self.over = False  # and the destination knows
+        self.held = False  # nothing may be read yet
+
+
+class Relay:
+    """Both directions of one flow until both have ended, one fails, or it is idle.
+
+    `head` goes upstream first. With `first`, nothing of the client's is read: `first()` is called when there is
+    something, and the flow goes on with `release(bytes)`. Closes both sockets, then calls `done`.
+    """
+
+    def __init__(
+        self,
+        loop: Loop,
+        pipes: Pipes,
+        threads: Threads,
+        client: socket.socket,
+        upstream: socket.socket,
+        head: bytes,
+        idle_s: float,
+        done: Callable[[End], None],
+        first: Callable[[], None] | None = None,
+    ) -> None:
+        self._loop, self._pipes, self._threads = loop, pipes, threads
+        self.client, self.upstream = client, upstream
+        self._up, self._down = Way(client, upstream), Way(upstream, client)
+        self._head, self._first, self._done = head, first, done
+        self._up.held = first is not None
+        self._promoted = False
+        self._reason = ""
+        self._idle_s, self._seen = idle_s, -1
+        self._timer = loop.after(idle_s / 2, self._check)
+
+    def start(self) -> None:
+        """Begin; `done` may be called before this returns."""
+        self._pump(self._up)
+
+    @property
+    def bytes_down(self) -> int:
+        """What the client's side was given so far."""
+        return self._down.moved + self._down.inside
+
+    def release(self, head: bytes) -> None:
+        """The client's bytes may flow, `head` first."""
+        self._head, self._first, self._up.held = head, None, False
+        self._pump(self._up)
+
+    def hold_reading(self) -> None:
+        """While the first bytes are judged, do not call `first` again."""
+        self._first = None
+        self._watch()
+
+    def resume_first(self, first: Callable[[], None]) -> None:
+        """More first bytes are needed."""
+        self._first = first
+        self._watch()
+
+    def abort(self, reason: str) -> None:
+        """Reset both sides."""
+        if self._promoted:
+            # The threads hold the sockets; they come back at once, through `_returned`.
+            self._reason = reason
+            self._threads.stop(self._up, self._down)
+            return
+        self._finish(reason, broken=True)
+
+    def detach(self) -> tuple[socket.socket, socket.socket]:
+        """Give the sockets back, unwatched; `done` is not called."""
+        self._timer.cancel()
+        for peer in (self.client, self.upstream):
+            self._loop.forget(peer.fileno())
+        self._recycle()
+        return self.client, self.upstream
+
+    def _events(self, own: Way, other: Way, events: int) -> None:
+        """`own` reads the ready socket, `other` writes to it."""
+        if events & BROKEN and (code := own.src.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)):
+            self._broken(own, code)
+            return
+        if events & WRITE and other.blocked:
+            other.blocked = False
+            self._pump(other)
+        if own.over or self._reason or not events & ~WRITE:
+            return
+        if own.held:
+            if self._first is not None:
+                self._first()
+        elif not own.blocked:
+            self._pump(own)
+
+    def _pump(self, way: Way) -> None:
+        try:
+            if self._flow(way) and self._up.over and self._down.over:
+                self._finish("complete", broken=False)
+                return
+        except BlockingIOError:
+            way.blocked = True
+        except OSError as error:
+            self._broken(way, error.errno or 0)
+            return
+        moved = self._up.moved + self._down.moved
+        if moved > PROMOTE_BYTES and not self._head and not self._up.held and self._promote():
+            return
+        self._watch()
+
+    def _flow(self, way: Way) -> bool:
+        """Move what there is; BlockingIOError: the destination is full. Whether the way is over."""
+        if way is self._up:
+            while self._head:
+                sent = way.dst.send(self._head)
+                way.moved += sent
+                self._head = self._head[sent:]
+            if way.held:
+                return False
+        budget = TURN_BYTES
+        while budget > 0:
+            while way.inside and way.pipe is not None:
+                sent = os.splice(way.pipe.out, way.dst.fileno(), way.inside, flags=NONBLOCK)
+                way.inside -= sent
+                way.moved += sent
+            if way.ended:
+                break
+            if way.pipe is None:
+                way.pipe = self._pipes.take()
+            try:
+                got = os.splice(way.src.fileno(), way.pipe.into, CHUNK, flags=NONBLOCK)
+            except BlockingIOError:
+                break
+            way.inside, way.ended = got, not got
+            budget -= got
+        if not way.inside and way.pipe is not None:
+            self._pipes.give(way.pipe)
+            way.pipe = None
+        if way.ended and not way.over:
+            way.over = True
+            way.dst.shutdown(socket.SHUT_WR)
+        return way.over
+
+    def _watch(self) -> None:
+        for own, other in ((self._up, self._down), (self._down, self._up)):
+            reading = not (own.blocked or own.ended) and (not own.held or self._first is not None)
+            events = (READ if reading else 0) | (WRITE if other.blocked else 0)
+
+            def handler(ready: int, own: Way = own, other: Way = other) -> None:
+                self._events(own, other, ready)
+
+            self._loop.want(own.src.fileno(), events, handler)
+
+    def _promote(self) -> bool:
+        if self._up.over or self._down.over or not self._threads.free:
+            return False
+        try:
+            for way in (self._up, self._down):
+                if way.pipe is None:
+                    way.pipe = self._pipes.take()
+        except OSError:
+            return False
+        for way in (self._up, self._down):
+            self._loop.forget(way.src.fileno())
+            way.src.setblocking(True)
+        self._promoted = True
+        self._threads.start(self._up, self._down, self._returned)
+        return True
+
+    def _returned(self, code: int, failed: Way | None) -> None:
+        self._promoted = False
+        if self._reason:
+            self._finish(self._reason, broken=True)
+        elif failed is not None:
+            self._broken(failed, code)
+        else:
+            self._finish("complete", broken=False)
+
+    def _broken(self, way: Way, code: int) -> None:
+        # The kernel does not say whether it was the source or the destination that broke.
+        which = "up" if way is self._up else "down"
+        self._finish(f"broken on the way {which}: {os.strerror(code).lower()}", broken=True)
+
+    def _check(self) -> None:
+        moved = self._up.moved + self._down.moved
+        if moved == self._seen:
+            self.abort("idle for too long")
+            return
+        self._seen = moved
+        self._timer = self._loop.after(self._idle_s / 2, self._check)
+
+    def _recycle(self) -> None:
+        for way in (self._up, self._down):
+            if way.pipe is not None:
+                self._pipes.give(way.pipe, dirty=bool(way.inside))
+                way.pipe = None
+
+    def _finish(self, reason: str, *, broken: bool) -> None:
+        self._reason = reason
+        self.detach()
+        for peer in (self.client, self.upstream):
+            if broken:
+                reset(peer)
+            else:
+                peer.close()
+        self._done(End(reason, self._up.moved, self._down.moved))

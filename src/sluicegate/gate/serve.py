@@ -1,0 +1,315 @@
+"""SHELL. The gate's process: accepts what the boundary captured, until the supervisor says stop."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import resource
+import socket
+from collections import Counter
+from collections.abc import Callable
+
+import orjson
+
+from sluicegate.gate import records
+from sluicegate.gate.desk import Desk, action_id, nothing
+from sluicegate.gate.dial import reset
+from sluicegate.gate.dnstcp import DnsConnection
+from sluicegate.gate.drops import Drops
+from sluicegate.gate.flow import Flow
+from sluicegate.gate.ledger import Ledger, LedgerError
+from sluicegate.gate.limits import Limits
+from sluicegate.gate.lookup import Lookup
+from sluicegate.gate.loop import READ, WRITE, Loop
+from sluicegate.gate.names import Names
+from sluicegate.gate.pipes import Pipes
+from sluicegate.gate.resolver import Resolver
+from sluicegate.gate.threads import Threads
+from sluicegate.policy.model import Policy
+from sluicegate.wire import names as wire_names
+
+DONE, BROKEN = 0, 1
+TICK_S = 0.25  # how long a group of questions, drops or refusals waits for its receipt at most
+BURST = 64  # connections accepted per turn; those that are open want their turn too
+DNS_PORT = 53
+MAX_CONTROL_BYTES = 4096  # a line of control is under 20
+Destination = Callable[[socket.socket], tuple[str, int]]
+# As the first six parameters of `serve`.
+Sockets = tuple[
+    socket.socket,
+    socket.socket | None,
+    socket.socket | None,
+    socket.socket | None,
+    socket.socket,
+    socket.socket,
+]
+_SHORT = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
+
+
+def original(client: socket.socket) -> tuple[str, int]:
+    """Where the client connected to: with TPROXY the accepted socket's own address says it."""
+    text, port = client.getsockname()[:2]
+    return canonical(text), port
+
+
+def canonical(text: str) -> str:
+    """An address of a dual-stack socket in the form the policy knows."""
+    text = text.partition("%")[0]
+    if text.startswith("::ffff:") and "." in text:
+        return text[7:]
+    return wire_names.host(text) if ":" in text else text
+
+
+def serve(
+    tcp: socket.socket,
+    dns_tcp: socket.socket | None,
+    dns_udp: socket.socket | None,
+    nflog: socket.socket | None,
+    notary: socket.socket,
+    control: socket.socket,
+    policies: tuple[Policy, ...],
+    limits: Limits,
+) -> int:
+    """Runs until `control` says `{"stop":true}` (0, everything recorded) or it or the notary is gone (1).
+
+    After a stop, `{"stopped":{counts}}` is the last line on `control`.
+    """
+    sockets = (tcp, dns_tcp, dns_udp, nflog, notary, control)
+    return serve_from(original, Lookup(), sockets, policies, limits)
+
+
+def serve_from(
+    destination: Destination,
+    lookup: Lookup,
+    sockets: Sockets,
+    policies: tuple[Policy, ...],
+    limits: Limits,
+) -> int:
+    """As `serve`, with its two questions to the world given: where to, and which addresses."""
+    tcp, dns_tcp, dns_udp, nflog, notary, control = sockets
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != hard:
+        with contextlib.suppress(ValueError, OSError):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    ledger, names, loop = Ledger(notary), Names(), Loop()
+    desk = Desk(
+        *(loop, ledger, lookup, names, policies, limits, Pipes(), Threads()),
+    )
+    gate = _Gate(desk, tcp, dns_tcp, control, destination)
+    if dns_udp is not None:
+        gate.resolver = Resolver(dns_udp, names, ledger, loop.now)
+    if nflog is not None:
+        gate.drops = Drops(nflog, ledger, loop.now)
+    try:
+        return gate.run()
+    except LedgerError:
+        return BROKEN
+    finally:
+        gate.close()
+
+
+class _Gate:
+    def __init__(
+        self,
+        desk: Desk,
+        tcp: socket.socket,
+        dns_tcp: socket.socket | None,
+        control: socket.socket,
+        destination: Destination,
+    ) -> None:
+        self._desk, self._loop, self._ledger = desk, desk.loop, desk.ledger
+        self._tcp, self._dns_tcp, self._control = tcp, dns_tcp, control
+        self._destination = destination
+        self.resolver: Resolver | None = None
+        self.drops: Drops | None = None
+        own = [p.connections for p in desk.policies if p.connections is not None]
+        self._limit = min(own, default=desk.limits.connections)
+        self._flows: set[Flow | DnsConnection] = set()
+        self._refused: Counter[str] = Counter()
+        # Given up for one moment when descriptors run out, so that the waiting client can be refused.
+        self._reserve = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
+        self._accepting = self._heard = False
+        self._said = b""
+        self._stopping = self._gone = False
+
+    def run(self) -> int:
+        loop, ledger = self._loop, self._ledger
+        self._watch()
+        while not self._gone:
+            ledger.flush()
+            loop.want(ledger.socket.fileno(), READ | (WRITE if ledger.unsent else 0), self._notary)
+            if self._stopping and not self._flows and ledger.committed == ledger.submitted:
+                return self._stopped()
+            self._accept_if(not self._stopping and not ledger.congested)
+            loop.turn(TICK_S)
+        return BROKEN
+
+    def close(self) -> None:
+        """Nothing may go on without the record: every connection is reset."""
+        if not self._stopping or self._flows:
+            for flow in tuple(self._flows):
+                with contextlib.suppress(OSError):
+                    flow.stop("the gate ends")
+        self._desk.pipes.close()
+        self._loop.close()
+        os.close(self._reserve)
+        for listener in (self._tcp, self._dns_tcp):
+            if listener is not None:
+                listener.close()
+        self._ledger.socket.close()
+        self._control.close()
+
+    def _watch(self) -> None:
+        loop, desk = self._loop, self._desk
+        self._control.setblocking(False)
+        loop.watch(self._control.fileno(), READ, self._controlled)
+        loop.watch(desk.lookup.fd, READ, lambda _: desk.lookup.collect(loop.now))
+        loop.watch(desk.threads.fd, READ, lambda _: desk.threads.collect())
+        for listener in (self._tcp, self._dns_tcp):
+            if listener is not None:
+                listener.setblocking(False)
+                # Inherited by what is accepted: small answers must not wait for an acknowledgement.
+                listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        resolver, drops = self.resolver, self.drops
+        if resolver is not None:
+            loop.watch(resolver.socket.fileno(), READ, lambda _: resolver.readable(loop.now))
+        if drops is not None:
+            loop.watch(drops.socket.fileno(), READ, lambda _: drops.readable(loop.now))
+        self._tick()
+
+    def _notary(self, events: int) -> None:
+        if events & ~WRITE:
+            self._ledger.readable()
+
+    def _accept_if(self, wanted: bool) -> None:
+        if wanted == self._accepting:
+            return
+        self._accepting = wanted
+        for listener, dns in ((self._tcp, False), (self._dns_tcp, True)):
+            if listener is not None:
+                self._loop.want(listener.fileno(), READ if wanted else 0, self._acceptor(dns))
+
+    def _acceptor(self, dns: bool) -> Callable[[int], None]:
+        listener = self._dns_tcp if dns else self._tcp
+
+        def accept(_: int) -> None:
+            for _n in range(BURST):
+                if listener is None or not self._accept(listener, dns):
+                    return
+
+        return accept
+
+    def _accept(self, listener: socket.socket, dns: bool) -> bool:
+        """Whether there may be more to accept."""
+        try:
+            client, peer = listener.accept()
+        except BlockingIOError:
+            return False
+        except OSError as error:
+            return self._short(listener) if error.errno in _SHORT else True
+        self._desk.counts["connections"] += 1
+        if len(self._flows) >= self._limit:
+            self._overload("connections", client)
+            return True
+        try:
+            client.setblocking(False)
+            address, port = self._destination(client)
+            flow = self._open(client, int(peer[1]), address, port, dns)
+        except OSError:
+            self._overload("accept", client)
+            return True
+        self._flows.add(flow)
+        return True
+
+    def _open(
+        self, client: socket.socket, client_port: int, address: str, port: int, dns: bool
+    ) -> Flow | DnsConnection:
+        desk, resolver = self._desk, self.resolver
+        if resolver is not None and (dns or port == DNS_PORT):
+            desk.counts["dns_tcp"] += 1
+            return DnsConnection(self._loop, client, resolver.question, self._flows.discard)
+        who = records.Client(desk.counts["connections"], client_port)
+        return Flow(desk, client, who, address, port, self._flows.discard)
+
+    def _overload(self, limit: str, client: socket.socket) -> None:
+        self._refused[limit] += 1
+        self._desk.counts["overload"] += 1
+        reset(client)
+
+    def _short(self, listener: socket.socket) -> bool:
+        """No descriptor is left: the waiting client is refused with the one in reserve."""
+        os.close(self._reserve)
+        try:
+            client, _ = listener.accept()
+            self._desk.counts["connections"] += 1
+            self._overload("descriptors", client)
+        except OSError:
+            return False
+        finally:
+            self._reserve = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
+        return True
+
+    def _tick(self) -> None:
+        for part in (self.resolver, self.drops):
+            if part is not None:
+                part.tick(self._loop.now)
+        self._flush_refused()
+        self._loop.after(TICK_S, self._tick)
+
+    def _flush_refused(self) -> None:
+        for limit, count in self._refused.items():
+            self._ledger.submit(records.overload(count, limit, action_id()), nothing)
+        self._refused.clear()
+
+    def _controlled(self, _: int) -> None:
+        try:
+            data = self._control.recv(MAX_CONTROL_BYTES)
+        except BlockingIOError:
+            return
+        except OSError:
+            data = b""
+        *lines, self._said = (self._said + data).split(b"\n")
+        if not data or len(self._said) > MAX_CONTROL_BYTES:
+            self._gone = True
+        elif any(_is_stop(line) for line in lines):
+            self._stop()
+
+    def _stop(self) -> None:
+        """No more connections; what is open is ended and recorded."""
+        if self._stopping:
+            return
+        self._stopping = True
+        # Connections in the queue were counted by the kernel: they get their receipt too.
+        for listener, dns in ((self._tcp, False), (self._dns_tcp, True)):
+            while listener is not None and self._accept(listener, dns):
+                pass
+        self._accept_if(False)
+        for flow in tuple(self._flows):
+            flow.stop("the run ended")
+        for part in (self.resolver, self.drops):
+            if part is not None:
+                part.flush()
+        self._flush_refused()
+
+    def _stopped(self) -> int:
+        counts = dict(self._desk.counts)
+        if self.resolver is not None:
+            counts |= {
+                "dns_asked": self.resolver.asked,
+                "dns_captured": self.resolver.captured,
+                "dns_lost": self.resolver.lost,
+            }
+        if self.drops is not None:
+            counts |= {"drops_seen": self.drops.seen, "drops_lost": self.drops.lost}
+        counts["receipts"] = self._ledger.committed
+        self._control.setblocking(True)
+        self._control.sendall(orjson.dumps({"stopped": counts}) + b"\n")
+        return DONE
+
+
+def _is_stop(line: bytes) -> bool:
+    try:
+        return bool(orjson.loads(line) == {"stop": True})
+    except orjson.JSONDecodeError:
+        return False

@@ -1,0 +1,164 @@
+"""The gate with real sockets: `sluicegate.gate.serve`, `flow`, `relay`, `exchange` and their parts."""
+
+from __future__ import annotations
+
+import socket
+import ssl
+import threading
+from typing import Any
+
+import pytest
+
+from sluicegate.policy.model import Policy, Rule
+from sluicegate.wire import tls
+from tests.kernel.gatehouse import Server, gate, policy, read_all, until
+
+
+def local(port: int) -> Rule:
+    return Rule("allow[9] p:9", network="127.0.0.0/8", ports=(port,))
+
+
+def named(port: int, *hosts: str, **more: Any) -> Policy:
+    return policy(*hosts, ports=(port,), allow=(local(port),), **more)
+
+
+def hello(name: str) -> bytes:
+    context = ssl.create_default_context()
+    inward, outward = ssl.MemoryBIO(), ssl.MemoryBIO()
+    session = context.wrap_bio(inward, outward, server_hostname=name)
+    with pytest.raises(ssl.SSLWantReadError):
+        session.do_handshake()
+    return outward.read()
+
+
+def echo(peer: socket.socket) -> None:
+    while data := peer.recv(65536):
+        peer.sendall(data)
+
+
+def is_reset(client: socket.socket) -> bool:
+    try:
+        return client.recv(1) == b"?"
+    except ConnectionResetError:
+        return True
+
+
+NAMES = {"ok.test": "127.0.0.1", "far.test": "192.0.2.9"}
+
+
+def test_tls_is_relayed_by_its_name_and_the_address_ignored() -> None:
+    up = Server(echo)
+    with gate(named(up.port, "ok.test"), names=NAMES) as house:
+        house.to = ("192.0.2.1", up.port)
+        client, first = house.connect(), hello("ok.test")
+        client.sendall(first[:100])
+        client.sendall(first[100:])
+        got = b""
+        while len(got) < len(first):
+            got += client.recv(65536)
+        assert got == first
+        client.sendall(b"more")
+        client.shutdown(socket.SHUT_WR)
+        assert read_all(client) == b"more"
+        flow = house.notary.outcome()["flow"]
+        assert (flow["sni"], flow["protocol"], flow["peer"]) == ("ok.test", "tls", "127.0.0.1")
+        assert flow["bytes_up"] == flow["bytes_down"] == len(first) + 4
+        intent = house.notary.verdict("allow", "intent")
+        assert intent["target"] == f"tls://ok.test:{up.port}"
+        assert house.stop()["allowed"] == 1
+
+
+def test_tls_to_another_name_gets_an_alert() -> None:
+    up = Server(echo)
+    with gate(named(up.port, "ok.test"), names=NAMES) as house:
+        house.to = ("192.0.2.1", up.port)
+        client = house.connect()
+        client.sendall(hello("no.test"))
+        assert read_all(client) == tls.ACCESS_DENIED
+        block = house.notary.verdict("block")
+        assert block["flow"]["remedy"].startswith("- host: no.test")
+        assert up.accepted == 0
+
+
+def test_opaque_is_allowed_by_ip_and_reset_otherwise() -> None:
+    up = Server(echo)
+    with gate(Policy("p", allow=(local(up.port),))) as house:
+        house.to = ("127.0.0.1", up.port)
+        client = house.connect()
+        client.sendall(b"\0\1\2 hello")
+        assert client.recv(100) == b"\0\1\2 hello"
+        client.close()
+        house.to = ("127.0.0.1", up.port + 1)
+        client = house.connect()
+        client.sendall(b"\0\1\2 hello")
+        assert is_reset(client)
+        assert house.notary.verdict("block")["target"] == f"tcp://127.0.0.1:{up.port + 1}"
+
+
+def test_a_server_that_speaks_first() -> None:
+    def banner(peer: socket.socket) -> None:
+        peer.sendall(b"220 ready\r\n")
+        echo(peer)
+
+    up = Server(banner)
+    evil = Rule("deny[0] p:1", host="evil.test", ports=())
+    with gate(Policy("p", allow=(local(up.port),), deny=(evil,)), grace_s=0.05) as house:
+        house.to = ("127.0.0.1", up.port)
+        client = house.connect()
+        assert client.recv(100) == b"220 ready\r\n"
+        client.sendall(b"EHLO\n")
+        assert client.recv(100) == b"EHLO\n"
+        client.shutdown(socket.SHUT_WR)
+        assert read_all(client) == b""
+        assert house.notary.outcome()["flow"]["reason"]
+        client = house.connect()
+        assert client.recv(100) == b"220 ready\r\n"
+        client.sendall(hello("evil.test"))
+        assert is_reset(client)
+        assert "evil.test" in str(house.notary.verdict("block")["flow"])
+        house.to = ("127.0.0.1", 1)
+        assert is_reset(house.connect())
+
+
+def test_http_denied_is_told_why() -> None:
+    with gate(named(80, "ok.test"), names=NAMES) as house:
+        house.to = ("192.0.2.1", 80)
+        client = house.connect()
+        client.sendall(
+            b"POST /a?token=x HTTP/1.1\r\nHost: no.test\r\nContent-Length: 5\r\n\r\nabcde"
+        )
+        answer = read_all(client)
+        assert answer.startswith(b"HTTP/1.1 403 ")
+        assert b"- host: no.test" in answer
+        assert b"Connection: close" in answer
+        block = house.notary.verdict("block")
+        assert (block["method"], block["target"]) == ("POST", "http://no.test/a")
+        assert "token" not in str(block)
+        client = house.connect()
+        client.sendall(b"GET / HTTP/1.1\r\nHost: ok.test\r\nHost: b\r\n\r\n")
+        assert read_all(client).startswith(b"HTTP/1.1 400 ")
+
+
+def test_nothing_leaves_before_committed() -> None:
+    up = Server(echo)
+    with gate(named(up.port, "ok.test"), names=NAMES) as house:
+        house.to = ("192.0.2.1", up.port)
+        house.notary.answering.clear()
+        client = house.connect()
+        client.sendall(hello("ok.test"))
+        house.notary.verdict("allow", "intent")
+        threading.Event().wait(0.2)
+        assert up.accepted == 0
+        house.notary.answering.set()
+        assert client.recv(1) == b"\x16"
+        assert up.accepted == 1
+
+
+def test_the_notarys_end_is_the_gates() -> None:
+    with gate(named(443, "ok.test")) as house:
+        client = house.connect()
+        assert until(lambda: house.notary.peer.fileno() >= 0)
+        house.notary.peer.shutdown(socket.SHUT_RDWR)
+        assert is_reset(client)
+        house.thread.join(5)
+        assert house.code == 1
