@@ -94,7 +94,8 @@ def _host(node: Node, *, deny: bool) -> tuple[str, bool]:
 def _network(node: Node, *, deny: bool) -> str:
     text = _text(node, "ip")
     if not _NETWORK.fullmatch(text) or "." not in text.replace(":", "."):
-        hint = "a name is: host: ..." if re.search("[g-zG-Z*]", text) else "ip: 10.1.2.0/24"
+        named = ":" not in text and re.search("[g-zG-Z*]", text)
+        hint = "a name is: host: ..." if named else "ip: 10.1.2.0/24"
         _fail(node, f'"{text[:80]}" is not an address or network', hint)
     try:
         network = ipaddress.ip_network(text, strict=False)

@@ -1,0 +1,155 @@
+from __future__ import annotations
+
+import contextlib
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sluicegate.policy import grammar
+from sluicegate.policy.model import Policy, PolicyError, Rule
+
+WHOLE = """\
+version: 1
+mode: observe
+allow:
+  - host: github.com
+    ports: [22, 443]
+  - ip: 10.1.2.0/24
+    ports: [5432]
+deny:
+  - host: gist.github.com
+limits: {connections: 2000}
+agent: {env: [HF_HOME, HF_HOME], bind: [~/.cache/pip/, /opt/x]}
+"""
+
+
+def refused(text: str) -> PolicyError:
+    with pytest.raises(PolicyError) as caught:
+        grammar.parse(text, "p.yaml")
+    return caught.value
+
+
+def test_a_whole_policy() -> None:
+    assert grammar.parse(WHOLE, "p.yaml") == Policy(
+        source="p.yaml",
+        observe=True,
+        allow=(
+            Rule("allow[0] p.yaml:4", "github.com", ports=(22, 443)),
+            Rule("allow[1] p.yaml:6", network="10.1.2.0/24", ports=(5432,)),
+        ),
+        deny=(Rule("deny[0] p.yaml:9", "gist.github.com", ports=()),),
+        connections=2000,
+        env=("HF_HOME",),
+        bind=("~/.cache/pip", "/opt/x"),
+    )
+
+
+@pytest.mark.parametrize("text", ["", "allow:", "allow: []", "allow:\ndeny:\n", "mode: enforce"])
+def test_an_empty_or_absent_allow_allows_nothing(text: str) -> None:
+    assert grammar.parse(f"version: 1\n{text}\n", "p") == Policy("p")
+
+
+@pytest.mark.parametrize(
+    ("text", "place", "said", "hint"),
+    [
+        ("allow: []", (1, 1), "version is missing", "begin with `version: 1`"),
+        ("version: 2", (1, 10), "version is 2", "version: 1"),
+        ("version: '1'", (1, 10), 'version is "1"', "version: 1"),
+        ("version: 1.0", (1, 10), "version is 1.0, which YAML reads as a number", "version: 1"),
+        ("version: 0x1", (1, 10), "version is 0x1", "version: 1"),
+        ("version: true", (1, 10), "version is true", "version: 1"),
+        ("- a", (1, 1), "the policy wants a mapping and got a list", "keys: version, mode"),
+        ("version: 1\nalow: []", (2, 1), 'the policy has no key "alow"', "did you mean allow?"),
+        ("version: 1\nALLOW: []", (2, 1), 'no key "ALLOW"', "did you mean allow?"),
+        ("version: 1\nzzz: []", (2, 1), 'no key "zzz"', "one of: version, mode, allow"),
+        ("version: 1\n<<: {a: b}", (2, 1), 'no key "<<"', "one of"),
+        ("version: 1\nmode: observ", (2, 7), 'mode "observ" is not known', "mean observe?"),
+        ("version: 1\nmode: off", (2, 7), "mode wants text and got off", "mode: enforce"),
+        ("version: 1\nallow: {host: a}", (2, 8), "allow wants a list", "allow: [{host:"),
+        ("version: 1\nallow: ''", (2, 8), "allow wants a list", "allow: [{host:"),
+        ("version: 1\nallow: [a.example]", (2, 9), "allow[0] wants a mapping", "- host: a.example"),
+        ("version: 1\nallow: [{hots: a}]", (2, 10), 'allow[0] has no key "hots"', "mean host?"),
+        ("version: 1\ndeny:\n  - host: '*'", (3, 11), "deny[0]: bare wildcard", "already"),
+        ("version: 1\nlimits: 5", (2, 9), "limits wants a mapping", "keys: connections"),
+        ("version: 1\nagent:", (2, 7), "agent wants a mapping and got nothing", "keys: env, bind"),
+    ],
+)
+def test_errors_have_place_and_remedy(
+    text: str, place: tuple[int, int], said: str, hint: str
+) -> None:
+    error = refused(text)
+    assert (error.source, error.line, error.column) == ("p.yaml", *place)
+    assert said in error.message
+    assert hint in error.hint
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *(f"{key}: x" for key in ("inspect", "scan", "secrets", "preset")),
+        *(f"limits: {{{key}: 5}}" for key in ("upload", "upload_per_host", "names_per_wildcard")),
+        "allow: [preset: python]",
+        "allow: [{host: a.example, inspect: all}]",
+    ],
+)
+def test_keys_of_later_versions_are_not_ignored(text: str) -> None:
+    error = refused(f"version: 1\n{text}\n")
+    assert error.message.endswith("is not yet supported")
+    assert "remove the key" in error.hint
+    assert error.line == 2
+
+
+@pytest.mark.parametrize(
+    ("value", "said"),
+    [
+        ("0", "wants an integer and got 0"),
+        ("2_000", "wants an integer and got 2_000"),
+        ("-1", "wants an integer"),
+        ("true", "wants an integer and got true"),
+        ("'5'", 'wants an integer and got "5"'),
+        ("100001", "more than 100000"),
+        ("", "wants an integer and got nothing"),
+    ],
+)
+def test_connections(value: str, said: str) -> None:
+    assert said in refused(f"version: 1\nlimits: {{connections: {value}}}").message
+
+
+@pytest.mark.parametrize(
+    ("value", "said", "hint"),
+    [
+        ("env: HF_HOME", "agent.env wants a list", "env: [HF_HOME]"),
+        ("env: [A=secret]", 'takes names, not values: "A"', "--env NAME=VALUE"),
+        ("env: [1A]", "is not a variable's name", "env:"),
+        ("env: [no]", "which YAML reads as a boolean", "env:"),
+        ("bind: [x]", "does not begin with / or ~/", "bind:"),
+        ("bind: [../x]", "does not begin with / or ~/", "bind:"),
+        ("bind: [/a/../b]", "has an empty segment, . or ..", "bind:"),
+        ("bind: [~/./b]", "has an empty segment, . or ..", "bind:"),
+        ("bind: [/]", "all of the file system", "name the directory"),
+        ("bind: ['~']", "all of the home", "name the directory"),
+        ("bind: [~]", "wants text", "bind:"),
+        ('bind: ["/a\\0b"]', "does not begin", "bind:"),
+        ("ennv: []", 'agent has no key "ennv"', "did you mean env?"),
+    ],
+)
+def test_agent(value: str, said: str, hint: str) -> None:
+    error = refused(f"version: 1\nagent: {{{value}}}")
+    assert said in error.message
+    assert hint in error.hint
+    assert "secret" not in f"{error} {error.hint}"
+
+
+WORDS = st.sampled_from(
+    [
+        *("version", "mode", "allow", "deny", "limits", "agent", "host", "ip", "ports", "methods"),
+        *("paths", "1", "[", "]", "{", "}", ":", "-", ",", "*", "a.b", "/", "\n", "\n  ", "'", '"'),
+    ]
+)
+
+
+@given(st.lists(WORDS, max_size=30))
+def test_a_policy_or_a_policy_error(words: list[str]) -> None:
+    with contextlib.suppress(PolicyError):
+        assert isinstance(grammar.parse("version: 1\n" + " ".join(words), "p"), Policy)
