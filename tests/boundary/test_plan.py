@@ -1,0 +1,86 @@
+"""Which mounts, in which order."""
+
+from dataclasses import replace
+
+from sluicegate.boundary.model import ROOT_TIER, ROOTLESS_TIER, Command, Spec
+from sluicegate.boundary.plan import Do, Entry, Host, Step, mount_plan, within
+
+COMMAND = Command(("true",), (), "/home/ann/p", 1001, 1001)
+SPEC = Spec("r", ROOT_TIER, COMMAND, "/home/ann/p", ("/srv/cache",), "/home/ann", ())
+HOST = Host(
+    mounts=(
+        *(("/proc", "proc"), ("/home", "ext4"), ("/run/user/1", "tmpfs"), ("/nfs", "autofs")),
+        *(("/home/ann/p/volume", "ext4"), ("/data", "xfs"), ("/tmp", "tmpfs")),
+    ),
+    entries=(Entry("bin", "usr/bin"), Entry("usr"), Entry("dev")),
+    stores=(("/home/ann/.ssh", True), ("/home/ann/.netrc", False)),
+    hidden=(("/home/ann/p/packet", True),),
+    sockets=("/run/docker.sock", "/home/ann/p/s", "/srv/x.sock"),
+    texts=(("/etc/hosts", "hosts"),),
+    home_exists=True,
+)
+
+
+def targets(steps: tuple[Step, ...], do: Do) -> list[str]:
+    return [step.target for step in steps if step.do is do]
+
+
+def test_root_tier_overlays_root_and_other_file_systems() -> None:
+    steps = mount_plan(SPEC, HOST)
+    assert steps[0] == Step(Do.OVERLAY, "/", "/")
+    assert targets(steps, Do.OVERLAY) == ["/", "/data", "/home"]
+    assert targets(steps, Do.HOME) == ["/home/ann"]
+    assert targets(steps, Do.TREE) == ["/home/ann/p", "/srv/cache"]
+    assert targets(steps, Do.EMPTY_DIRECTORY) == ["/home/ann/.ssh", "/home/ann/p/packet"]
+    assert targets(steps, Do.COVER) == ["/home/ann/.netrc"]
+    assert targets(steps, Do.SOCKET) == ["/home/ann/p/s", "/srv/x.sock"]
+
+
+def test_parents_come_before_what_lies_in_them_and_covers_last() -> None:
+    steps = mount_plan(SPEC, HOST)
+    order = [
+        next(i for i, s in enumerate(steps) if (s.do, s.target) == wanted)
+        for wanted in (
+            (Do.OVERLAY, "/home"),
+            (Do.HOME, "/home/ann"),
+            (Do.TREE, "/home/ann/p"),
+            (Do.EMPTY_DIRECTORY, "/home/ann/.ssh"),
+        )
+    ]
+    assert order == sorted(order)
+
+
+def test_rootless_builds_root_from_its_directories() -> None:
+    steps = mount_plan(replace(SPEC, tier=ROOTLESS_TIER), HOST)
+    assert steps[:4] == (
+        Step(Do.TMPFS, "/"),
+        Step(Do.LINK, "/bin", "usr/bin"),
+        Step(Do.OVERLAY, "/usr", "/usr"),
+        Step(Do.DIRECTORY, "/dev"),
+    )
+
+
+def test_home_that_is_bound_or_missing_is_not_overlaid() -> None:
+    bound = mount_plan(replace(SPEC, workspace="/home"), HOST)
+    assert targets(bound, Do.HOME) == []
+    missing = mount_plan(replace(SPEC, home="/tmp/home"), replace(HOST, home_exists=False))
+    made = Step(Do.DIRECTORY, "/tmp/home", mode=0o700, owner=(1001, 1001))
+    assert made in missing
+
+
+def test_sockets_of_a_workspace_in_a_private_tree_are_covered() -> None:
+    asked = replace(SPEC, workspace="/tmp/w")
+    steps = mount_plan(asked, replace(HOST, sockets=("/tmp/w/s", "/tmp/s")))
+    assert targets(steps, Do.SOCKET) == ["/tmp/w/s"]
+
+
+def test_a_covered_document_is_still_one() -> None:
+    host = replace(HOST, stores=(("/home/ann/.m2/settings.xml", False),))
+    (step,) = (s for s in mount_plan(SPEC, host) if s.do is Do.COVER)
+    assert (step.text, step.mode) == ("<settings/>\n", 0o444)
+
+
+def test_within_is_by_component() -> None:
+    assert within("/a/b", "/a")
+    assert within("/a", "/")
+    assert not within("/ab", "/a")
