@@ -14,7 +14,10 @@ from sluicegate import jcs
 MAX_LINE_BYTES = 65_535
 # As the readers of the published format have it; our own lines nest five deep.
 MAX_DEPTH = 128
-TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{0,8}[1-9])?Z\Z")
+TIME = re.compile(
+    r"[0-9]{4}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])"
+    r"T([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](\.[0-9]{0,8}[1-9])?Z\Z"
+)
 HEX32 = re.compile(r"[0-9a-f]{32}\Z")
 HEX64 = re.compile(r"[0-9a-f]{64}\Z")
 HASH = re.compile(r"sha256:[0-9a-f]{64}\Z")
