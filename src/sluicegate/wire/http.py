@@ -21,7 +21,7 @@ _METHOD = re.compile(r"[A-Z][A-Z0-9_-]{0,23}", re.ASCII)
 _VALUE = re.compile(r"[\t\x20-\x7e\x80-\xff]*")
 _TARGET = re.compile(r"[\x21-\x7e]+")
 _LENGTH = re.compile(r"[0-9]{1,16}", re.ASCII)
-_STATUS = re.compile(r"HTTP/1\.([01]) ([1-5][0-9]{2})(?: (.*))?")
+_STATUS = re.compile(r"HTTP/1\.([01]) ([1-9][0-9]{2})(?: (.*))?")
 _HOP = frozenset(
     (
         *("connection", "keep-alive", "proxy-connection", "proxy-authenticate"),
@@ -106,10 +106,15 @@ def read_request_head(stream: bytes) -> Request | None:
     hosts = _all(headers, "host")
     if len(hosts) > 1 or (minor and not hosts):
         raise WireError("not exactly one Host")
+    if hosts and not hosts[0].isascii():
+        # Whether these bytes are UTF-8 or Latin-1 is anyone's guess, and two guesses are two hosts.
+        raise WireError("Host is not ASCII")
     claimed = names.authority(hosts[0], None) if hosts and hosts[0] else (None, None)
     if claimed[0] is None and form in {Form.ORIGIN, Form.ABSOLUTE} and hosts:
         raise WireError("empty Host")
     framing, length = _framing(headers, minor)
+    if form is Form.AUTHORITY and (framing is Framing.CHUNKED or length):
+        raise WireError("CONNECT with a body")
     options = _options(headers)
     expect = [value.lower() for value in _all(headers, "expect")]
     if expect not in ([], ["100-continue"]):
@@ -148,9 +153,8 @@ def read_response_head(stream: bytes, method: str) -> Response | None:
     framing, length = _framing(headers, minor)
     stated = framing is not Framing.NONE
     # RFC 9112 section 6.3, rules 1, 2 and 8.
-    if method == "HEAD" or status < 200 or status in {204, 304}:
-        framing, length = Framing.NONE, 0
-    elif method == "CONNECT" and status < 300:
+    bodiless = method == "HEAD" or status < 200 or status in {204, 304}
+    if bodiless or (method == "CONNECT" and status < 300):
         framing, length = Framing.NONE, 0
     elif not stated:
         framing = Framing.UNTIL_CLOSE
@@ -188,19 +192,28 @@ def write_request(request: Request) -> bytes:
     return ("\r\n".join(lines) + "\r\n\r\n").encode("latin-1")
 
 
-def write_response(response: Response) -> bytes:
-    """The head to send to the client; a 101 keeps its Upgrade, Alt-Svc never leaves."""
+def write_response(response: Response, version_minor: int = 1) -> bytes:
+    """The head to send to a client of HTTP/1.`version_minor`; a 101 keeps its Upgrade, Alt-Svc never leaves.
+
+    A client of HTTP/1.0 does not know chunks: it gets the payload alone, and the close as its end.
+    """
+    chunked = response.framing is Framing.CHUNKED
+    alive = response.keep_alive and (version_minor == 1 or not chunked)
     lines = [f"HTTP/1.1 {response.status} {response.reason}"]
     lines += [text for text in _carried(response.headers, False) if text[:8].lower() != "alt-svc:"]
-    lines += _framed(response.framing, response.length)
-    if response.framing is Framing.NONE and response.status != 101:
-        # The length of a body that HEAD or 304 does not send is metadata, and stays.
+    if version_minor or not chunked:
+        lines += _framed(response.framing, response.length)
+    if response.framing is Framing.NONE and response.status >= 200 and response.status != 204:
+        # The length of a body that HEAD or 304 does not send is metadata, and stays. RFC 9110 section 8.6
+        # forbids it with 1xx and 204.
         lines += [f"Content-Length: {v}" for v in _all(response.headers, "content-length")]
     if response.status == 101:
         lines += ["Connection: Upgrade"]
         lines += [f"Upgrade: {value}" for value in _all(response.headers, "upgrade")]
-    elif not response.keep_alive:
+    elif response.status >= 200 and not alive:
         lines.append("Connection: close")
+    elif response.status >= 200 and version_minor == 0:
+        lines.append("Connection: keep-alive")
     return ("\r\n".join(lines) + "\r\n\r\n").encode("latin-1")
 
 
