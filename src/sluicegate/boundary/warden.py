@@ -117,15 +117,7 @@ def _unshare(spec: Spec) -> None:
         "allow unprivileged user namespaces (`sluicegate doctor` says how), or run with sudo",
     ):
         if spec.tier == ROOTLESS_TIER:
-            uid, gid = os.geteuid(), os.getegid()
-            sys_.unshare(sys_.CLONE_NEWUSER)
-            for name, text in (
-                ("setgroups", "deny"),
-                ("uid_map", f"0 {uid} 1"),
-                ("gid_map", f"0 {gid} 1"),
-            ):
-                with open(f"/proc/self/{name}", "w") as file:
-                    file.write(text)
+            sys_.own_user_namespace()
     with _step("namespaces", "root needs CAP_SYS_ADMIN; a container takes it away by default"):
         kinds = sys_.CLONE_NEWNET | sys_.CLONE_NEWIPC | sys_.CLONE_NEWUTS | sys_.CLONE_NEWCGROUP
         sys_.unshare(kinds)
@@ -142,7 +134,7 @@ def _id_maps(spec: Spec) -> dict[tuple[int, int], int]:
             found = os.stat(path)
             owner = (found.st_uid, found.st_gid)
             if owner[0] != spec.command.uid and owner not in maps:
-                maps[owner] = _user_namespace(
+                maps[owner] = user_namespace(
                     swap(owner[0], spec.command.uid), swap(owner[1], spec.command.gid)
                 )
     return maps
@@ -163,7 +155,7 @@ def swap(ours: int, theirs: int) -> str:
     return "\n".join(f"{a} {b} {n}" for a, b, n in rows if n)
 
 
-def _user_namespace(uid_map: str, gid_map: str) -> int:
+def user_namespace(uid_map: str, gid_map: str) -> int:
     """A descriptor of a new user namespace with these maps; nobody lives in it."""
     ours, theirs = socket.socketpair()
     pid = os.fork()
