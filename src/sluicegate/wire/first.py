@@ -1,13 +1,19 @@
-"""What a client's first bytes are."""
+"""What a client's first bytes are.
+
+Whatever a lenient server might take for TLS or HTTP is called that here, and then read strictly: an
+"opaque" flow is one whose server name or Host nobody compares.
+"""
 
 from __future__ import annotations
 
 import enum
-import string
+import re
 
-# The longest method token worth waiting for; longer is no HTTP that anyone speaks.
-MAX_METHOD = 24
-_TOKEN = frozenset((string.ascii_letters + string.digits + "-_!#$%&'*+.^`|~").encode())
+# Longer request lines are refused by common servers, some of them at twice this size.
+MAX_LINE = 16_384
+_TOKEN = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]*")
+# Change cipher spec, alert, handshake, application data, heartbeat: servers skip some of the others.
+_RECORDS = range(0x14, 0x19)
 
 
 class Kind(enum.Enum):
@@ -25,23 +31,25 @@ def classify(stream: bytes) -> Kind | None:
     if not stream:
         return None
     lead = stream[0]
-    if lead == 0x16:
+    if lead in _RECORDS:
         return _tls(stream)
-    if lead == 5:
-        # Version, number of methods (at least one).
+    if lead in {4, 5}:
         if len(stream) < 2:
             return None
-        return Kind.SOCKS5 if stream[1] else Kind.OPAQUE
-    if lead == 4:
-        if len(stream) < 2:
-            return None
+        if lead == 5:
+            # Version, number of methods (at least one).
+            return Kind.SOCKS5 if stream[1] else Kind.OPAQUE
         return Kind.SOCKS4 if stream[1] in {1, 2} else Kind.OPAQUE
     return _http(stream)
 
 
 def _tls(stream: bytes) -> Kind | None:
-    # Record: handshake, version 3.x, length; then the ClientHello's type.
-    if len(stream) > 1 and stream[1] != 3:
+    if len(stream) < 2:
+        return None
+    if stream[1] == 3:
+        return Kind.TLS
+    # Some servers ignore the first record's version. A ClientHello begins with its type, 1.
+    if stream[0] != 0x16 or stream[1] >= 0x10:
         return Kind.OPAQUE
     if len(stream) < 6:
         return None
@@ -49,15 +57,18 @@ def _tls(stream: bytes) -> Kind | None:
 
 
 def _http(stream: bytes) -> Kind | None:
-    word, space, rest = stream[: MAX_METHOD + 1].partition(b" ")
-    if not word or not _TOKEN.issuperset(word) or len(word) > MAX_METHOD:
+    if stream[0] in b" \t\r\n":
+        # Skipped by some servers before a request.
+        return Kind.HTTP
+    line, ended, _ = stream[:MAX_LINE].partition(b"\n")
+    method = _TOKEN.match(line)
+    size = method.end() if method else 0
+    if size < len(line):
+        if not size or line[size] not in b" \t":
+            return Kind.OPAQUE
+        # A path, or a version anywhere in the line: servers differ about all that is between.
+        if line[size + 1 : size + 2] in {b"/", b"*"} or b"http/" in line.lower():
+            return Kind.HTTP
+    if ended:
         return Kind.OPAQUE
-    if not word[:1].isalpha():
-        return Kind.OPAQUE
-    if not space:
-        # "SSH-2.0-" is a token as well, but a method has no digits and dots in this place.
-        return Kind.OPAQUE if word.startswith(b"SSH-") else None
-    if not rest:
-        return None
-    # Origin form, asterisk, or the first letter of a scheme or an authority.
-    return Kind.HTTP if rest[:1] in b"/*[" or rest[:1].isalnum() else Kind.OPAQUE
+    return Kind.HTTP if len(stream) >= MAX_LINE else None

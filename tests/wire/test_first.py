@@ -1,0 +1,73 @@
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sluicegate.wire import first
+from sluicegate.wire.first import Kind, classify
+
+KNOWN = {
+    b"\x16\x03\x01\x02\x00\x01": Kind.TLS,
+    b"\x16\x03\x01\x00\x00\x16\x03\x01\x00\x05\x01": Kind.TLS,
+    b"\x15\x03\x01\x00\x02\x01\x64\x16\x03\x01": Kind.TLS,
+    b"\x14\x03\x03\x00\x01\x01\x16\x03\x01": Kind.TLS,
+    b"\x16\x02\x00\x02\x00\x01": Kind.TLS,
+    b"\x16\x02\x00\x02\x00\x02": Kind.OPAQUE,
+    b"\x16\xff": Kind.OPAQUE,
+    b"\x80\x2e\x01\x03\x01": Kind.OPAQUE,
+    b"\x05\x01\x00": Kind.SOCKS5,
+    b"\x05\x00\x0b": Kind.OPAQUE,
+    b"\x04\x01\x00\x50": Kind.SOCKS4,
+    b"\x04\x03": Kind.OPAQUE,
+    b"GET /": Kind.HTTP,
+    b"get / http/1.1": Kind.HTTP,
+    b"OPTIONS *": Kind.HTTP,
+    b"CONNECT a.test:443 HTTP/1.1\r\n": Kind.HTTP,
+    b"GET http://a.test/ HTTP/1.1\r\n": Kind.HTTP,
+    b"GET a.test HTTP/1.1\r\n": Kind.HTTP,
+    b"GET\t/ HTTP/1.1\r\n": Kind.HTTP,
+    b"GET  / HTTP/1.1\r\n": Kind.HTTP,
+    b"XXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXX /": Kind.HTTP,
+    b"1GET x hTTp/1.1\n": Kind.HTTP,
+    b"SSH-2.0 x HTTP/1.1\n": Kind.HTTP,
+    b"\r\nGET / HTTP/1.1\r\n": Kind.HTTP,
+    b"\nGET / HTTP/1.1\r\n": Kind.HTTP,
+    b" GET / HTTP/1.1\r\n": Kind.HTTP,
+    b"SSH-2.0-OpenSSH_9.2p1 Debian-2\r\n": Kind.OPAQUE,
+    b"SSH-2.0-Go\r\n": Kind.OPAQUE,
+    b"PING\r\n": Kind.OPAQUE,
+    b"*1\r\n$4\r\nPING\r\n": Kind.OPAQUE,
+    b"NICK someone\r\n": Kind.OPAQUE,
+    b"CAP LS 302\r\n": Kind.OPAQUE,
+    b"stats items\r\n": Kind.OPAQUE,
+    b"<?xml version='1.0'?>": Kind.OPAQUE,
+    b'{"id": 1}': Kind.OPAQUE,
+    b"\0\0\0\x08\x04\xd2\x16\x2f": Kind.OPAQUE,
+    b"\xfe\xfd": Kind.OPAQUE,
+}
+
+
+@pytest.mark.parametrize(("stream", "kind"), KNOWN.items())
+def test_first_bytes(stream: bytes, kind: Kind) -> None:
+    assert classify(stream) is kind
+
+
+@pytest.mark.parametrize(
+    "stream",
+    [b"", b"\x16", b"\x16\x02\0\0\0", b"\x05", b"\x04", b"GET", b"GET ", b"GET h", b"A" * 100],
+)
+def test_more_is_needed(stream: bytes) -> None:
+    assert classify(stream) is None
+
+
+def test_an_endless_line_is_not_opaque() -> None:
+    assert classify(b"A" * first.MAX_LINE) is Kind.HTTP
+    assert classify(b"A b" * first.MAX_LINE) is Kind.HTTP
+
+
+@given(st.binary(max_size=40) | st.lists(st.sampled_from(list(KNOWN))).map(b"".join))
+def test_a_kind_never_changes_and_the_end_of_a_line_decides(stream: bytes) -> None:
+    kinds = [classify(stream[:size]) for size in range(len(stream) + 1)]
+    decided = [kind for kind in kinds if kind is not None]
+    assert len(set(decided)) <= 1
+    assert kinds == [None] * (len(kinds) - len(decided)) + decided
+    assert classify(stream + b"\n\n\n\n\n\n") is not None
