@@ -76,7 +76,6 @@ def start_gate(
     run: str,
     notary: socket.socket,
     policies: tuple[Policy, ...],
-    connections: int | None,
     uid: int | None,
 ) -> Child:
     """The process that parses hostile bytes. It waits for `hand_over` before it serves."""
@@ -90,14 +89,9 @@ def start_gate(
         _, descriptors, _, _ = socket.recv_fds(control, MAX_MESSAGE_BYTES, len(SOCKETS))
         if len(descriptors) != len(SOCKETS):
             return 1
-        sockets = dict(
-            zip(SOCKETS, (socket.socket(fileno=number) for number in descriptors), strict=True)
-        )
+        tcp, dns_tcp, dns_udp, nflog = (socket.socket(fileno=number) for number in descriptors)
         control.sendall(b'{"ready":true}\n')
-        limits = Limits() if connections is None else Limits(connections=connections)
-        return serve.serve(
-            **sockets, notary=notary, control=control, policies=policies, limits=limits
-        )
+        return serve.serve(tcp, dns_tcp, dns_udp, nflog, notary, control, policies, Limits())
 
     return _fork(f"sluicegate: gate {run}", work, [notary.fileno()])
 

@@ -10,15 +10,19 @@ USAGE = """\
 usage: sluicegate COMMAND [ARGS]
 
 commands:
+  run -- COMMAND        run COMMAND behind the wall; `run --help` lists the options
   keygen NAME           make an Ed25519 signing key: NAME.key, NAME.pub
   verify PACKET         verify a packet offline, from its bytes and a pinned key
   policy check FILE     lint policies; `policy explain FILE... URL` says why a URL is allowed or denied
+  doctor                what this machine can do, and the remedy for what it can not
   version               print the version
 """
 # Command -> the module whose `main(argv)` runs it. Imported late: a start is measured in milliseconds.
 COMMANDS = {
+    "doctor": "sluicegate.cli.doctor",
     "keygen": "sluicegate.cli.keygen",
     "policy": "sluicegate.cli.policy",
+    "run": "sluicegate.cli.run",
     "verify": "sluicegate.cli.verify",
 }
 EXIT_USAGE = 2

@@ -6,6 +6,7 @@ import contextlib
 import hashlib
 import os
 import platform
+import pwd
 import signal
 import socket
 from collections.abc import Mapping
@@ -56,16 +57,17 @@ def prepare(options: Options, environ: Mapping[str, str], run: str) -> Plan:
             f"tier {options.tier} is not to be had as uid {os.geteuid()}",
             "run it as root" if tier == ROOTLESS_TIER else "run it as a user, not as root",
         )
-    who = identity.choose(environ, workdir)
-    names = tuple(name for policy in policies for name in policy.env)
-    env, withheld = environment.allowed(environ, *_named(options.env, names), home=who.home)
+    stat = os.stat(workdir)
+    caller = os.getuid(), os.getgid()
+    who = identity.identity(environ, (stat.st_uid, stat.st_gid), caller, tier, _account)
+    names, given = _named(options.env, tuple(n for policy in policies for n in policy.env))
+    env, withheld = environment.allowed(environ, names, {**_person(who), **given})
     command = Command(
         argv=options.argv,
         env=env,
         cwd=workdir,
         uid=who.uid,
         gid=who.gid,
-        groups=who.groups,
         rootless=tier == ROOTLESS_TIER,
         tty=(os.isatty(0), os.isatty(0) and os.isatty(1), os.isatty(0) and os.isatty(2)),
     )
@@ -82,8 +84,32 @@ def prepare(options: Options, environ: Mapping[str, str], run: str) -> Plan:
         home=who.home,
         hidden=(out,) if key is None else (out, key),
     )
-    owner = identity.caller(environ)
-    return Plan(options, policies, spec, out, withheld, owner, closing.now(), key)
+    return Plan(options, policies, spec, out, withheld, _owner(environ), closing.now(), key)
+
+
+def _account(uid: int) -> identity.Account | None:
+    try:
+        found = pwd.getpwuid(uid)
+    except KeyError:
+        return None
+    return identity.Account(found.pw_uid, found.pw_gid, found.pw_dir)
+
+
+def _person(who: identity.Identity) -> dict[str, str]:
+    """What sudo may have left as root's."""
+    try:
+        name = pwd.getpwuid(who.uid).pw_name
+    except KeyError:
+        name = "sluicegate"
+    return {"HOME": who.home, "USER": name, "LOGNAME": name}
+
+
+def _owner(environ: Mapping[str, str]) -> tuple[int, int] | None:
+    """To whom sudo's caller expects the packet to belong; None leaves it ours."""
+    uid, gid = environ.get("SUDO_UID", ""), environ.get("SUDO_GID", "")
+    if os.geteuid() == 0 and uid.isascii() and uid.isdigit() and gid.isascii() and gid.isdigit():
+        return int(uid), int(gid)
+    return None
 
 
 def _base(options: Options) -> str:
@@ -153,8 +179,7 @@ def _perform(
         with open("/proc/self/uid_map", encoding="ascii") as source:
             uids = children.service_uids(source.read(), int(run, 16))
     with to_notary, to_gate:
-        limit = min((p.connections for p in plan.policies if p.connections), default=None)
-        processes.gate = children.start_gate(run, to_notary, plan.policies, limit, uids[0])
+        processes.gate = children.start_gate(run, to_notary, plan.policies, uids[0])
         key = _open_key(plan.key)
         processes.notary = children.start_notary(run, key, to_gate, out.files, uids[1])
         if key is not None:
@@ -185,12 +210,13 @@ def _perform(
             },
         )
         gate.expect("ready")
+        command.expect("ready")
     except supervise.ControlError as error:
         raise SetupError(str(error)) from error
     documents = closing.Documents(policy, opened, str(said["signer_key"]), plan.key is not None)
     try:
         ended = _command(plan, state, wall, command, (gate, notary))
-        wall.kill()
+        wall.stop()
         stopped = gate.ask({"stop": True}, "stopped")
     except supervise.ControlError as error:
         wall.close()
