@@ -32,10 +32,12 @@ def answer(question: bytes, log: Any) -> bytes:
     if len(question) < 17 or question[2] & 0x80:
         return b""
     labels, at = list[str](), 12
-    while question[at]:
+    while at < len(question) and question[at]:
         size = question[at]
         labels.append(question[at + 1 : at + 1 + size].decode("latin-1"))
         at += size + 1
+    if at + 5 > len(question):
+        return b""
     name, asked = ".".join(labels).lower(), int.from_bytes(question[at + 1 : at + 3], "big")
     log.write(protocol="dns", name=name, type=asked)
     found = _records(name, asked)
