@@ -9,6 +9,8 @@ from sluicegate.wire.cursor import Cursor, WireError
 
 # Post-quantum key shares make 2 KiB usual; nobody needs more than this.
 MAX_HELLO = 64 * 1024
+# Real hellos take one record, some tools split them into a handful; each one costs us a turn.
+MAX_RECORDS = 1024
 # Alert record, TLS 1.2 as legacy version: fatal, access_denied (49).
 ACCESS_DENIED = b"\x15\x03\x03\x00\x02\x02\x31"
 
@@ -23,8 +25,12 @@ class ClientHello:
 
 
 def read_client_hello(stream: bytes) -> ClientHello | None:
-    """The hello that `stream` begins with, or None while it is incomplete."""
-    message, at = bytearray(), 0
+    """The hello that `stream` begins with, or None while it is incomplete.
+
+    Raises:
+        WireError: not a ClientHello, or one that two servers could read differently.
+    """
+    message, at, records = bytearray(), 0, 0
     while len(message) < 4 or len(message) < 4 + int.from_bytes(message[1:4], "big"):
         head = stream[at : at + 5]
         if (head[:1] or b"\x16") != b"\x16" or (head[1:2] or b"\x03") != b"\x03":
@@ -42,6 +48,9 @@ def read_client_hello(stream: bytes) -> ClientHello | None:
         if len(stream) < at + 5 + size:
             return None
         at += 5 + size
+        records += 1
+        if records > MAX_RECORDS:
+            raise WireError("ClientHello in more than 1024 records")
     if len(message) != 4 + int.from_bytes(message[1:4], "big"):
         raise WireError("bytes after the ClientHello in its record")
     return _hello(Cursor(bytes(message), 4))
@@ -49,8 +58,10 @@ def read_client_hello(stream: bytes) -> ClientHello | None:
 
 def _hello(body: Cursor) -> ClientHello:
     body.take(2 + 32)
-    body.block(1)
-    if body.block(2).left % 2 or not body.block(1).left:
+    if body.block(1).left > 32:
+        raise WireError("session id is longer than 32 bytes")
+    suites, compressions = body.block(2).left, body.block(1).left
+    if not suites or suites % 2 or not compressions:
         raise WireError("bad cipher suites or compression methods")
     sni, alpn, ech = None, tuple[str, ...](), False
     extensions = body.block(2) if body.left else Cursor(b"")
