@@ -159,3 +159,26 @@ def test_counters_are_those_that_nft_lists() -> None:
         found = run(spec(ROOT_TIER, top, f"{PYTHON} client.py"), meanwhile)
         assert found.extra["refused"] == 3
         assert found.extra == {k: v for k, v in found.counters.items() if "." not in k}
+
+
+def test_socket_bound_by_a_relative_name_is_covered() -> None:
+    with ground() as top:
+        (top / "work" / "connect.py").write_text(CONNECT)
+        (top / "work" / "deep").mkdir()
+        listener = socket.socket(socket.AF_UNIX)
+        before = os.getcwd()
+        os.chdir(top / "work" / "deep")
+        try:
+            listener.bind("relative")
+        finally:
+            os.chdir(before)
+        listener.listen(1)
+        os.chmod(top / "work" / "deep" / "relative", 0o777)
+        control = subprocess.run(
+            [PYTHON, "connect.py", "deep/relative"],
+            cwd=top / "work", capture_output=True, text=True, check=True,
+        )  # fmt: skip
+        assert "OPEN" in control.stdout
+        found = run(spec(ROOT_TIER, top, f"{PYTHON} connect.py deep/relative"))
+        listener.close()
+        assert found.said == "refused deep/relative\n" * 2

@@ -9,6 +9,7 @@ import os
 import select
 import socket
 import time
+from dataclasses import replace
 
 from sluicegate.boundary import counters, warden
 from sluicegate.boundary.model import ROOTLESS_TIER, BoundaryError, Spec
@@ -19,6 +20,7 @@ from sluicegate.wire.cursor import WireError
 _START_SECONDS = 30.0
 _MESSAGE_BYTES = 1 << 20
 _MAX_DESCRIPTORS = 16
+_NEVER_BOUND = ("/proc", "/sys", "/dev/pts")
 _TABLE = "sluicegate"
 
 
@@ -118,6 +120,7 @@ class Boundary:
 def start(spec: Spec) -> Boundary:
     """Makes the boundary of `spec`. Raises BoundaryError, leaving nothing behind, if a step fails."""
     _check(spec)
+    spec = _resolved(spec)
     life, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     wire, inner = socket.socketpair()
     pid = os.fork()
@@ -132,6 +135,16 @@ def start(spec: Spec) -> Boundary:
         boundary.close()
         raise
     return boundary
+
+
+def _resolved(spec: Spec) -> Spec:
+    """`spec` with paths that no link can lead elsewhere while mounts are made."""
+    real = os.path.realpath
+    workspace, binds = real(spec.workspace), tuple(real(path) for path in spec.binds)
+    for path in (workspace, *binds):
+        if path == "/" or any(path == top or path.startswith(f"{top}/") for top in _NEVER_BOUND):
+            raise BoundaryError(f"{path} cannot be writable inside", "choose a directory below it")
+    return replace(spec, workspace=workspace, binds=binds, home=real(spec.home))
 
 
 def _await(boundary: Boundary) -> None:

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 
 from sluicegate.boundary import syscalls as sys_
 from sluicegate.boundary.model import ROOTLESS_TIER, BoundaryError, Spec
-from sluicegate.boundary.plan import Do, Step, within
+from sluicegate.boundary.plan import HOME_SHARE, Do, Step, within
 
 # Always there, never a workspace, and nothing that the plan reads lies below it.
 STAGE = "/sys"
@@ -54,7 +54,7 @@ class Builder:
         for step in steps:
             if step.do is Do.TREE:
                 self._trees[step.target] = self._take(step.source)
-        sys_.mount("stage", STAGE, "tmpfs", _SAFE, "mode=0755")
+        sys_.mount("stage", STAGE, "tmpfs", _SAFE, f"mode=0755,size={HOME_SHARE}%")
         os.makedirs(ROOT)
         os.mkdir(f"{STAGE}/none")
         done = list[tuple[str, str, str]]()
@@ -76,8 +76,10 @@ class Builder:
         sys_.umount(".", sys_.MNT_DETACH)
         os.chdir("/")
         if self._rootless:
-            flags = sys_.MS_REMOUNT | sys_.MS_BIND | sys_.MS_RDONLY | _SAFE
-            sys_.mount("none", "/", "", flags)
+            # There the command's uid owns what was made here.
+            for path in ("/", "/dev"):
+                flags = sys_.MS_REMOUNT | sys_.MS_BIND | sys_.MS_RDONLY | _SAFE
+                sys_.mount("none", path, "", flags)
 
     def _take(self, source: str) -> int:
         """A detached, writable copy of a host tree, id-mapped where its owner is somebody else."""
@@ -97,6 +99,8 @@ class Builder:
         return self._userns.get((found.st_uid, found.st_gid))
 
     def _overlay(self, step: Step) -> str:
+        if not os.path.isdir(step.source):
+            return self._file_read_only(step)
         target = self._made(step.target)
         options = f"lowerdir={_escaped(step.source)}:{STAGE}/none"
         try:
@@ -121,6 +125,15 @@ class Builder:
             return f"left empty: {why.strerror}"
         self._bound.append(step.target)
         return f"bound read-only: {why.strerror}"
+
+    def _file_read_only(self, step: Step) -> str:
+        """A file that is a mount of the host's, as containers have them."""
+        if stat.S_ISSOCK(os.stat(step.source).st_mode):
+            return "a socket, left out"
+        tree = sys_.open_tree(step.source)
+        sys_.mount_setattr(tree, _SAFE_ATTRIBUTES | sys_.MOUNT_ATTR_RDONLY)
+        self._attach_file(tree, step.target)
+        return "bound read-only"
 
     def _home(self, step: Step) -> str:
         found, here = os.stat(step.source), f"{STAGE}/home"
@@ -151,7 +164,13 @@ class Builder:
     def _tmpfs(self, step: Step) -> str:
         if os.path.islink(ROOT + step.target):
             return "a link, left as it is"
-        sys_.mount("none", self._made(step.target), "tmpfs", _SAFE, f"mode={step.mode:o}")
+        sys_.mount(
+            "none",
+            self._made(step.target),
+            "tmpfs",
+            _SAFE,
+            f"mode={step.mode:o},size={step.share}%",
+        )
         return "done"
 
     def _directory(self, step: Step) -> str:

@@ -9,6 +9,9 @@ from sluicegate.boundary import rules, stores
 from sluicegate.boundary.model import ROOTLESS_TIER, Spec
 
 HOSTNAME = "sluicegate"
+# Percent of memory for what is written to the home. All that a command may fill stays below the
+# whole, so that a full disk inside is not an exhausted machine outside.
+HOME_SHARE = 30
 # Never the host's: what lives there is made of sockets, devices, processes and other runs' files.
 PRIVATE = ("/dev", "/proc", "/run", "/sys", "/tmp", "/var/tmp")  # noqa: S108 - names only
 # File systems that a look-up would set in motion; an empty directory stands for them.
@@ -50,7 +53,7 @@ class Do(enum.Enum):
 @dataclass(frozen=True, slots=True)
 class Step:
     """One step. `source` is a host path or what a link points to; `text` a file's content; the
-    owner of a directory made for the command is `owner`.
+    owner of a directory made for the command is `owner`; `share` is what a tmpfs may take of memory.
     """
 
     do: Do
@@ -59,6 +62,7 @@ class Step:
     mode: int = 0o755
     text: str = ""
     owner: tuple[int, int] = (0, 0)
+    share: int = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,8 +101,9 @@ def mount_plan(spec: Spec, host: Host) -> tuple[Step, ...]:
     return (
         *_base(spec, host),
         *_private(),
-        *(Step(Do.TEXT, path, mode=0o644, text=text) for path, text in host.texts),
         *_visible(spec, host, writable),
+        # After the host's own mounts: containers mount a file over each of these.
+        *(Step(Do.TEXT, path, mode=0o644, text=text) for path, text in host.texts),
         *(Step(Do.TREE, path, path) for path in sorted(writable)),
         *_covers(host),
         *(Step(Do.SOCKET, path) for path in host.sockets if not _own(path, writable)),
@@ -131,15 +136,15 @@ def _base(spec: Spec, host: Host) -> list[Step]:
 
 def _private() -> list[Step]:
     return [
-        Step(Do.TMPFS, "/tmp", mode=0o1777),  # noqa: S108 - the one inside
-        Step(Do.TMPFS, "/var/tmp", mode=0o1777),  # noqa: S108 - the one inside
+        Step(Do.TMPFS, "/tmp", mode=0o1777, share=30),  # noqa: S108 - the one inside
+        Step(Do.TMPFS, "/var/tmp", mode=0o1777, share=10),  # noqa: S108 - the one inside
         Step(Do.TMPFS, "/run"),
         Step(Do.DIRECTORY, "/run/lock", mode=0o1777),
         Step(Do.TMPFS, "/dev"),
         *(Step(Do.DEVICE, f"/dev/{name}", f"/dev/{name}") for name in _DEVICES),
         *(Step(Do.LINK, path, points) for path, points in _DEVICE_LINKS),
         Step(Do.PTS, "/dev/pts"),
-        Step(Do.TMPFS, "/dev/shm", mode=0o1777),  # noqa: S108 - the one inside
+        Step(Do.TMPFS, "/dev/shm", mode=0o1777, share=10),  # noqa: S108 - the one inside
         Step(Do.PROC, "/proc"),
         Step(Do.SYSFS, "/sys"),
     ]

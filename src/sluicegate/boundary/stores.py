@@ -29,18 +29,18 @@ NOTHING = {
 }
 # What a hosted or self-hosted runner leaves next to the workspace: `<work>/_temp` holds the
 # checkout's token and the command files that later steps execute.
-BESIDE_WORKSPACE = (
+PATTERNS_BESIDE_WORKSPACE = (
     *("../../_temp/_runner_file_commands", "../../_temp/git-credentials-*"),
-    *("../../../.credentials", "../../../.credentials_rsaparams"),
+    "../../../.credentials*",
 )
+PATTERNS_IN_HOME = ("runners/*/.credentials*", "actions-runner/cached/.credentials*")
 SYSTEM = (
     *("/etc/docker/key.json", "/etc/rancher/k3s/k3s.yaml", "/etc/kubernetes/admin.conf"),
     *("/var/lib/kubelet/config.json", "/etc/containers/auth.json"),
 )
 
 
-def candidates(homes: tuple[str, ...], workspace: str) -> tuple[str, ...]:
-    """Patterns of every place to look at, each once."""
+def candidates(homes: tuple[str, ...]) -> tuple[str, ...]:
+    """Every fixed place to look at, each once."""
     found = [f"{home.rstrip('/')}/{name}" for home in homes for name in IN_HOME]
-    found += [f"{workspace}/{name}" for name in BESIDE_WORKSPACE]
     return tuple(dict.fromkeys((*found, *SYSTEM)))

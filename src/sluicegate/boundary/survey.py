@@ -15,14 +15,14 @@ from sluicegate.boundary.model import ROOTLESS_TIER, Command, Spec
 
 def survey(spec: Spec) -> plan.Host:
     """The facts of this host that matter to `spec`. Reads /proc, so call it outside."""
-    homes = (spec.home, *_homes(spec))
-    found = _covers(stores.candidates(tuple(dict.fromkeys(homes)), spec.workspace))
+    homes = tuple(dict.fromkeys((spec.home, *_homes(spec))))
+    writable = (spec.workspace, *spec.binds)
     return plan.Host(
         mounts=tuple(_mounts()),
         entries=tuple(_entries()) if spec.tier == ROOTLESS_TIER else (),
-        stores=found,
-        hidden=_covers(spec.hidden),
-        sockets=tuple(sorted(set(_sockets()))),
+        stores=_covers([*stores.candidates(homes), *_matches(homes, spec.workspace)]),
+        hidden=_covers(list(spec.hidden)),
+        sockets=tuple(sorted(set(_sockets(writable)))),
         texts=tuple(_texts(spec.command)),
         home_exists=os.path.isdir(spec.home),
     )
@@ -63,18 +63,41 @@ def _homes(spec: Spec) -> Iterator[str]:
         yield from (entry.path for entry in os.scandir("/home"))
 
 
-def _covers(patterns: tuple[str, ...]) -> tuple[tuple[str, bool], ...]:
+def _matches(homes: tuple[str, ...], workspace: str) -> Iterator[str]:
+    places = [(home, pattern) for home in homes for pattern in stores.PATTERNS_IN_HOME]
+    places += [(workspace, pattern) for pattern in stores.PATTERNS_BESIDE_WORKSPACE]
+    for top, pattern in places:
+        yield from (f"{top}/{name}" for name in glob.glob(pattern, root_dir=top))
+
+
+def _covers(paths: list[str]) -> tuple[tuple[str, bool], ...]:
     found = dict[str, bool]()
-    for pattern in patterns:
-        for path in glob.glob(pattern) if "*" in pattern else [pattern]:
-            with contextlib.suppress(OSError):
-                # The target of a link is what must not be readable.
-                found[os.path.realpath(path)] = stat.S_ISDIR(os.stat(path).st_mode)
+    for path in paths:
+        with contextlib.suppress(OSError):
+            # The target of a link is what must not be readable.
+            found[os.path.realpath(path)] = stat.S_ISDIR(os.stat(path).st_mode)
     return tuple(sorted(found.items()))
 
 
-def _sockets() -> Iterator[str]:
-    """Pathname sockets of this and, as root, of every other network namespace."""
+def _sockets(writable: tuple[str, ...]) -> Iterator[str]:
+    """The host's pathname sockets, as far as they may lie in a tree that is bound."""
+    relative = set[str]()
+    for path in _bound_paths():
+        if not path.startswith("/"):
+            relative.add(os.path.basename(path))
+        elif os.path.lexists(path):
+            yield os.path.realpath(path)
+    # Bound by a name relative to a directory that nobody tells: looked for, as that is rare.
+    for top in writable if relative else ():
+        for directory, _, names in os.walk(top):
+            for name in relative.intersection(names):
+                path = f"{directory}/{name}"
+                if stat.S_ISSOCK(os.lstat(path).st_mode):
+                    yield path
+
+
+def _bound_paths() -> Iterator[str]:
+    """Names of pathname sockets in this and, as root, in every other network namespace."""
     seen = set[str]()
     for process in ["self", *(name for name in os.listdir("/proc") if name.isdigit())]:
         with contextlib.suppress(OSError):
@@ -85,8 +108,8 @@ def _sockets() -> Iterator[str]:
             with open(f"/proc/{process}/net/unix", errors="surrogateescape") as file:
                 for line in file:
                     path = line.rstrip("\n").split(maxsplit=7)[7:]
-                    if path and path[0].startswith("/") and os.path.lexists(path[0]):
-                        yield os.path.realpath(path[0])
+                    if path and path[0][0] != "@" and path[0] != "Path":
+                        yield path[0]
 
 
 def _texts(command: Command) -> Iterator[tuple[str, str]]:

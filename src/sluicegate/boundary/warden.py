@@ -15,6 +15,8 @@ import socket
 from collections.abc import Iterator
 from typing import NoReturn
 
+from setproctitle import setproctitle
+
 from sluicegate.boundary import mounts, network, plan, survey
 from sluicegate.boundary import syscalls as sys_
 from sluicegate.boundary.init import init
@@ -31,6 +33,7 @@ def run(spec: Spec, life: socket.socket, wire: socket.socket) -> NoReturn:
     """The warden's whole life. Called in the forked child; never returns."""
     status = 1
     try:
+        setproctitle("sluicegate: warden")
         os.setsid()
         wake = _wake_on_term()
         _close_but(life.fileno(), wire.fileno(), *wake)
@@ -233,13 +236,14 @@ def _watch(spec: Spec, pid: int, life: socket.socket, wake: int) -> int:
     for descriptor in (ended, life.fileno(), wake):
         poll.register(descriptor, select.POLLIN)
     ready = {descriptor for descriptor, _ in poll.poll()}
-    if ended not in ready:
-        if life.fileno() in ready:
-            orderly = life.recv(len(ORDERLY)) == ORDERLY
+    if ended in ready:
+        # The supervisor is told by its wire; the line says how it takes it.
+        poll.unregister(ended)
+        ready = {descriptor for descriptor, _ in poll.poll()}
+    else:
         os.kill(pid, signal.SIGKILL)
     os.waitpid(pid, 0)
-    if ended in ready:
-        # The supervisor is told by its wire; the line's end says whether it is still there.
+    if life.fileno() in ready:
         orderly = life.recv(len(ORDERLY)) == ORDERLY
     if not orderly:
         _clear_away(spec)
