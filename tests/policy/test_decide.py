@@ -1,0 +1,355 @@
+from __future__ import annotations
+
+import dataclasses
+
+import pytest
+
+from sluicegate.facts import Decision, Facts, Protocol, Verdict, Via
+from sluicegate.policy import grammar
+from sluicegate.policy.decide import admit, decide
+from sluicegate.policy.model import Policy
+
+POOL = "198.18.0.7"
+BARE = "192.0.2.7"
+
+
+def policy(text: str, source: str = "p") -> Policy:
+    return grammar.parse(f"version: 1\n{text}", source)
+
+
+def named(name: str, port: int = 443, **more: object) -> Facts:
+    facts = Facts(Protocol.TLS, POOL, port, synthetic=name)
+    return dataclasses.replace(facts, **more)
+
+
+def request(method: str, path: str, name: str = "a.example", port: int = 80) -> Facts:
+    return named(name, port, protocol=Protocol.HTTP, host=name, method=method, path=path)
+
+
+def allowed(text: str, facts: Facts) -> bool:
+    return decide((policy(text),), facts).verdict is Verdict.ALLOW
+
+
+A = "allow: [{host: a.example}]"
+WILD = 'allow: [{host: "*.a.example"}]'
+NET = "allow: [{ip: 192.0.2.0/24, ports: [5432]}]"
+
+
+def test_an_allowed_name_says_rule_name_and_port() -> None:
+    assert decide((policy(A),), named("a.example", sni="a.example")) == Decision(
+        Verdict.ALLOW, "allow[0] p:2", "a.example port 443 is allowed", 443, name="a.example"
+    )
+
+
+def test_what_no_rule_allows_is_denied_with_the_line_to_add() -> None:
+    decision = decide((policy(A),), named("b.example", 22))
+    assert decision == Decision(
+        Verdict.DENY,
+        "default",
+        "no rule allows b.example port 22",
+        22,
+        name="b.example",
+        remedy="- host: b.example\n  ports: [22]",
+    )
+    assert decide((), named("b.example")).verdict is Verdict.DENY
+    assert decide((Policy("p"),), named("b.example")).remedy == "- host: b.example"
+
+
+@pytest.mark.parametrize("facts", [named("b.example", 22), Facts(Protocol.OPAQUE, BARE, 5432)])
+@pytest.mark.parametrize("address", [None, "2001:db8::5", "::ffff:c000:207"])
+def test_the_line_to_add_allows_it(facts: Facts, address: str | None) -> None:
+    if address is not None:
+        facts = dataclasses.replace(facts, address=address, synthetic=None)
+    remedy = decide((Policy("p"),), facts).remedy
+    assert remedy is not None
+    assert allowed("allow:\n" + "\n".join(f"  {line}" for line in remedy.splitlines()), facts)
+
+
+@pytest.mark.parametrize(
+    ("text", "name", "port", "allow"),
+    [
+        (A, "a.example", 443, True),
+        (A, "a.example", 80, True),
+        (A, "a.example", 22, False),
+        (A, "b.a.example", 443, False),
+        (A, "xa.example", 443, False),
+        (A, "a.example.evil.example", 443, False),
+        (WILD, "b.a.example", 443, True),
+        (WILD, "c.b.a.example", 443, True),
+        (WILD, "a.example", 443, False),
+        (WILD, "xa.example", 443, False),
+        (A + "\ndeny: [{host: a.example}]", "a.example", 443, False),
+        (A + "\ndeny: [{host: a.example, ports: [22]}]", "a.example", 443, True),
+        (WILD + "\ndeny: [{host: b.a.example}]", "b.a.example", 443, False),
+        (WILD + "\ndeny: [{host: b.a.example}]", "c.b.a.example", 443, True),
+        (WILD + '\ndeny: [{host: "*.b.a.example"}]', "c.b.a.example", 443, False),
+        (NET, "192.0.2.7.example", 5432, False),
+    ],
+)
+def test_names(text: str, name: str, port: int, allow: bool) -> None:
+    assert allowed(text, named(name, port)) is allow
+
+
+@pytest.mark.parametrize(
+    ("text", "address", "port", "allow"),
+    [
+        (NET, BARE, 5432, True),
+        (NET, BARE, 443, False),
+        (NET, "192.0.3.7", 5432, False),
+        (NET, "::ffff:c000:207", 5432, True),
+        (NET, "64:ff9b::c000:207", 5432, False),
+        (A, BARE, 443, False),
+        ("allow: [{ip: '2001:db8::/32'}]", "2001:db8::1", 443, True),
+        ("allow: [{ip: '2001:db8::/32'}]", BARE, 443, False),
+        ("allow: [{ip: 10.0.0.0/8}]", "10.1.2.3", 443, True),
+        (NET + "\ndeny: [{ip: 192.0.2.7}]", BARE, 5432, False),
+        (NET + "\ndeny: [{ip: 0.0.0.0/0}]", BARE, 5432, False),
+        (NET + "\ndeny: [{ip: '::/0'}]", BARE, 5432, True),
+    ],
+)
+def test_bare_addresses(text: str, address: str, port: int, allow: bool) -> None:
+    decision = decide((policy(text),), Facts(Protocol.OPAQUE, address, port))
+    assert (decision.verdict is Verdict.ALLOW) is allow
+    assert (decision.name, decision.address) == (None, address)
+
+
+@pytest.mark.parametrize(
+    "address", ["64:ff9b::c000:207", "2002:c000:207::1", "::c000:207", "::ffff:c000:207"]
+)
+def test_a_denied_ipv4_address_stays_denied_inside_ipv6(address: str) -> None:
+    text = f"allow: [{{ip: '{address}'}}]" if "ffff" not in address else "allow: [{ip: 192.0.2.7}]"
+    facts = Facts(Protocol.OPAQUE, address, 443)
+    assert allowed(text, facts)
+    assert not allowed(text + "\ndeny: [{ip: 192.0.2.0/24}]", facts)
+
+
+def test_a_teredo_address_is_denied_by_its_server_and_client() -> None:
+    facts = Facts(Protocol.OPAQUE, "2001:0:c000:207:0:0:34ff:8ef8", 443)
+    text = "allow: [{ip: '2001::/16'}]"
+    assert allowed(text, facts)
+    assert not allowed(text + "\ndeny: [{ip: 192.0.2.7}]", facts)
+    assert not allowed(text + "\ndeny: [{ip: 203.0.113.7}]", facts)
+
+
+def test_a_bare_address_with_a_name_is_looked_up_by_the_gate() -> None:
+    facts = Facts(Protocol.TLS, BARE, 443, sni="a.example")
+    decision = decide((policy(A),), facts)
+    assert (decision.verdict, decision.name, decision.address) == (
+        Verdict.ALLOW,
+        "a.example",
+        None,
+    )
+    assert not allowed(A + "\ndeny: [{ip: 192.0.2.7}]", facts)
+    by_address = decide((policy("allow: [{ip: 192.0.2.7}]"),), facts)
+    assert (by_address.name, by_address.address) == (None, BARE)
+    # A denied name does not pass because its address was named instead.
+    assert not allowed("allow: [{ip: 192.0.2.7}]\ndeny: [{host: a.example}]", facts)
+
+
+def test_one_file_allows_the_address_and_another_the_name_is_not_both() -> None:
+    facts = Facts(Protocol.TLS, BARE, 443, sni="a.example")
+    files = (policy(A), policy("allow: [{ip: 192.0.2.7}]"))
+    assert decide(files, facts).verdict is Verdict.DENY
+
+
+ALL = "allow: [{host: a.example}, {host: b.example}, {ip: 192.0.2.0/24}, {ip: 203.0.113.9}]"
+
+
+@pytest.mark.parametrize("mode", ["enforce", "observe"])
+@pytest.mark.parametrize(
+    ("facts", "said"),
+    [
+        (named("a.example", sni="b.example"), "synthetic name a.example and sni b.example differ"),
+        (named("a.example", host="b.example"), "synthetic name a.example and host b.example"),
+        (named("a.example", target="b.example"), "synthetic name a.example and target b.example"),
+        (named("a.example", target=BARE), f"synthetic name a.example and target {BARE} differ"),
+        (
+            Facts(Protocol.TLS, BARE, 3128, Via.CONNECT, None, "a.example", 443, "b.example"),
+            "target a.example and sni b.example differ",
+        ),
+        (
+            Facts(Protocol.HTTP, BARE, 80, sni="a.example", host="b.example"),
+            "sni a.example and host b.example differ",
+        ),
+        (
+            Facts(Protocol.HTTP, BARE, 80, host="203.0.113.9"),
+            f"address {BARE} and host 203.0.113.9 differ",
+        ),
+        (
+            Facts(Protocol.HTTP, BARE, 3128, Via.CONNECT, None, BARE, 80, host="203.0.113.9"),
+            f"address {BARE} and host 203.0.113.9 differ",
+        ),
+        (named("a.example", 80, host="a.example", host_port=443), "host port 443 and port 80"),
+        (
+            named("a.example", 80, target="a.example", target_port=443, host_port=80),
+            "host port 80 and port 443 differ",
+        ),
+    ],
+)
+def test_every_mismatch_is_denied_whatever_the_policy(facts: Facts, said: str, mode: str) -> None:
+    decision = decide((policy(f"mode: {mode}\n{ALL}"),), facts)
+    assert (decision.verdict, decision.rule, decision.remedy) == (Verdict.DENY, "mismatch", None)
+    assert decision.reason.startswith(said)
+
+
+def test_a_fault_is_denied_whatever_the_policy() -> None:
+    facts = named("a.example", fault="bare line feed")
+    for text in (A, "mode: observe\n" + A):
+        decision = decide((policy(text),), facts)
+        assert (decision.verdict, decision.rule) == (Verdict.DENY, "fault")
+        assert decision.reason == "bare line feed"
+
+
+def test_the_target_of_a_proxy_request_is_judged_not_the_proxy() -> None:
+    facts = Facts(Protocol.TLS, BARE, 3128, Via.CONNECT, None, "a.example", 443, "a.example")
+    decision = decide((policy(A),), facts)
+    assert (decision.verdict, decision.name, decision.port) == (Verdict.ALLOW, "a.example", 443)
+    bare = Facts(Protocol.OPAQUE, "192.0.2.1", 3128, Via.SOCKS, None, "192.0.2.9", 5432)
+    assert decide((policy(NET),), bare).address == "192.0.2.9"
+    outside = dataclasses.replace(bare, target="203.0.113.5")
+    assert decide((policy(NET),), outside).verdict is Verdict.DENY
+
+
+GET = "allow: [{host: a.example, ports: [80], methods: [GET], paths: ['/simple/**']}]"
+NOT_POST = "\ndeny: [{host: a.example, ports: [80], methods: [POST]}]"
+NOT_ADMIN = "\ndeny: [{host: a.example, ports: [80], paths: ['/admin/**']}]"
+
+
+@pytest.mark.parametrize(
+    ("text", "facts", "allow"),
+    [
+        (GET, request("GET", "/simple/x"), True),
+        (GET, request("GET", "/simple/x?y=/../z"), True),
+        (GET, request("HEAD", "/simple/x"), False),
+        (GET, request("get", "/simple/x"), False),
+        (GET, request("GET", "/other"), False),
+        (GET, request("GET", "/simple/../other"), False),
+        (GET, request("GET", "/simple/%2e%2e/other"), False),
+        (GET, request("GET", "/simple/..%2fother"), False),
+        (GET, request("GET", "/simple//x"), False),
+        (GET, request("GET", "*"), False),
+        (GET, request("GET", "/simple/x", port=8080), False),
+        (GET, named("a.example", 80), False),
+        (A + NOT_POST, request("GET", "/"), True),
+        (A + NOT_POST, request("POST", "/"), False),
+        (A + NOT_POST, named("a.example", 443), True),
+        # What can not be seen can not be shown to be something else.
+        (A + NOT_POST, named("a.example", 80), False),
+        (A + NOT_ADMIN, request("GET", "/x"), True),
+        (A + NOT_ADMIN, request("GET", "/admin/x"), False),
+        (A + NOT_ADMIN, request("GET", "/x/../admin/x"), False),
+        (A + NOT_ADMIN, request("GET", "//admin/x"), False),
+        (A + NOT_ADMIN, request("GET", "/admin;x/y"), False),
+        (A + NOT_ADMIN, named("a.example", 80), False),
+    ],
+)
+def test_methods_and_paths(text: str, facts: Facts, allow: bool) -> None:
+    assert allowed(text, facts) is allow
+
+
+def test_every_file_must_allow_and_a_deny_outranks_a_missing_line() -> None:
+    one, two = policy(A, "one"), policy("allow: [{host: b.example}]", "two")
+    deny = policy(A + "\ndeny: [{host: a.example}]", "three")
+    facts = named("a.example")
+    assert decide((one, one), facts).verdict is Verdict.ALLOW
+    for files in ((one, two), (two, one)):
+        decision = decide(files, facts)
+        assert (decision.verdict, decision.rule) == (Verdict.DENY, "default")
+        assert decision.remedy == "- host: a.example"
+    for files in ((two, deny), (deny, two)):
+        decision = decide(files, facts)
+        assert (decision.rule, decision.remedy) == ("deny[0] three:3", None)
+
+
+OBSERVE = "mode: observe\n"
+
+
+def test_observe_lets_through_and_marks_it() -> None:
+    files = (policy(OBSERVE + A),)
+    assert not decide(files, named("a.example")).observed
+    other = decide(files, named("b.example"))
+    assert (other.verdict, other.rule, other.observed) == (Verdict.ALLOW, "default", True)
+    assert other.remedy == "- host: b.example"
+    denied = decide((policy(OBSERVE + "deny: [{host: b.example}]"),), named("b.example"))
+    assert (denied.verdict, denied.rule, denied.observed) == (Verdict.ALLOW, "deny[0] p:3", True)
+
+
+def test_observe_in_one_file_does_not_loosen_another() -> None:
+    watching, strict = policy(OBSERVE + "allow:"), policy(A)
+    for files in ((watching, strict), (strict, watching)):
+        assert decide(files, named("b.example")).verdict is Verdict.DENY
+        assert decide(files, named("a.example")).observed
+
+
+@pytest.mark.parametrize("address", ["10.0.0.1", "169.254.169.254", "::ffff:a00:1", "fd00::1"])
+def test_observe_never_opens_the_inside(address: str) -> None:
+    decision = decide((policy(OBSERVE + "allow:"),), Facts(Protocol.OPAQUE, address, 80))
+    assert (decision.verdict, decision.rule) == (Verdict.DENY, "internal-address")
+    assert "is internal" in decision.reason
+    allowed_name = decide((policy(OBSERVE + "allow:"),), named("b.example"))
+    assert admit((policy(OBSERVE + "allow:"),), allowed_name, (address,))[0] == ()
+
+
+def test_observe_of_a_bare_address_that_claims_a_name() -> None:
+    inside = Facts(Protocol.TLS, "10.0.0.1", 443, sni="b.example")
+    decision = decide((policy(OBSERVE + "allow:"),), inside)
+    # The name is looked up by the gate; the address the client chose is never dialled.
+    assert (decision.name, decision.address, decision.observed) == ("b.example", None, True)
+
+
+YES = Decision(Verdict.ALLOW, "allow[0] p:2", "fine", 443, name="a.example")
+
+
+def test_admit_keeps_public_addresses_in_order() -> None:
+    found = ("2001:db8::1", BARE, "203.0.113.9")
+    assert admit((policy(A),), YES, found) == (found, None)
+
+
+def test_admit_of_nothing() -> None:
+    assert admit((policy(A),), YES, ()) == ((), "the name has no address")
+    no = dataclasses.replace(YES, verdict=Verdict.DENY, reason="why not")
+    assert admit((policy(A),), no, (BARE,)) == ((), "why not")
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        *("10.0.0.1", "127.0.0.1", "169.254.169.254", "100.64.0.1", "0.0.0.0", "224.0.0.1"),
+        *("::1", "::", "fd00::1", "fe80::1", "::ffff:a00:1", "64:ff9b::a00:1", "2002:a00:1::"),
+    ],
+)
+def test_one_internal_address_refuses_the_answer(address: str) -> None:
+    for found in ((address,), (BARE, address), (address, BARE)):
+        good, reason = admit((policy(A),), YES, found)
+        assert good == ()
+        assert reason is not None
+        assert reason.startswith(f"{address} is internal (")
+        assert reason.endswith("no ip rule allows it on port 443")
+
+
+def test_an_ip_rule_of_every_file_admits_an_internal_address() -> None:
+    inside = policy(A + "\ndeny: []")
+    both = policy("allow: [{host: a.example}, {ip: 10.0.0.0/8}]")
+    other = policy("allow: [{host: a.example}, {ip: 10.0.0.0/8, ports: [22]}]")
+    assert admit((both,), YES, ("10.0.0.1", BARE)) == (("10.0.0.1", BARE), None)
+    assert admit((both,), YES, ("::ffff:a00:1",)) == (("::ffff:a00:1",), None)
+    assert admit((other,), YES, ("10.0.0.1",))[0] == ()
+    assert admit((both, inside), YES, ("10.0.0.1",))[0] == ()
+    assert admit((), YES, ("10.0.0.1",))[0] == ()
+
+
+def test_admit_leaves_out_denied_addresses() -> None:
+    text = A + "\ndeny: [{ip: 192.0.2.0/24}, {ip: '2001:db8::/32', ports: [22]}]"
+    assert admit((policy(text),), YES, (BARE, "203.0.113.9")) == (("203.0.113.9",), None)
+    assert admit((policy(text),), YES, (BARE,)) == ((), f"{BARE} is denied by deny[0] p:3")
+    assert admit((policy(text),), YES, ("2001:db8::1",))[0] == ("2001:db8::1",)
+    assert admit((policy(OBSERVE + text),), YES, (BARE,))[0] == (BARE,)
+
+
+def test_admit_knows_the_request_or_assumes_the_worst() -> None:
+    text = A + "\ndeny: [{ip: 192.0.2.0/24, ports: [80], methods: [POST]}]"
+    files, clear = (policy(text),), dataclasses.replace(YES, port=80)
+    assert admit(files, clear, (BARE,), request("GET", "/"))[0] == (BARE,)
+    assert admit(files, clear, (BARE,), request("POST", "/"))[0] == ()
+    assert admit(files, clear, (BARE,))[0] == ()
+    assert admit(files, YES, (BARE,))[0] == (BARE,)

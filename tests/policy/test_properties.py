@@ -1,0 +1,222 @@
+"""What must hold of every policy and every flow, not of the ones somebody thought of."""
+
+from __future__ import annotations
+
+import dataclasses
+import ipaddress
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sluicegate.facts import Decision, Facts, Protocol, Verdict, Via
+from sluicegate.policy import normal
+from sluicegate.policy.decide import admit, decide
+from sluicegate.policy.model import Policy, Rule
+
+# Few values, so that rules and flows meet often.
+NAMES = st.sampled_from(["a.example", "b.a.example", "c.b.a.example", "b.example"])
+ADDRESSES = st.sampled_from(
+    ["192.0.2.7", "10.0.0.1", "::ffff:a00:1", "::ffff:c000:207", "2001:db8::1", "64:ff9b::c000:207"]
+)
+NETWORKS = st.sampled_from(
+    ["192.0.2.0/24", "192.0.2.7/32", "10.0.0.0/8", "2001:db8::/32", "64:ff9b::/96", "0.0.0.0/0"]
+)
+PORTS = st.sampled_from([22, 80, 443])
+ALLOWED_PORTS = st.sampled_from([(22, 80, 443), (80,), (80, 443), (22,)])
+DENIED_PORTS = st.sampled_from([(), (80,), (22, 443)])
+METHODS = st.sampled_from(["GET", "POST"])
+SOME_METHODS = st.sampled_from([(), (), ("GET",), ("POST",), ("GET", "POST")])
+SOME_GLOBS = st.sampled_from([(), (), ("/**",), ("/a/*",), ("/a", "/*/b")])
+PATHS = st.sampled_from(["/", "/a", "/a/b", "/a/../b", "//a", "/a%2fb", "/c/b", "*"])
+
+
+@st.composite
+def rules(draw: st.DrawFn, *, deny: bool) -> Rule:
+    more = {
+        "ports": draw(DENIED_PORTS if deny else ALLOWED_PORTS),
+        "methods": draw(SOME_METHODS),
+        "paths": draw(SOME_GLOBS),
+    }
+    if draw(st.booleans()):
+        return Rule("rule", host=draw(NAMES), wildcard=draw(st.booleans()), **more)
+    return Rule("rule", network=draw(NETWORKS), **more)
+
+
+POLICY = st.builds(
+    Policy,
+    st.just("p"),
+    st.sampled_from([False, False, True]),
+    st.lists(rules(deny=False), min_size=2, max_size=8).map(tuple),
+    st.lists(rules(deny=True), max_size=1).map(tuple),
+)
+POLICIES = st.lists(POLICY, min_size=1, max_size=2).map(tuple)
+
+
+@st.composite
+def flows(draw: st.DrawFn) -> Facts:
+    """Mostly flows whose claims agree; the mismatches have their own test."""
+    name = draw(st.none() | NAMES)
+    address = draw(ADDRESSES)
+    known = draw(st.booleans())
+    facts = Facts(
+        Protocol.OPAQUE,
+        "198.18.0.7" if name and known else address,
+        draw(PORTS),
+        synthetic=name if known else None,
+        sni=name,
+    )
+    if not draw(st.booleans()):
+        return facts
+    host = name if name is not None else address
+    more = {"host": host, "method": draw(METHODS), "path": draw(PATHS)}
+    return dataclasses.replace(facts, protocol=Protocol.HTTP, sni=None, **more)
+
+
+FLOWS = flows()
+ANSWERS = st.lists(ADDRESSES, max_size=3).map(tuple)
+
+
+def outcome(
+    policies: tuple[Policy, ...], facts: Facts, answer: tuple[str, ...]
+) -> tuple[Verdict, str | None, str | None, bool, frozenset[str]]:
+    """All of a decision that opens anything: labels and reasons are words."""
+    made = decide(policies, facts)
+    good = admit(policies, made, answer, facts)[0]
+    return made.verdict, made.name, made.address, made.observed, frozenset(good)
+
+
+def opens(policies: tuple[Policy, ...], facts: Facts) -> bool:
+    return decide(policies, facts).verdict is Verdict.ALLOW
+
+
+def shuffled(policies: tuple[Policy, ...], draw: st.DataObject) -> tuple[Policy, ...]:
+    mixed = [
+        dataclasses.replace(
+            policy,
+            allow=tuple(draw.draw(st.permutations(policy.allow))),
+            deny=tuple(draw.draw(st.permutations(policy.deny))),
+        )
+        for policy in policies
+    ]
+    return tuple(draw.draw(st.permutations(mixed)))
+
+
+@given(POLICIES, FLOWS, ANSWERS, st.data())
+def test_order_never_matters(
+    policies: tuple[Policy, ...], facts: Facts, answer: tuple[str, ...], data: st.DataObject
+) -> None:
+    other = shuffled(policies, data)
+    assert outcome(other, facts, answer) == outcome(policies, facts, answer)
+    assert normal.policy_text(other) == normal.policy_text(policies)
+
+
+@given(POLICIES, FLOWS, ANSWERS)
+def test_the_normal_form_decides_the_same(
+    policies: tuple[Policy, ...], facts: Facts, answer: tuple[str, ...]
+) -> None:
+    text = normal.policy_text(policies)
+    again = normal.read(text)
+    assert outcome(again, facts, answer) == outcome(policies, facts, answer)
+    assert normal.policy_text(again) == text
+
+
+@given(POLICIES, rules(deny=True), st.integers(0, 2), FLOWS, ANSWERS)
+def test_a_further_deny_never_allows_more(
+    policies: tuple[Policy, ...], rule: Rule, index: int, facts: Facts, answer: tuple[str, ...]
+) -> None:
+    at = index % len(policies)
+    denier = dataclasses.replace(policies[at], deny=(*policies[at].deny, rule))
+    tighter = (*policies[:at], denier, *policies[at + 1 :])
+    assert opens(tighter, facts) <= opens(policies, facts)
+    made = decide(policies, facts)
+    # The same decision, judged with the tighter policies: no address more.
+    before, after = admit(policies, made, answer, facts)[0], admit(tighter, made, answer, facts)[0]
+    assert set(after) <= set(before)
+
+
+@given(POLICIES, POLICY, FLOWS, ANSWERS)
+def test_a_further_file_only_tightens(
+    policies: tuple[Policy, ...], further: Policy, facts: Facts, answer: tuple[str, ...]
+) -> None:
+    together = (*policies, further)
+    assert opens(together, facts) <= opens(policies, facts)
+    made = decide(policies, facts)
+    assert set(admit(together, made, answer, facts)[0]) <= set(
+        admit(policies, made, answer, facts)[0]
+    )
+
+
+@given(POLICIES, FLOWS)
+def test_enforce_allows_no_more_than_observe(policies: tuple[Policy, ...], facts: Facts) -> None:
+    strict = tuple(dataclasses.replace(policy, observe=False) for policy in policies)
+    assert opens(strict, facts) <= opens(policies, facts)
+    made = decide(policies, facts)
+    if made.observed:
+        assert not opens(strict, facts)
+
+
+EVERYTHING = Policy(
+    "p",
+    observe=True,
+    allow=(
+        Rule("r", host="a.example", ports=(22, 80, 443)),
+        Rule("r", host="example", wildcard=True, ports=(22, 80, 443)),
+        Rule("r", network="0.0.0.0/0", ports=(22, 80, 443)),
+        Rule("r", network="::/0", ports=(22, 80, 443)),
+    ),
+)
+
+
+@given(FLOWS, st.sampled_from(["sni", "host", "target"]), NAMES)
+def test_every_mismatch_is_denied(facts: Facts, claim: str, name: str) -> None:
+    other = dataclasses.replace(facts, **{claim: name})
+    claims = {other.synthetic, other.target, other.sni, other.host} - {None}
+    made = decide((EVERYTHING,), other)
+    assert (made.rule == "mismatch") is (len(claims) > 1)
+    assert (made.verdict is Verdict.ALLOW) is (len(claims) <= 1)
+
+
+@given(FLOWS, st.integers(1, 65535))
+def test_a_host_port_of_another_port_is_denied(facts: Facts, port: int) -> None:
+    other = dataclasses.replace(facts, host_port=port)
+    assert (decide((EVERYTHING,), other).rule == "mismatch") is (port != facts.port)
+
+
+@given(POLICIES, FLOWS)
+def test_an_allowed_flow_goes_where_the_rules_say(
+    policies: tuple[Policy, ...], facts: Facts
+) -> None:
+    made = decide(policies, facts)
+    assert (made.name is None) != (made.address is None)
+    if made.verdict is Verdict.DENY or made.observed:
+        return
+    for policy in policies:
+        assert any(
+            rule.network is not None
+            if made.address is not None
+            else rule.host is not None and (made.name or "").endswith(rule.host)
+            for rule in policy.allow
+        )
+
+
+@given(FLOWS)
+def test_nothing_is_allowed_by_nothing(facts: Facts) -> None:
+    assert not opens((), facts)
+    assert not opens((Policy("p"),), facts)
+
+
+@given(POLICIES, ANSWERS, PORTS)
+def test_no_internal_address_without_an_ip_rule(
+    policies: tuple[Policy, ...], answer: tuple[str, ...], port: int
+) -> None:
+    made = Decision(Verdict.ALLOW, "r", "fine", port, name="a.example")
+    inside = {"10.0.0.1", "::ffff:a00:1"} & set(admit(policies, made, answer)[0])
+    wanted = ipaddress.ip_address("10.0.0.1")
+    for policy in policies if inside else ():
+        nets = [ipaddress.ip_network(r.network) for r in policy.allow if r.network]
+        assert any(wanted in net for net in nets)
+
+
+def test_the_ways_to_name_a_target_are_all_known() -> None:
+    # A new way to name a destination needs a line in `subject`, and a case above.
+    assert {way.name for way in Via} == {"DIRECT", "CONNECT", "ABSOLUTE", "SOCKS"}
