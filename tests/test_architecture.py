@@ -54,6 +54,7 @@ SHELLS = {
     "gate/lookup.py",
     "gate/relay.py",
     "gate/resolver.py",
+    "gate/second.py",
     "gate/serve.py",
     "gate/drops.py",
     "gate/ledger.py",

@@ -25,6 +25,16 @@ def policy(*hosts: str, ports: tuple[int, ...], **more: Any) -> Policy:
     return Policy("p", allow=(*rules, *more.pop("allow", ())), **more)
 
 
+def local(port: int) -> Rule:
+    """Lets `port` of loopback be reached: the look-up's answers are there."""
+    return Rule("allow[9] p:9", network="127.0.0.0/8", ports=(port,))
+
+
+def named(port: int, *hosts: str, **more: Any) -> Policy:
+    """`hosts` on one port, served on loopback."""
+    return policy(*hosts, ports=(port,), allow=(local(port),), **more)
+
+
 class Notary(threading.Thread):
     """Keeps the gate's messages; answers unless `holding`."""
 

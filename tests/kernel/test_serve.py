@@ -1,34 +1,14 @@
-"""The gate with real sockets: `sluicegate.gate.serve`, `flow`, `relay`, `exchange` and their parts."""
+"""The gate with real sockets: sluicegate.gate.serve, sluicegate.gate.relay, sluicegate.gate.loop."""
 
 from __future__ import annotations
 
 import socket
-import ssl
 import threading
-from typing import Any
-
-import pytest
 
 from sluicegate.policy.model import Policy, Rule
 from sluicegate.wire import tls
-from tests.kernel.gatehouse import Server, gate, policy, read_all, until
-
-
-def local(port: int) -> Rule:
-    return Rule("allow[9] p:9", network="127.0.0.0/8", ports=(port,))
-
-
-def named(port: int, *hosts: str, **more: Any) -> Policy:
-    return policy(*hosts, ports=(port,), allow=(local(port),), **more)
-
-
-def hello(name: str) -> bytes:
-    context = ssl.create_default_context()
-    inward, outward = ssl.MemoryBIO(), ssl.MemoryBIO()
-    session = context.wrap_bio(inward, outward, server_hostname=name)
-    with pytest.raises(ssl.SSLWantReadError):
-        session.do_handshake()
-    return outward.read()
+from tests.hellos import hello
+from tests.kernel.gatehouse import Server, gate, local, named, read_all, until
 
 
 def echo(peer: socket.socket) -> None:

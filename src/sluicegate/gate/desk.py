@@ -78,6 +78,13 @@ class Desk:
         """The verdict on name and port alone."""
         return decide(self.loose, facts)
 
+    def may_be_named(self, port: int) -> bool:
+        """Whether there is a host that a client of a bare address could still name and be allowed."""
+        return all(
+            policy.observe or any(rule.host and port in rule.ports for rule in policy.allow)
+            for policy in self.policies
+        )
+
     def admitted(
         self, decision: Decision, addresses: tuple[str, ...]
     ) -> tuple[tuple[str, ...], Decision | None]:

@@ -19,10 +19,9 @@ from sluicegate.gate.linger import Linger
 from sluicegate.gate.loop import READ
 from sluicegate.gate.machine import Ask, Judge, Machine, Step
 from sluicegate.gate.relay import End, Relay
+from sluicegate.gate.second import Second, same
 
 READ_BYTES = 65_536
-# Clients of these ports speak first: an unnamed one is not judged by its silence after the grace.
-CLIENT_FIRST_PORTS = (80, 443)
 
 
 class Stage(enum.Enum):
@@ -145,7 +144,7 @@ class Flow:
         decision = self._desk.judge(facts)
         sure = decision.verdict is Verdict.ALLOW and not decision.observed
         named = facts.synthetic is not None or facts.target is not None
-        if not sure and not named and decision.port in CLIENT_FIRST_PORTS:
+        if not sure and not named and self._desk.may_be_named(decision.port):
             return  # its hello or Host may yet name it
         denied = decision.verdict is Verdict.DENY
         if denied and self._desk.preliminary(facts).verdict is Verdict.ALLOW:
@@ -199,7 +198,7 @@ class Flow:
         if self._stage is not Stage.DECIDING or deed is None:
             return
         kept, self._kept = self._kept, None
-        if kept is not None and _same(kept.decision, deed.decision) and _alive(kept.socket):
+        if kept is not None and same(kept.decision, deed.decision) and _alive(kept.socket):
             deed.addresses, deed.peer = kept.addresses, kept.peer
             self._carry(kept.socket)
             return
@@ -264,15 +263,14 @@ class Flow:
             )
             exchange.start()
             return
-        first = self._first if deed.facts.protocol is Protocol.SERVER_FIRST else None
         self._carrier = relay = Relay(
             *(desk.loop, desk.pipes, desk.threads, self._client, upstream, machine.buffer),
-            *(desk.limits.idle_opaque_s, self._relayed, first),
+            *(desk.limits.idle_opaque_s, self._relayed),
         )
-        if first is not None:
-            self._machine = Machine(self._base, desk.names.name)
-        else:
-            machine.buffer = b""
+        if deed.facts.protocol is Protocol.SERVER_FIRST:
+            second = Second(desk, self.who, self._base, relay, deed, self._become_http)
+            relay.hold(second.readable)
+        machine.buffer = b""
         relay.start()
 
     def _relayed(self, end: End) -> None:
@@ -321,64 +319,13 @@ class Flow:
         if self._stage is Stage.READING:
             self._perform(self._machine.received(rest))
 
-    # A client that spoke after the server was connected on its silence.
-
-    def _first(self) -> None:
-        relay = self._carrier
-        if not isinstance(relay, Relay):
-            return
-        machine = self._machine
-        try:
-            data = self._client.recv(READ_BYTES)
-        except BlockingIOError:
-            return
-        except OSError:
-            relay.abort("client reset")
-            return
-        if not self._timed:
-            self._timed = True
-            self._deadline = self._desk.loop.after(
-                self._desk.limits.head_s, lambda: self._second(machine.late())
-            )
-        if not data and not machine.buffer:
-            self._stop_timers()
-            relay.release(b"")
-        else:
-            self._second(machine.received(data) if data else machine.ended())
-
-    def _second(self, step: Step | None) -> None:
-        relay, deed = self._carrier, self._deed
-        if step is None or not isinstance(relay, Relay) or deed is None:
-            return
-        self._stop_timers()
-        if not isinstance(step, Judge):
-            facts = replace(step.facts if isinstance(step, Ask) else self._base)
-            facts = replace(facts, fault="a proxy request after the server was connected")
-        else:
-            facts = step.facts
-        decision = self._desk.judge(facts)
-        spoken = facts.protocol is Protocol.HTTP and relay.bytes_down > 0
-        if decision.verdict is Verdict.ALLOW and (spoken or not _same(decision, deed.decision)):
-            why = "the client's first bytes name another destination than the connected one"
-            if spoken:
-                why = "an HTTP request after the server had spoken"
-            decision = replace(decision, verdict=Verdict.DENY, rule="mismatch", reason=why)
-        relay.hold_reading()
-        if decision.verdict is Verdict.DENY:
-            self._desk.block(
-                *(self.who, facts, decision, lambda: relay.abort("refused: " + decision.reason)),
-                ech=self._machine.ech,
-            )
-        elif facts.protocol is Protocol.HTTP:
-            self._become_http(relay, deed, facts, decision)
-        else:
-            deed.facts = facts
-            relay.release(self._machine.buffer)
-
-    def _become_http(self, relay: Relay, deed: Deed, facts: Facts, decision: Decision) -> None:
+    def _become_http(self, machine: Machine, facts: Facts, decision: Decision) -> None:
         """The silent client turned out to speak HTTP: its requests are judged one by one."""
+        relay, deed = self._carrier, self._deed
+        if not isinstance(relay, Relay) or deed is None:
+            return
         _, upstream = relay.detach()
-        self._carrier = None
+        self._carrier, self._machine = None, machine
         deed.close("became an HTTP connection")
         self._kept = _Kept(upstream, deed.decision, deed.addresses, deed.peer or "")
         self._judged(facts, decision)
@@ -433,10 +380,6 @@ class Flow:
 
 def _nothing() -> None:
     """Nobody waits."""
-
-
-def _same(one: Decision, other: Decision) -> bool:
-    return (one.name, one.address, one.port) == (other.name, other.address, other.port)
 
 
 def _alive(peer: socket.socket) -> bool:

@@ -47,8 +47,7 @@ class Way:
 class Relay:
     """Both directions of one flow until both have ended, one fails, or it is idle.
 
-    `head` goes upstream first. With `first`, nothing of the client's is read: `first()` is called when there is
-    something, and the flow goes on with `release(bytes)`. Closes both sockets, then calls `done`.
+    `head` goes upstream first. Closes both sockets, then calls `done`; `over` tells that it was called.
     """
 
     def __init__(
@@ -61,13 +60,13 @@ class Relay:
         head: bytes,
         idle_s: float,
         done: Callable[[End], None],
-        first: Callable[[], None] | None = None,
     ) -> None:
         self._loop, self._pipes, self._threads = loop, pipes, threads
         self.client, self.upstream = client, upstream
         self._up, self._down = Way(client, upstream), Way(upstream, client)
-        self._head, self._first, self._done = head, first, done
-        self._up.held = first is not None
+        self._head, self._done = head, done
+        self._first: Callable[[], None] | None = None
+        self.over = False
         self._promoted = False
         self._reason = ""
         self._idle_s, self._seen = idle_s, -1
@@ -76,6 +75,10 @@ class Relay:
     def start(self) -> None:
         """Begin; `done` may be called before this returns."""
         self._pump(self._up)
+
+    def hold(self, first: Callable[[], None]) -> None:
+        """Read nothing of the client's: call `first` when there is something, until `release`."""
+        self._first, self._up.held = first, True
 
     @property
     def bytes_down(self) -> int:
@@ -87,14 +90,9 @@ class Relay:
         self._head, self._first, self._up.held = head, None, False
         self._pump(self._up)
 
-    def hold_reading(self) -> None:
-        """While the first bytes are judged, do not call `first` again."""
+    def pause(self) -> None:
+        """While the first bytes are judged, nothing is called and nothing is read."""
         self._first = None
-        self._watch()
-
-    def resume_first(self, first: Callable[[], None]) -> None:
-        """More first bytes are needed."""
-        self._first = first
         self._watch()
 
     def abort(self, reason: str) -> None:
@@ -108,6 +106,7 @@ class Relay:
 
     def detach(self) -> tuple[socket.socket, socket.socket]:
         """Give the sockets back, unwatched; `done` is not called."""
+        self.over = True
         self._timer.cancel()
         for peer in (self.client, self.upstream):
             self._loop.forget(peer.fileno())
@@ -240,4 +239,5 @@ class Relay:
                 reset(peer)
             else:
                 peer.close()
+        self.over = True
         self._done(End(reason, self._up.moved, self._down.moved))

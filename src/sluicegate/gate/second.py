@@ -1,0 +1,98 @@
+"""SHELL. A client that spoke only after the server was connected on its silence: judged again."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+from sluicegate.facts import Decision, Facts, Protocol, Verdict
+from sluicegate.gate import records
+from sluicegate.gate.desk import Deed, Desk
+from sluicegate.gate.machine import Ask, Judge, Machine, Step
+from sluicegate.gate.relay import Relay
+
+READ_BYTES = 65_536
+Become = Callable[[Machine, Facts, Decision], None]
+
+
+def same(one: Decision, other: Decision) -> bool:
+    """Whether both decisions lead to the same place."""
+    return (one.name, one.address, one.port) == (other.name, other.address, other.port)
+
+
+class Second:
+    """Holds the client's way of `relay` until its first bytes are allowed to go where it leads.
+
+    An HTTP request is given to `become`, if the server has said nothing yet.
+    """
+
+    def __init__(
+        self,
+        desk: Desk,
+        who: records.Client,
+        base: Facts,
+        relay: Relay,
+        deed: Deed,
+        become: Become,
+    ) -> None:
+        self._desk, self._who, self._base, self._relay = desk, who, base, relay
+        self._deed, self._become = deed, become
+        self._machine = Machine(base, desk.names.name)
+        self._begun = self._judged = False
+
+    def readable(self) -> None:
+        """The client has sent something, or ended."""
+        machine = self._machine
+        try:
+            data = self._relay.client.recv(READ_BYTES)
+        except BlockingIOError:
+            return
+        except OSError:
+            self._relay.abort("client reset")
+            return
+        if not data and not machine.buffer:
+            self._relay.release(b"")
+            return
+        if not self._begun:
+            self._begun = True
+            self._desk.loop.after(self._desk.limits.head_s, self._late)
+        self._step(machine.received(data) if data else machine.ended())
+
+    def _late(self) -> None:
+        if not self._judged and not self._relay.over:
+            self._step(self._machine.late())
+
+    def _step(self, step: Step | None) -> None:
+        if step is None:
+            return
+        self._judged = True
+        facts = step.facts if isinstance(step, Judge | Ask) else self._base
+        if not isinstance(step, Judge):
+            facts = replace(facts, fault="a proxy request after the server was connected")
+        decision = self._desk.judge(facts)
+        spoken = facts.protocol is Protocol.HTTP and self._relay.bytes_down > 0
+        if decision.verdict is Verdict.ALLOW:
+            why = ""
+            if spoken:
+                why = "an HTTP request after the server had spoken"
+            elif not same(decision, self._deed.decision):
+                why = "the first bytes name another destination than the connected one"
+            if why:
+                decision = replace(decision, verdict=Verdict.DENY, rule="mismatch", reason=why)
+        self._relay.pause()
+        if decision.verdict is Verdict.DENY:
+            reason = f"refused: {decision.reason}"
+            done = self._refused(reason)
+            self._desk.block(self._who, facts, decision, done, ech=self._machine.ech)
+        elif facts.protocol is Protocol.HTTP:
+            self._become(self._machine, facts, decision)
+        else:
+            self._deed.facts = facts
+            self._relay.release(self._machine.buffer)
+
+    def _refused(self, reason: str) -> Callable[[], None]:
+        def done() -> None:
+            if not self._relay.over:
+                self._relay.abort(reason)
+
+        return done

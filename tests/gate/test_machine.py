@@ -1,0 +1,141 @@
+import pytest
+
+from sluicegate.facts import Facts, Protocol, Via
+from sluicegate.gate.machine import MAX_WORK_BYTES, Ask, Judge, Machine, Reply, Style
+from tests.hellos import hello
+
+BASE = Facts(Protocol.OPAQUE, "192.0.2.1", 443, synthetic="a.test")
+
+
+def facts(machine: Machine, *pieces: bytes) -> Facts:
+    step = None
+    for piece in pieces:
+        assert step is None
+        step = machine.received(piece)
+    assert isinstance(step, Judge), step
+    return step.facts
+
+
+def test_a_hello_byte_by_byte() -> None:
+    machine = Machine(BASE)
+    raw = hello("A.test")
+    found = facts(machine, *(raw[i : i + 1] for i in range(len(raw))))
+    assert (found.protocol, found.sni, found.synthetic) == (Protocol.TLS, "a.test", "a.test")
+    assert machine.style is Style.TLS
+    assert machine.buffer == raw
+
+
+def test_a_request_and_what_follows_it() -> None:
+    machine = Machine(BASE)
+    found = facts(
+        machine, b"\r\nPOST /p?q HTTP/1.1\r\n", b"Host: A.test:81\r\nContent-Length: 2\r\n\r\nab"
+    )
+    assert (found.protocol, found.method, found.path) == (Protocol.HTTP, "POST", "/p?q")
+    assert (found.host, found.host_port, found.fault) == ("a.test", 81, None)
+    assert machine.request is not None
+    assert machine.buffer[machine.request.size :] == b"ab"
+
+
+def test_absolute_form() -> None:
+    found = facts(Machine(BASE), b"GET http://b.test:8080/x HTTP/1.1\r\nHost: b.test:8080\r\n\r\n")
+    assert (found.via, found.target, found.target_port) == (Via.ABSOLUTE, "b.test", 8080)
+
+
+def test_connect_is_asked_first_and_its_inside_judged_by_itself() -> None:
+    machine = Machine(BASE)
+    step = machine.received(b"CONNECT b.test:22 HTTP/1.1\r\nHost: b.test:22\r\n\r\nSSH-2.0-x\r\n")
+    assert isinstance(step, Ask)
+    assert (step.facts.via, step.facts.target, step.facts.target_port) == (
+        Via.CONNECT,
+        "b.test",
+        22,
+    )
+    assert machine.style is Style.HTTP
+    assert machine.grant().startswith(b"HTTP/1.1 200 ")
+    step = machine.step()
+    assert isinstance(step, Judge)
+    assert (step.facts.target, step.facts.host, machine.buffer) == (
+        "b.test",
+        None,
+        b"SSH-2.0-x\r\n",
+    )
+    assert machine.style is Style.RESET
+
+
+@pytest.mark.parametrize(
+    "inner",
+    [
+        b"CONNECT c.test:1 HTTP/1.1\r\nHost: c.test:1\r\n\r\n",
+        b"GET http://c.test/ HTTP/1.1\r\nHost: c.test\r\n\r\n",
+        b"\x05\x01\x00",
+        b"\x04\x01\0\1\0\0\0\1\0c.test\0",
+    ],
+)
+def test_a_proxy_request_inside_a_tunnel_is_a_fault(inner: bytes) -> None:
+    machine = Machine(BASE)
+    machine.received(b"CONNECT b.test:22 HTTP/1.1\r\nHost: b.test:22\r\n\r\n")
+    machine.grant()
+    assert "tunnel" in (facts(machine, inner).fault or "")
+
+
+def test_socks5_with_an_address_that_the_resolver_gave() -> None:
+    machine = Machine(BASE, {"198.18.0.7": "b.test"}.get)
+    assert machine.received(b"\x05\x01") is None
+    assert machine.received(b"\x00") == Reply(b"\x05\x00")
+    assert machine.step() is None
+    step = machine.received(b"\x05\x01\x00\x01\xc6\x12\x00\x07\x01\xbb")
+    assert isinstance(step, Ask)
+    assert (step.facts.via, step.facts.target, step.facts.target_port) == (Via.SOCKS, "b.test", 443)
+    assert machine.style is Style.SOCKS5
+    assert machine.grant()[:2] == b"\x05\x00"
+    assert machine.step() is None
+    assert machine.silent().facts.protocol is Protocol.SERVER_FIRST
+
+
+@pytest.mark.parametrize(
+    ("raw", "why"),
+    [
+        (b"\x05\x01\x02", "password"),
+        (b"\x04\x02\0\1\0\0\0\1\0c.test\0", "not CONNECT"),
+        (b"GET / HTTP/1.1\nHost: a\n\n", "bare LF"),
+        (
+            b"GET / HTTP/1.1\r\nHost: a.test\r\nUpgrade: websocket\r\nConnection: upgrade\r\n\r\n",
+            "Upgrade",
+        ),
+        (b"CONNECT b.test:2 HTTP/1.1\r\nHost: b.test:2\r\nContent-Length: 1\r\n\r\n", "body"),
+        (b"GET https://a.test/ HTTP/1.1\r\nHost: a.test\r\n\r\n", "https URL"),
+        (b"\x16\x03\x01\x00\x00\x01", "empty or too large"),
+    ],
+)
+def test_faults(raw: bytes, why: str) -> None:
+    assert why in (facts(Machine(BASE), raw).fault or "")
+
+
+def test_the_end_of_the_stream() -> None:
+    assert Machine(BASE).ended().facts.protocol is Protocol.SERVER_FIRST
+    machine = Machine(BASE)
+    assert machine.received(b"hello") is None
+    assert machine.ended().facts == BASE
+    machine = Machine(BASE)
+    assert machine.received(b"GET / HTTP") is None
+    assert "too early" in (machine.ended().facts.fault or "")
+
+
+def test_after_a_response_only_a_request_may_follow() -> None:
+    machine = Machine(BASE, resumed=True)
+    assert "not an HTTP request" in (facts(machine, b"\0").fault or "")
+    machine = Machine(BASE, resumed=True)
+    assert machine.received(b"CONN") is None
+    assert machine.late().facts.fault
+    with pytest.raises(RuntimeError):
+        machine.step()
+
+
+def test_the_work_that_one_client_can_cause_is_bounded() -> None:
+    machine = Machine(BASE)
+    step, fed = machine.received(b"GET /"), 0
+    while step is None:
+        step, fed = machine.received(b"a"), fed + 1
+    assert isinstance(step, Judge)
+    assert "too many pieces" in (step.facts.fault or "")
+    assert fed < MAX_WORK_BYTES**0.5 * 2
