@@ -24,6 +24,7 @@ _RANGES = tuple(
         ("169.254.0.0/16", "link-local"),
         ("172.16.0.0/12", "private"),
         ("192.0.0.0/24", "protocol assignments"),
+        ("192.88.99.0/24", "6to4 relay"),
         ("192.168.0.0/16", "private"),
         ("198.18.0.0/15", "benchmark"),
         ("224.0.0.0/4", "multicast"),
@@ -38,6 +39,7 @@ _RANGES = tuple(
         ("fec0::/10", "site-local"),
         ("ff00::/8", "multicast"),
         ("100::/64", "discard"),
+        ("2001:2::/48", "benchmark"),
         ("64:ff9b:1::/48", "local NAT64"),
     )
 )
@@ -54,6 +56,8 @@ _EMBEDDING = tuple(
         ("64:ff9b::/96", 0, "NAT64"),
     )
 )
+# RFC 5214 section 6.1: the upper half of the interface identifier, its universal bit left out.
+_ISATAP, _ISATAP_MASK = 0x00005EFE, 0xFDFFFFFF
 _TEREDO = ipaddress.IPv6Network("2001::/32")
 
 
@@ -80,6 +84,8 @@ def internal(address: str) -> str | None:
     if value in _TEREDO:
         # Server in the clear; client inverted (RFC 4380 section 4). Either may lead inside.
         return _embedded(int(value) >> 64, "Teredo") or _embedded(~int(value), "Teredo")
+    if int(value) >> 32 & _ISATAP_MASK == _ISATAP:
+        return _embedded(int(value), "ISATAP")
     return None
 
 

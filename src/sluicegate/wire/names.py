@@ -44,9 +44,12 @@ def host(raw: str) -> str:
 def is_address(text: str) -> bool:
     """Whether canonical `text` is an IP address, not a name."""
     try:
-        return str(ipaddress.ip_address(text)) == text
+        address = ipaddress.ip_address(text)
     except ValueError:
         return False
+    return text == (
+        str(address) if isinstance(address, ipaddress.IPv4Address) else _six_text(address)
+    )
 
 
 def authority(raw: str, default_port: int | None) -> tuple[str, int | None]:
