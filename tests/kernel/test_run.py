@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import signal
 import sys
 from pathlib import Path
@@ -40,13 +41,14 @@ def test_exit_codes_of_a_shell(tier: Tier, command: list[str], code: int) -> Non
 
 
 def test_allowed_connections_arrive_and_the_packet_verifies(tier: Tier) -> None:
+    shutil.copy(tier.world.ca, tier.work)
     done = tier.run(
         [
             "sh",
             "-ec",
-            f"""curl -sS http://allowed.test/clear
-            curl -sS --cacert {tier.world.ca} https://allowed.test/tls
-            curl -sS --cacert {tier.world.ca} https://six.test/six
+            """curl -sS http://allowed.test/clear
+            curl -sS --cacert ca.pem https://allowed.test/tls
+            curl -sS --cacert ca.pem https://six.test/six
             curl -sS http://half.test/half""",
         ],
         ALLOW,
@@ -197,11 +199,12 @@ def test_two_runs_do_not_see_each_other(tier: Tier) -> None:
     first = tier.world.popen(argv, user=tier.user, cwd=tier.work)
     assert first.stdout is not None
     assert first.stdout.readline() == "ready\n"
-    look = "curl -sS -m 5 http://127.0.0.1:8000/; ps -e | grep -c http.server; pgrep -f http.server"
+    look = "curl -sS -m 5 http://127.0.0.1:8000/ >got; ls /proc | grep -c '^[0-9]'"
     second = tier.run(["sh", "-c", look])
     first.communicate("\n")
     assert first.returncode == 0
-    assert second.out.split() == ["0"]
+    assert not (tier.work / "got").read_text()
+    assert int(second.out) <= 5  # init, the shell, and what it starts
 
 
 def test_foreign_verifier_accepts_the_packet(tier: Tier) -> None:

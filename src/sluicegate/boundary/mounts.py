@@ -111,7 +111,7 @@ class Builder:
 
     def _bind_read_only(self, step: Step, why: OSError) -> str:
         """Where no overlay can be: the tree itself, read-only; its sockets are covered later."""
-        target = ROOT + step.target.rstrip("/")
+        target = self._made(step.target)
         attributes = _SAFE_ATTRIBUTES | sys_.MOUNT_ATTR_RDONLY
         try:
             tree = sys_.open_tree(step.source, recursive=self._rootless)
@@ -137,29 +137,37 @@ class Builder:
 
     def _home(self, step: Step) -> str:
         found, here = os.stat(step.source), f"{STAGE}/home"
-        lower, (uid, gid) = step.source, (found.st_uid, found.st_gid)
-        mapping = self._mapping(step.source)
-        os.makedirs(f"{here}/upper")
-        os.mkdir(f"{here}/work")
+        owner, mapping = (found.st_uid, found.st_gid), self._mapping(step.source)
+        lower, outcome = step.source, "done"
+        for name in ("upper", "work", "lower"):
+            os.makedirs(f"{here}/{name}")
+        if mapping is not None:
+            # Whoever's it is on disk, inside it is the command's.
+            owner = (self._spec.command.uid, self._spec.command.gid)
+            lower, outcome = self._mapped(step.source, f"{here}/lower", mapping)
+        options = f"lowerdir={_escaped(lower)},upperdir={here}/upper,workdir={here}/work"
+        options += ",userxattr" if self._rootless else ""
         try:
-            if mapping is not None:
-                lower, (uid, gid) = f"{here}/lower", self._command_ids()
-                os.mkdir(lower)
-                tree = sys_.open_tree(step.source)
-                sys_.mount_setattr(tree, _SAFE_ATTRIBUTES, mapping)
-                sys_.move_mount(tree, lower)
-                os.close(tree)
-            options = f"lowerdir={_escaped(lower)},upperdir={here}/upper,workdir={here}/work"
-            options += ",userxattr" if self._rootless else ""
-            os.chown(f"{here}/upper", uid, gid)
+            if (
+                not self._rootless
+            ):  # there it is the caller's already, and other owners have no name
+                os.chown(f"{here}/upper", *owner)
             os.chmod(f"{here}/upper", stat.S_IMODE(found.st_mode))
             sys_.mount("overlay", self._made(step.target), "overlay", _SAFE, options)
         except OSError as error:
             return self._bind_read_only(step, error)
-        return "done" if mapping is None else "done, id-mapped"
+        return outcome
 
-    def _command_ids(self) -> tuple[int, int]:
-        return (self._spec.command.uid, self._spec.command.gid)
+    def _mapped(self, source: str, target: str, mapping: int) -> tuple[str, str]:
+        """Where the id-mapped tree is. Else the tree as it is, of which only the top is given."""
+        try:
+            tree = sys_.open_tree(source)
+            sys_.mount_setattr(tree, _SAFE_ATTRIBUTES, mapping)
+            sys_.move_mount(tree, target)
+            os.close(tree)
+        except OSError as error:
+            return source, f"done, not id-mapped: {error.strerror}"
+        return target, "done, id-mapped"
 
     def _tmpfs(self, step: Step) -> str:
         if os.path.islink(ROOT + step.target):
