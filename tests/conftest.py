@@ -87,6 +87,11 @@ class Tier:
         """Run a Python script inside the boundary."""
         return self.run(["/usr/bin/python3", "-c", script], policy, *options)
 
+    def sluicegate(self, *arguments: str) -> Done:
+        """Another command of ours, in the world, as the tier's user."""
+        argv = [sys.executable, "-m", "sluicegate", *arguments]
+        return self.world.run(argv, user=self.user, cwd=self.work)
+
     def verify(self, run: Run, *options: str) -> Done:
         argv = [sys.executable, "-m", "sluicegate", "verify", str(run.packet), *options]
         return self.world.run(argv)

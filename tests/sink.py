@@ -218,6 +218,7 @@ class Canary(socketserver.BaseRequestHandler):
         first = b""
         with contextlib.suppress(OSError):
             self.request.sendall(b"HTTP/1.0 200 OK\r\n\r\ncanary\n")
+        with contextlib.suppress(OSError):
             while data := self.request.recv(65_536):
                 first += data[: KEPT_BYTES - len(first)]
         server.log.write(protocol="unix", path=server.name, first=first.decode("latin-1"))

@@ -37,6 +37,8 @@ ADDRESSES = (
     # The attacker's, also by NAT64; public resolvers; a second metadata server; what bridges are called.
     *("203.0.113.66/32", "2001:db8::66/128", "64:ff9b::203.0.113.66/128"),
     *("1.1.1.1/32", "8.8.8.8/32", "9.9.9.9/32"),
+    # What an internal address is called by NAT64 and 6to4.
+    *("64:ff9b::10.9.9.9/128", "2002:a09:909::1/128"),
     *("169.254.170.2/32", "172.17.0.1/32", "10.0.0.1/32", "192.168.122.1/32"),
 )
 # Sockets of the machine that every user may connect to; `@` begins an abstract name.

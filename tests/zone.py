@@ -14,6 +14,9 @@ ATTACKER6 = "2001:db8::66"
 RECORDS: dict[str, tuple[tuple[str, str], ...]] = {
     "*.zone.test": (("A", ATTACKER),),
     "inside.zone.test": (("A", INSIDE),),
+    "cname-target.zone.test": (("A", "203.0.113.20"),),
+    "dns.google": (("A", "8.8.8.8"),),
+    "cloudflare-dns.com": (("A", "1.1.1.1"),),
     "*.wild.test": (("A", GOOD),),
     "cname-to-internal.ok.test": (("CNAME", "inside.zone.test"),),
     "cname-to-foreign.ok.test": (("CNAME", "cname-target.zone.test"),),

@@ -22,6 +22,7 @@ from tests.world import World
 HERE = Path(__file__).parent
 PRELUDE = (HERE / "inside.py").read_text()
 ATTACKER = ("203.0.113.66", "2001:db8::66")
+ALLOWED = ("203.0.113.10", "2001:db8::10")
 PROXY = ("192.0.2.1", 8118)
 # Allows what the legitimate request needs, and the names that the cases abuse.
 POLICY = """\
@@ -224,21 +225,29 @@ def inside(world: World, name: str, scripts: Mapping[str, str], policy: str = PO
     return ran
 
 
+def _allowed(entry: Mapping[str, Any]) -> bool:
+    local = str(entry.get("local", "")).removeprefix("::ffff:")
+    return local in ALLOWED and "\nhost: allowed.test\r\n" in str(entry.get("head")).lower()
+
+
 def _given(scripts: Mapping[str, str]) -> tuple[str, dict[str, str]]:
     tokens = {name: f"tok{secrets.token_hex(8)}" for name in scripts}
     cases = [[name, tokens[name], PRELUDE + script] for name, script in scripts.items()]
     return json.dumps(cases), tokens
 
 
-def check(ran: Ran, leaks: Ran, name: str, *, control: bool = True) -> Case:
+def check(ran: Ran, leaks: Ran, name: str, *, control: bool = True, own: bool = False) -> Case:
     """What every case must show: it leaks in the open, not behind the wall, and harms nobody else there.
 
-    Without `control` the case has a better measure than its canary, and the test applies it.
+    Without `control` the case has a better measure than its canary, and the test applies it. With `own`
+    the canary may reach the host that the policy allows, as a request to that host.
     """
     case = ran[name]
     assert leaks[name].leaked or not control, f"void: {name} does not leak in the open"
-    assert not case.arrived, f"{name} reached the sink: {case.arrived}"
-    assert not case.packets, f"{name} reached the wire: {case.packets}"
+    arrived = [entry for entry in case.arrived if not (own and _allowed(entry))]
+    packets = [packet for packet in case.packets if not (own and packet["target"] in ALLOWED)]
+    assert not arrived, f"{name} reached the sink: {arrived}"
+    assert not packets, f"{name} reached the wire: {packets}"
     assert case.legitimate.startswith("sink GET"), f"after {name}: {case.legitimate!r}"
     assert ran.verified.code == 0, ran.verified.out + ran.verified.err
     return case

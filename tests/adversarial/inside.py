@@ -73,8 +73,8 @@ def ask(server, name, kind=1, patience=3, over_tcp=False):
         if over_tcp:
             with socket.create_connection((server, 53), patience) as stream:
                 stream.sendall(struct.pack(">H", len(data)) + data)
-                reply = stream.makefile("rb").read(2)
-                reply = stream.recv(struct.unpack(">H", reply)[0])
+                reader = stream.makefile("rb")
+                reply = reader.read(struct.unpack(">H", reader.read(2))[0])
         else:
             family = socket.AF_INET6 if ":" in server else socket.AF_INET
             with socket.socket(family, socket.SOCK_DGRAM) as sock:

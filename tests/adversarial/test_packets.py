@@ -253,8 +253,8 @@ def test_N20_ssh_git_and_mail(ran: Ran, leaks: Ran) -> None:
 RECONFIGURE = (
     *(
         "ip tuntap add t0 mode tun",
-        "ip link add d0 type dummy",
-        "ip route add default via 10.0.0.1",
+        "ip link add v0 type veth peer v1",
+        "ip route add default dev lo",
     ),
     *("ip addr add 198.51.100.1/32 dev lo", "ip link set lo mtu 9000"),
     *("nft add table inet t0", "nft flush ruleset", "ip rule add prio 5 lookup main"),
@@ -269,8 +269,7 @@ for line in {RECONFIGURE}:
 """
     with live.open_(world) as free:
         done = free.do("WRAP = 'unshare --net '\n" + script)
-        # Without an uplink the machine's root can not add a way out either.
-        assert [code for code in done if code] == [done[2]], "void: the tools fail in the open"
+        assert not any(done), "void: the tools fail in the open"
     held, _ = live.behind(tier)
     with held:
         before = live.enter(held.pid, "nft", "list", "ruleset").out
