@@ -9,6 +9,8 @@ from sluicegate.wire import names
 from sluicegate.wire.cursor import Cursor, WireError
 
 CONNECT = 1
+# Of a user or a name in SOCKS4, where no length is stated.
+MAX_TEXT = 255
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +32,11 @@ class SocksRequest:
 
 
 def read_greeting5(stream: bytes) -> Greeting | None:
-    """The greeting, or None while it is incomplete."""
+    """The greeting, or None while it is incomplete.
+
+    Raises:
+        WireError: not of version 5, or no method offered.
+    """
     if stream[:1] not in {b"", b"\x05"} or stream[1:2] == b"\0":
         raise WireError("not a SOCKS5 greeting")
     if len(stream) < 2 or len(stream) < 2 + stream[1]:
@@ -39,7 +45,11 @@ def read_greeting5(stream: bytes) -> Greeting | None:
 
 
 def read_request5(stream: bytes) -> SocksRequest | None:
-    """The request, or None while it is incomplete."""
+    """The request, or None while it is incomplete.
+
+    Raises:
+        WireError: malformed, or to no host and port.
+    """
     if stream[:1] not in {b"", b"\x05"} or stream[2:3] not in {b"", b"\0"}:
         raise WireError("not a SOCKS5 request")
     if len(stream) < 5:
@@ -60,23 +70,24 @@ def read_request5(stream: bytes) -> SocksRequest | None:
 
 
 def read_request4(stream: bytes) -> SocksRequest | None:
-    """The SOCKS4 or 4a request, or None while it is incomplete."""
+    """The SOCKS4 or 4a request, or None while it is incomplete.
+
+    Raises:
+        WireError: malformed, or to no host and port.
+    """
     if stream[:1] not in {b"", b"\x04"}:
         raise WireError("not a SOCKS4 request")
-    end = stream.find(b"\0", 8)
-    if end < 0 and len(stream) > 264:
-        raise WireError("SOCKS4 user is too long")
-    if end < 0:
+    user = _zero_ended(stream, 8)
+    if user is None:
         return None
-    port, raw, size = int.from_bytes(stream[2:4], "big"), stream[4:8], end + 1
+    port, raw, size = int.from_bytes(stream[2:4], "big"), stream[4:8], 8 + len(user) + 1
     text = str(ipaddress.ip_address(raw))
     if raw[:3] == b"\0\0\0" and raw[3]:
-        size = stream.find(b"\0", end + 1) + 1
-        if not size:
-            if len(stream) > end + 256:
-                raise WireError("SOCKS4a name is too long")
+        # SOCKS4a: an address that can not be, and the name after the user.
+        name = _zero_ended(stream, size)
+        if name is None:
             return None
-        text = stream[end + 1 : size - 1].decode("latin-1")
+        text, size = name.decode("latin-1"), size + len(name) + 1
         if not text.isascii():
             raise WireError("SOCKS4a name is not ASCII")
     return SocksRequest(stream[1], names.host(text), _port(port), size)
@@ -95,6 +106,13 @@ def reply5(code: int) -> bytes:
 def reply4(code: int) -> bytes:
     """A SOCKS4 reply (90 granted, 91 refused)."""
     return bytes([0, code]) + bytes(6)
+
+
+def _zero_ended(stream: bytes, start: int) -> bytes | None:
+    end = stream.find(b"\0", start, start + MAX_TEXT + 1)
+    if end < 0 and len(stream) > start + MAX_TEXT:
+        raise WireError("SOCKS4 user or name is longer than 255 bytes")
+    return None if end < 0 else stream[start:end]
 
 
 def _port(number: int) -> int:
