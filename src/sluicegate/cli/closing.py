@@ -181,7 +181,7 @@ def tell(options: Options, result: Result) -> None:
             say.say("\n".join(f"    {line}" for line in remedy.splitlines()))
     if len(result.denials) > SHOWN_DENIALS:
         say.say(f"and {len(result.denials) - SHOWN_DENIALS} more, in {result.packet}/summary.md")
-    pin = f" --key {result.signer}" if options.key is None else f" --key {options.key}.pub"
+    pin = result.signer if options.key is None else f"{options.key.removesuffix('.key')}.pub"
     say.say(
-        f"packet {result.packet} verified; check it with: sluicegate verify {result.packet}{pin}"
+        f"packet {result.packet} verified; check it with: sluicegate verify {result.packet} --key {pin}"
     )

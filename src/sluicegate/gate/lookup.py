@@ -20,7 +20,9 @@ Done = Callable[[Answer], None]
 def system(name: str) -> Answer:
     """The addresses of `name` by the system's resolver, in its order; empty if there are none."""
     try:
-        found = socket.getaddrinfo(name, None, type=socket.SOCK_STREAM)
+        # As bytes: names are A-labels by now, and text would pass through the idna codec, whose module
+        # the gate's own identity may not be able to read.
+        found = socket.getaddrinfo(name.encode("ascii"), None, type=socket.SOCK_STREAM)
     except (OSError, UnicodeError):
         return ()
     return tuple(dict.fromkeys(str(entry[4][0]) for entry in found))
