@@ -83,7 +83,10 @@ def start_gate(
     def work(control: socket.socket) -> int:
         from sluicegate.gate import serve
         from sluicegate.gate.limits import Limits
+        from sluicegate.wire import names
 
+        # What a name outside ASCII needs is imported late, and this identity may not read it then.
+        names.host("b\u00fccher.example")
         _raise_descriptors()
         become(uid)
         _, descriptors, _, _ = socket.recv_fds(control, MAX_MESSAGE_BYTES, len(SOCKETS))
