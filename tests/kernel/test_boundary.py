@@ -7,6 +7,7 @@ Proves `sluicegate.boundary.build`, `sluicegate.boundary.warden`, `sluicegate.bo
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import json
 import os
 import select
@@ -16,6 +17,7 @@ from typing import Any
 
 import pytest
 
+from sluicegate.boundary import rules
 from sluicegate.boundary.build import Boundary
 from sluicegate.boundary.model import ROOT_TIER
 from tests.kernel.host import PYTHON, TIERS, UID, ground, run, spec
@@ -182,3 +184,17 @@ def test_socket_bound_by_a_relative_name_is_covered() -> None:
         found = run(spec(ROOT_TIER, top, f"{PYTHON} connect.py deep/relative"))
         listener.close()
         assert found.said == "refused deep/relative\n" * 2
+
+
+@both
+def test_plan_tells_namespaces_routes_and_rules(tier: str) -> None:
+    with ground() as top:
+        found = run(spec(tier, top, "readlink /proc/self/ns/net /proc/self/ns/mnt"))
+        told = {what: where for what, where, _ in found.plan}
+        assert found.said.split() == [told["net namespace"], told["mnt namespace"]]
+        assert told["net namespace"] != os.readlink("/proc/self/ns/net")
+        # Rootless gid 1 has no name, and the kernel shows its own 1 0 so.
+        nobody = "1 0" if tier == ROOT_TIER else "65534 65534"
+        assert ["sysctl", "net.ipv4.ping_group_range", nobody] in found.plan
+        digest = hashlib.sha256(rules.ruleset().encode()).hexdigest()
+        assert ["ruleset", "inet sluicegate", f"sha256:{digest}"] in found.plan

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import os
 import socket
 import struct
@@ -72,12 +73,18 @@ def find_tool(name: str) -> str | None:
     return None
 
 
-def configure() -> None:
-    """Routes, ruleset and sysctls of the network namespace this process is in."""
+def configure() -> list[tuple[str, str, str]]:
+    """Sets routes, ruleset and sysctls of the network namespace this process is in.
+
+    What was done, to what, how it came out; texts by their hash.
+    """
+    done = list[tuple[str, str, str]]()
     for name, value in _SYSCTLS:
         # Absent without IPv6 or in an older kernel's user namespace; the routes and rules judge.
         with contextlib.suppress(OSError), open(f"/proc/sys/{name}", "w") as file:
             file.write(value)
+        with contextlib.suppress(OSError), open(f"/proc/sys/{name}") as file:
+            done.append(("sysctl", name.replace("/", "."), " ".join(file.read().split())))
     # Together: neither needs the other, and starting them is most of the cost.
     running = [
         _start("ip", ["-batch", "-"], rules.ip_batch(), "install iproute2"),
@@ -85,6 +92,13 @@ def configure() -> None:
     ]
     for tool in running:
         tool.finish()
+    done.append(("routes", "lo", _digest(rules.ip_batch())))
+    done.append(("ruleset", "inet sluicegate", _digest(rules.ruleset())))
+    return done
+
+
+def _digest(text: str) -> str:
+    return "sha256:" + hashlib.sha256(text.encode()).hexdigest()
 
 
 def open_sockets() -> Sockets:

@@ -27,6 +27,8 @@ ORDERLY = b"end"
 # Steps in one message; a message must fit the socket's buffer.
 _STEPS_A_MESSAGE = 200
 _IDS = 2**32 - 1
+_INNER = ("pid", "mnt")
+_KINDS = ("user", "net", "ipc", "uts", "cgroup")
 
 
 def run(spec: Spec, life: socket.socket, wire: socket.socket) -> NoReturn:
@@ -101,11 +103,14 @@ def _begin(spec: Spec, life: socket.socket, wire: socket.socket) -> int:
     _unshare(spec)
     # Only now: a change of credentials clears it.
     sys_.die_with_parent(signal.SIGTERM)
-    network.configure()
+    done = [(f"{kind} namespace", os.readlink(f"/proc/self/ns/{kind}"), "done") for kind in _KINDS]
+    done += network.configure()
     with _step("sockets of the namespace", "TPROXY, IPv6 and NFLOG must be in the kernel"):
         sockets = network.open_sockets()
         socket.send_fds(life, [b'{"sockets":true}'], sockets.descriptors())
         sockets.close()
+        done.append(("sockets", "tcp, dns, nflog, counters", "handed out"))
+        _say(life, {"plan": done})
     with _step("pid namespace", "the kernel must allow pid namespaces"):
         sys_.unshare(sys_.CLONE_NEWPID)
         pid = os.fork()
@@ -196,7 +201,8 @@ def _be_first(
             sys_.die_with_parent(signal.SIGKILL)
             with _step("mount namespace", "the kernel must allow mount namespaces"):
                 sys_.unshare(sys_.CLONE_NEWNS)
-            done = mounts.Builder(spec, userns).build(steps)
+            done = [(f"{k} namespace", os.readlink(f"/proc/self/ns/{k}"), "done") for k in _INNER]
+            done += mounts.Builder(spec, userns).build(steps)
             for at in range(0, len(done), _STEPS_A_MESSAGE):
                 _say(life, {"plan": done[at : at + _STEPS_A_MESSAGE]})
             slave = _terminal(spec, life)
