@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from sluicegate.boundary import syscalls
+from sluicegate.boundary import survey, syscalls
 from sluicegate.boundary.model import ROOT_TIER
 from tests.kernel.host import PYTHON, TIERS, UID, ground, run, spec
 from tests.kernel.test_boundary import CONNECT
@@ -102,3 +102,37 @@ def test_workspace_that_cannot_be_mapped_stops_the_run(monkeypatch: pytest.Monke
         assert "BoundaryError" in found.error
         assert str(top / "work") in found.error
         assert found.said == ""
+
+
+@both
+def test_resolver_file_that_is_a_link_into_run(tier: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    place = "/run/systemd/resolve/stub-resolv.conf"
+    monkeypatch.setattr(
+        survey, "_texts", lambda command: iter([(place, "nameserver 10.255.0.1\n")])
+    )
+    with ground() as top:
+        found = run(spec(tier, top, f"cat {place}; ls /run/systemd/resolve"))
+        assert found.said == "nameserver 10.255.0.1\nstub-resolv.conf\n"
+
+
+@both
+def test_store_behind_a_link_and_a_single_bound_file(tier: str) -> None:
+    with ground() as top:
+        for name in ("dot", "work/shared"):
+            (top / name).mkdir()
+        (top / "dot" / "credentials").write_text("token")
+        (top / "work" / "shared" / "credentials").write_text("token")
+        (top / "home" / ".aws").symlink_to(top / "work" / "shared")
+        (top / "one").write_text("one\n")
+        os.chown(top / "one", UID, UID)
+        asked = spec(
+            tier,
+            top,
+            f"cat ~/.aws/credentials shared/credentials; ls {top}; echo two >> {top}/one",
+            binds=(str(top / "one"),),
+        )
+        found = run(asked)
+        assert found.error == ""
+        assert "token" not in found.said
+        assert found.said.splitlines()[-3:] == ["home", "one", "work"]
+        assert (top / "one").read_text() == "one\ntwo\n"

@@ -119,8 +119,8 @@ def _texts(command: Command) -> Iterator[tuple[str, str]]:
         "/etc/nsswitch.conf": plan.NSSWITCH,
     }
     for path, number, line in (
-        ("/etc/passwd", command.uid, "sluice:x:{uid}:{gid}::{home}:/bin/sh\n"),
-        ("/etc/group", command.gid, "sluice:x:{gid}:\n"),
+        ("/etc/passwd", command.uid, "sluicegate:x:{uid}:{gid}::{home}:/bin/sh\n"),
+        ("/etc/group", command.gid, "sluicegate:x:{gid}:\n"),
     ):
         with contextlib.suppress(OSError), open(path, errors="surrogateescape") as file:
             text = file.read()
