@@ -166,7 +166,8 @@ def wait(
         ready = dict(poll.poll(left))
         for control in witnesses:
             if control.peer.fileno() in ready:
-                raise ControlError(f"the {control.name} ended early")
+                why = control.receive().get("refused", "spoke out of turn")
+                raise ControlError(f"the {control.name} ended early: {why}")
         if terminal is not None:
             for number in ready.keys() & watched:
                 terminal.handle(number, ready[number])

@@ -19,8 +19,8 @@ _PRINTABLE = re.compile(r"[\x20-\x7e]*\Z")
 # Printable ASCII; the one control character that can be meant is the line's end within a remedy.
 _FACTS = re.compile(rb'(?:[ -\[\]-~]++|\\["\\n])*+\Z')
 _KIND = re.compile(r"[a-z][a-z0-9-]{0,31}\Z")
-# Facts are flat with a list here and there; a deep value is not the gate's.
-MAX_BRACKETS = 256
+# A line of drops or questions is a list of up to 256 groups, each an object; more nesting is not the gate's.
+MAX_BRACKETS = 1024
 # Only the supervisor may say this: it is what boundary.json and the counters hang on.
 BOUNDARY = "boundary"
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import secrets
 import select
@@ -17,6 +18,7 @@ DONE, FAILED = 0, 3
 # fdatasync costs milliseconds: once a second bounds what a power cut can take.
 SYNC_SECONDS = 1.0
 READ_BYTES = 262_144
+MAX_WHY = 500  # characters of a failure's reason
 # Reads before a close: more than a socket holds, so an honest gate is heard out and no other is endless.
 DRAIN_READS = 1024
 
@@ -225,7 +227,11 @@ def serve(
     notary = _Notary(evidence_fd, flows_fd, key or secrets.token_bytes(32), heartbeat_s, nonce)
     try:
         return _loop(notary, _Peer(gate), _Peer(supervisor))
-    except (_FailError, journal.MessageError, OSError, ValueError):
+    except (_FailError, journal.MessageError, OSError, ValueError) as error:
+        with contextlib.suppress(OSError):
+            # The supervisor ends the run whatever it hears; this is for the person who asks why.
+            why = ascii(str(error))[1:-1][:MAX_WHY]
+            supervisor.send(canonical.encode({"refused": why}) + b"\n", socket.MSG_DONTWAIT)
         return FAILED
     finally:
         gate.close()
