@@ -41,3 +41,14 @@ def test_an_end_too_early_is_an_error_except_where_it_is_the_framing() -> None:
     for other in (Body(Framing.LENGTH, 3), Body(Framing.CHUNKED, 0)):
         with pytest.raises(WireError, match="too early"):
             other.end()
+
+
+def test_trailers_of_a_response_are_dropped_and_of_a_request_refused() -> None:
+    raw = b"1\r\na\r\n0\r\nX-Sum: 1\r\nY: 2\r\n\r\nrest"
+    for cut in range(len(raw) - 4):
+        body = Body(Framing.CHUNKED, 0, response=True)
+        out = body.feed(raw[:cut]) + body.feed(raw[cut:])
+        assert out == b"1\r\na\r\n0\r\n\r\n"
+        assert body.rest == b"rest"
+    with pytest.raises(WireError):
+        Body(Framing.CHUNKED, 0).feed(raw)

@@ -11,13 +11,16 @@ class Body:
     """One body. `rest` holds bytes after its end, once `done`.
 
     `chunked` says whether a chunked body leaves as chunks; else as plain bytes that end with the connection.
+    With `response`, chunk extensions and trailers are dropped; else they are an error.
     """
 
     __slots__ = ("_chunked", "_framing", "_left", "_reader", "done", "rest")
 
-    def __init__(self, framing: Framing, length: int, *, chunked: bool = True) -> None:
+    def __init__(
+        self, framing: Framing, length: int, *, chunked: bool = True, response: bool = False
+    ) -> None:
         self._framing, self._left, self._chunked = framing, length, chunked
-        self._reader = ChunkReader() if framing is Framing.CHUNKED else None
+        self._reader = ChunkReader(response) if framing is Framing.CHUNKED else None
         self.done = framing is Framing.NONE or (framing is Framing.LENGTH and not length)
         self.rest = b""
 

@@ -158,7 +158,7 @@ class Exchange:
                 self._down += http.write_response(replace(response, keep_alive=True))
         # A client of HTTP/1.0 knows no chunks: its body ends with the connection.
         chunked = self._request.version_minor == 1
-        self._receiving = Body(response.framing, response.length, chunked=chunked)
+        self._receiving = Body(response.framing, response.length, chunked=chunked, response=True)
         self._response = response
         framing = response.framing
         if framing is http.Framing.CHUNKED and not chunked:
