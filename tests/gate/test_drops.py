@@ -5,13 +5,14 @@ from collections.abc import Callable, Iterator, Mapping
 import pytest
 
 from sluicegate import jcs
-from sluicegate.evidence import journal
+from sluicegate.evidence import chain, journal
 from sluicegate.gate import drops, groups
 from sluicegate.gate.drops import Drops
 from sluicegate.gate.ledger import Ledger
 from sluicegate.wire import nflog
 
 SECOND = 1_000_000_000
+RUN = chain.Run("00" * 16, "11" * 16, "sha256:" + "22" * 32, "33" * 32, 60)
 
 
 class Book(Ledger):
@@ -19,6 +20,7 @@ class Book(Ledger):
 
     def __init__(self) -> None:
         self.records: list[Mapping[str, jcs.Json]] = []
+        self.journal = journal.Journal(RUN, lambda _: bytes(64))
 
     @property
     def congested(self) -> bool:
@@ -26,7 +28,7 @@ class Book(Ledger):
 
     def submit(self, record: Mapping[str, jcs.Json], callback: Callable[[], None]) -> None:
         assert len(jcs.encode(dict(record))) <= journal.MAX_LINE_BYTES
-        journal.check(record)
+        self.journal.flow(journal.check(dict(record)), "2026-01-02T03:04:05Z")
         self.records.append(record)
 
     def groups(self) -> list[dict[str, jcs.Json]]:

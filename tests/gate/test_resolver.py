@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sluicegate import jcs
-from sluicegate.evidence import journal
+from sluicegate.evidence import chain, journal
 from sluicegate.gate import resolver
 from sluicegate.gate.ledger import Ledger
 from sluicegate.gate.names import Names
@@ -14,6 +14,7 @@ from sluicegate.gate.resolver import Resolver, reply_to
 from sluicegate.wire import dns
 
 SECOND = 1_000_000_000
+RUN = chain.Run("00" * 16, "11" * 16, "sha256:" + "22" * 32, "33" * 32, 60)
 
 
 class Book(Ledger):
@@ -21,6 +22,7 @@ class Book(Ledger):
 
     def __init__(self) -> None:
         self.records: list[Mapping[str, jcs.Json]] = []
+        self.journal = journal.Journal(RUN, lambda _: bytes(64))
         self.full = False
 
     @property
@@ -29,7 +31,7 @@ class Book(Ledger):
 
     def submit(self, record: Mapping[str, jcs.Json], callback: Callable[[], None]) -> None:
         assert len(jcs.encode(dict(record))) <= journal.MAX_LINE_BYTES
-        journal.check(record)
+        self.journal.flow(journal.check(dict(record)), "2026-01-02T03:04:05Z")
         self.records.append(record)
 
     def questions(self, verdict: str) -> list[dict[str, jcs.Json]]:
@@ -260,3 +262,16 @@ def test_the_socket_may_answer_from_any_address(udp: socket.socket) -> None:
     Resolver(udp, Names(), Book())
     assert udp.getsockopt(socket.IPPROTO_IPV6, resolver._IPV6_FREEBIND) == 1
     assert udp.getsockopt(socket.IPPROTO_IPV6, socket.IPV6_RECVPKTINFO) == 1
+
+
+def test_hostile_labels_make_lines_the_notary_takes(udp: socket.socket) -> None:
+    book = Book()
+    served = Resolver(udp, Names(), book)
+    for byte in range(256):
+        label = bytes([63]) + bytes([byte]) * 63
+        served.question(ask("x")[:12] + label * 3 + b"\0\0\x01\0\x01")
+    served.flush()
+    assert (
+        sum(int(str(one["count"])) for one in book.questions("block") + book.questions("allow"))
+        == 256
+    )
