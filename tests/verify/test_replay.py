@@ -1,0 +1,127 @@
+"""Records whose signatures all hold, by a key holder who lies or errs: the verifier must still see it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from sluicegate.evidence import chain, journal, keys
+from sluicegate.verify import strict
+from sluicegate.verify.replay import replay
+from tests.evidence import made
+
+SIGN, KEY = keys.signer(made.SEED)
+RUN = chain.Run("0" * 32, "f" * 32, made.digest(made.POLICY), KEY, 60, "1" * 64)
+
+
+class Book:
+    """A record in memory, written by the real journal with a clock of our own."""
+
+    def __init__(self, run: chain.Run = RUN) -> None:
+        self.journal = journal.Journal(run, SIGN)
+        self.evidence = self.facts = b""
+        self.clock = 0
+
+    def now(self) -> str:
+        self.clock += 1
+        return f"2026-01-02T03:04:{self.clock:02d}Z"
+
+    def open(self) -> Book:
+        self.evidence += self.journal.open("open", self.now())
+        return self
+
+    def beat(self) -> Book:
+        self.evidence += self.journal.heartbeat(f"beat-{self.clock}", self.now())
+        return self
+
+    def flow(self, number: int, at: str | None = None, **changes: object) -> Book:
+        told = made.message(number, **changes)
+        facts, evidence = self.journal.flow(told, at or self.now())
+        self.facts, self.evidence = self.facts + facts, self.evidence + evidence
+        return self
+
+    def boundary(self, name: str = "boundary") -> Book:
+        facts, evidence = self.journal.boundary({"captured": 1}, name, self.now())
+        self.facts, self.evidence = self.facts + facts, self.evidence + evidence
+        return self
+
+    def close(self) -> Book:
+        self.evidence += self.journal.close("close", "done", self.now())
+        return self
+
+
+def test_an_honest_record() -> None:
+    book = Book().open().flow(1).beat().flow(2).beat().boundary().close()
+    state = replay(book.evidence, book.facts)
+    assert state.closed
+    assert state.ended
+    assert state.tally.receipts == 7
+    assert state.unanswered == 0
+
+
+@pytest.mark.parametrize(
+    ("story", "said"),
+    [
+        (lambda b: b, "no receipts"),
+        (lambda b: b.flow(1), "session_control"),
+        (lambda b: b.open().flow(1).flow(1), "repeated action_id"),
+        (lambda b: b.open().flow(1, action_id="open"), "repeated action_id"),
+        (lambda b: b.open().flow(1, verdict="strip"), "verdict our notary"),
+        (lambda b: b.open().flow(1, verdict="nonsense"), "unknown verdict"),
+        (lambda b: b.open().flow(1, verdict="allow", phase="outcome"), "without its intent"),
+        (lambda b: b.open().flow(1, verdict="allow", phase="resolution"), "phase our notary"),
+        (lambda b: b.open().flow(1, action_type="browse"), "unknown action_type"),
+        (lambda b: b.open().flow(1, at="2026-01-02T03:04:00Z"), "time runs backwards"),
+        (lambda b: b.open().flow(1, target="a\tb"), "control character"),
+        (lambda b: b.open().flow(1, target="\x80"), "ASCII"),
+        (lambda b: b.open().flow(1, flow={"kind": None}), "kind"),
+        (lambda b: b.open().flow(1, flow={"kind": "boundary"}), "not the boundary"),
+        (lambda b: b.open().boundary().flow(1), "after the boundary"),
+        (lambda b: b.open().boundary().boundary("again"), "after the boundary"),
+        (lambda b: b.open().close(), "not the boundary's"),
+        (lambda b: b.open().boundary().close().close(), "after the checkpoint"),
+        (lambda b: b.open().open(), "session_control"),
+    ],
+)
+def test_a_record_that_does_not_add_up(story: Callable[[Book], Book], said: str) -> None:
+    book = story(Book())
+    with pytest.raises(strict.VerificationError, match=said):
+        replay(book.evidence, book.facts)
+
+
+@pytest.mark.parametrize(
+    "run",
+    [
+        chain.Run("X" * 32, RUN.open_nonce, RUN.policy_hash, KEY, 60),
+        chain.Run(RUN.nonce, "short", RUN.policy_hash, KEY, 60),
+        chain.Run(RUN.nonce, RUN.open_nonce, "", KEY, 60),
+        chain.Run(RUN.nonce, RUN.open_nonce, "f" * 64, KEY, 60),
+        chain.Run(RUN.nonce, RUN.open_nonce, RUN.policy_hash, KEY, -1),
+    ],
+)
+def test_an_opening_with_values_out_of_shape(run: chain.Run) -> None:
+    with pytest.raises(strict.VerificationError):
+        replay(Book(run).open().evidence, b"")
+
+
+def test_facts_that_no_receipt_names() -> None:
+    book = Book().open().flow(1).boundary().close()
+    with pytest.raises(strict.VerificationError, match="more lines"):
+        replay(book.evidence, book.facts + b"{}\n")
+    prefix = Book().open().flow(1)
+    assert not replay(prefix.evidence, prefix.facts + b"{}\n").closed
+
+
+def test_a_torn_last_line_is_no_line() -> None:
+    book = Book().open().flow(1)
+    state = replay(book.evidence + b'{"v":2,', book.facts + b'{"ki')
+    assert state.torn
+    assert state.tally.receipts == 2
+
+
+def test_facts_must_be_canonical() -> None:
+    book = Book().open().flow(1)
+    for other in (b"{ }\n", b'{"kind":"x"}\n', b"\n", book.facts[:-1] + b" \n"):
+        with pytest.raises(strict.VerificationError):
+            replay(book.evidence, other)
