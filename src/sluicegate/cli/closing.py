@@ -47,11 +47,13 @@ class Documents:
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """The run's exit code, how many flows were allowed and denied, and the denials in words."""
+    """The run's exit code, counts (connections, packets, questions), and the denials in words."""
 
     code: int
     allowed: int
     denied: int
+    dropped: int
+    names: int
     denials: tuple[tuple[str, str, str], ...]
     packet: str
     signer: str
@@ -152,7 +154,13 @@ def _verified(out: Out, documents: Documents, ended: supervise.Ended) -> Result:
         ended.code,
         account.allowed,
         account.denied,
-        tuple((d.target, d.reason, d.remedy) for d in account.denials),
+        account.dropped,
+        account.questions,
+        # First what a line of policy would change.
+        tuple(
+            (d.target, d.reason, d.remedy)
+            for d in sorted(account.denials, key=lambda d: not d.remedy)
+        ),
         out.reserved.path,
         documents.signer,
         ended.error,
@@ -173,7 +181,9 @@ def tell(options: Options, result: Result) -> None:
         say.complain(result.error)
     if options.quiet:
         return
-    say.say(f"{result.allowed} allowed, {result.denied} denied")
+    words = f"{result.allowed} connections allowed, {result.denied} denied"
+    words += f"; {result.dropped} packets dropped" if result.dropped else ""
+    say.say(f"{words}; {result.names} names asked" if result.names else words)
     for target, reason, remedy in result.denials[:SHOWN_DENIALS]:
         say.say(f"denied {target}: {reason}")
         if remedy:
