@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import contextlib
+import re
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -153,3 +155,23 @@ WORDS = st.sampled_from(
 def test_a_policy_or_a_policy_error(words: list[str]) -> None:
     with contextlib.suppress(PolicyError):
         assert isinstance(grammar.parse("version: 1\n" + " ".join(words), "p"), Policy)
+
+
+GUIDE = (Path(__file__).parents[2] / "docs" / "policy.md").read_text(encoding="utf-8")
+ROWS = re.findall(r"^\| `(- .+?)` \| (.+?) \| (.+?) \|$", GUIDE, re.MULTILINE)
+
+
+def test_the_example_of_the_guide_is_a_policy() -> None:
+    (example,) = re.findall(r"```yaml\n(.*?)```", GUIDE, re.DOTALL)
+    assert len(grammar.parse(example, "p").allow) == 4
+
+
+@pytest.mark.parametrize(("rule", "said", "hint"), ROWS)
+def test_every_error_of_the_guide(rule: str, said: str, hint: str) -> None:
+    error = refused(f"version: 1\nallow:\n  {rule}\n")
+    assert said in error.message
+    assert hint in error.hint
+
+
+def test_the_guide_has_its_table() -> None:
+    assert len(ROWS) == 20
