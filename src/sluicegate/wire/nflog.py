@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import functools
 import ipaddress
+import struct
 from dataclasses import dataclass
 
 from sluicegate.wire.cursor import Cursor, WireError
 
 _PACKET, _CONFIG = 4 << 8, 4 << 8 | 1
+# linux/netlink.h: length and type of a message, length and type of an attribute.
+_MESSAGE, _ATTRIBUTE = struct.Struct("<IH"), struct.Struct("<HH")
 _PAYLOAD, _UID, _SEQ = 9, 11, 12
 # Enough for an IPv6 header, extension headers, and ports.
 SNAPLEN = 128
@@ -43,10 +47,10 @@ def read_messages(datagram: bytes) -> list[Dropped]:
     """
     found, at = list[Dropped](), 0
     while len(datagram) - at >= 16:
-        size = int.from_bytes(datagram[at : at + 4], "little")
+        size, kind = _MESSAGE.unpack_from(datagram, at)
         if size < 16:
             break
-        if int.from_bytes(datagram[at + 4 : at + 6], "little") == _PACKET:
+        if kind == _PACKET:
             found.append(_packet(datagram[at + 20 : at + size]))
         at += size + 3 & ~3
     return found
@@ -55,10 +59,10 @@ def read_messages(datagram: bytes) -> list[Dropped]:
 def _packet(body: bytes) -> Dropped:
     values, at = dict[int, bytes](), 0
     while len(body) - at >= 4:
-        size = int.from_bytes(body[at : at + 2], "little")
+        size, kind = _ATTRIBUTE.unpack_from(body, at)
         if size < 4:
             break
-        values[int.from_bytes(body[at + 2 : at + 4], "little") & 0x3FFF] = body[at + 4 : at + size]
+        values[kind & 0x3FFF] = body[at + 4 : at + size]
         at += size + 3 & ~3
     uid, seq = (_four(values.get(kind, b"")) for kind in (_UID, _SEQ))
     raw = values.get(_PAYLOAD, b"")
@@ -120,6 +124,7 @@ def subscribe(group: int) -> list[bytes]:
     return [_config(group, kind, value, n) for n, (kind, value) in enumerate(settings, 1)]
 
 
+@functools.lru_cache(maxsize=4096)  # a flood comes from one address and goes to few
 def _address(raw: bytes) -> str:
     return str(ipaddress.ip_address(raw))
 
