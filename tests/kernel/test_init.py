@@ -330,14 +330,26 @@ def test_nothing_starts_before_it_is_launched(tier: str) -> None:
         assert inside.said == b""
 
 
+# The parent stays, and tells how the signal ended its child.
+GROUP = """
+import os, signal
+signal.signal(10, lambda *_: None)
+child = os.fork()
+if child == 0:
+    signal.signal(10, lambda *_: os._exit(4))
+    os.write(1, b"up\\n")
+    while True:
+        signal.pause()
+os._exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+"""
+
+
 @tier
 def test_signals_reach_the_command_s_group(tier: str) -> None:
-    # The shell catches it; the second wait tells that its background job was killed by it.
-    script = "trap : USR1; sleep 600 & echo up; wait $!; wait $!; exit $?"
-    with start(tier, "sh", "-c", script) as inside:
+    with start(tier, PYTHON, "-c", GROUP) as inside:
         inside.until(b"up\n")
         inside.send(signal=10)
-        assert inside.finish() == {"code": 128 + 10}
+        assert inside.finish() == {"code": 4}
     with start(tier, "sh", "-c", "echo up; exec sleep 600") as inside:
         inside.until(b"up\n")
         inside.send(signal=2)
@@ -424,3 +436,54 @@ def test_a_setuid_program_gains_nothing(tier: str) -> None:
     assert exited == {"code": 0}
     assert "uid=0" not in said
     assert said.endswith(f"{UID}\n")
+
+
+@tier
+def test_a_terminal_of_its_own(tier: str) -> None:
+    with start(
+        tier, "sh", "-c", "tty; ps -o tty= -p $$; read -r x; echo got $x", with_tty=True
+    ) as it:
+        it.until(b"\n")
+        assert it.master is not None
+        os.write(it.master, b"word\n")
+        assert it.finish() == {"code": 0}
+        assert b"got word\r\n" in it.said
+
+
+@tier
+def test_control_c_is_for_the_foreground_of_the_inner_terminal(tier: str) -> None:
+    with start(tier, "sh", "-c", "echo up; exec sleep 600", with_tty=True) as it:
+        it.until(b"up\r\n")
+        assert it.master is not None
+        os.write(it.master, b"\x03")
+        assert it.finish() == {"signal": 2}
+
+
+@tier
+def test_job_control_works(tier: str) -> None:
+    with start(tier, "bash", "--norc", "--noediting", "-i", with_tty=True, env={"PS1": "$ "}) as it:
+        it.until(b"$ ")
+        assert it.master is not None
+        os.write(it.master, b"cat | cat\n")
+        os.write(it.master, b"through\n")
+        it.until(b"through\r\nthrough\r\n")
+        os.write(it.master, b"\x1a")
+        it.until(b"Stopped")
+        os.write(it.master, b"echo here; fg\n")
+        it.until(b"here\r\ncat | cat\r\n")
+        os.write(it.master, b"again\n")
+        it.until(b"again\r\nagain\r\n")
+        os.write(it.master, b"\x03")
+        it.until(b"^C\r\n$ ")
+        os.write(it.master, b"exit 6\n")
+        assert it.finish() == {"code": 6}
+        assert b"no job control" not in it.said
+
+
+@tier
+def test_the_last_words_on_a_terminal_are_not_lost(tier: str) -> None:
+    script = "seq 1 30000; sleep 600 & echo end"
+    with start(tier, "sh", "-c", script, with_tty=True) as it:
+        it.until(b"end\r\n")
+        assert it.finish() == {"code": 0}
+        assert it.said.split() == [str(n).encode() for n in range(1, 30001)] + [b"end"]

@@ -48,10 +48,13 @@ def start_notary(
 
     It answers the first command with `{"refused": why}` when the key's text is not a key.
     """
+    # Here, not in the child: the supervisor verifies with the same modules, so they are loaded once.
+    from sluicegate.evidence import keys, notary
+    from sluicegate.verify import packet  # noqa: F401
+
+    keys.signer(bytes(32))
 
     def work(control: socket.socket) -> int:
-        from sluicegate.evidence import keys, notary
-
         seed = None
         if key_fd is not None:
             with open(key_fd, "rb") as source:
@@ -60,7 +63,6 @@ def start_notary(
                 except (keys.KeyTextError, UnicodeDecodeError) as error:
                     control.sendall(json.dumps({"refused": str(error)}).encode() + b"\n")
                     return notary.FAILED
-        keys.signer(bytes(32))  # import what signs while files can still be read
         if uid is not None:
             syscalls.unshare(syscalls.CLONE_NEWNET)
         else:

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from sluicegate.cli import packetdir, say, supervise
+from sluicegate.cli import packetdir, say, supervise, timing
 from sluicegate.cli.options import Options
 from sluicegate.evidence import packet
 
@@ -117,13 +117,17 @@ def close(
     }
     try:
         notary.ask({"close": {"reason": reason, "flow": flow}}, "closed")
+        timing.mark("record closed")
         packetdir.publish(out.reserved, files, out.owner)
     except supervise.ControlError as error:
         leave_prefix(out, documents)
         raise EvidenceError(f"the record could not be closed: {error}") from error
     except packetdir.PacketDirError as error:
         raise EvidenceError(str(error), error.hint) from error
-    return _verified(out, documents, ended)
+    timing.mark("copied out")
+    result = _verified(out, documents, ended)
+    timing.mark("verified")
+    return result
 
 
 def _verified(out: Out, documents: Documents, ended: supervise.Ended) -> Result:

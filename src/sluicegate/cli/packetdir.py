@@ -87,10 +87,8 @@ def publish(
                 if owner is not None:
                     os.fchown(descriptor, *owner)
                 _fill(descriptor, content)
-                os.fsync(descriptor)
             finally:
                 os.close(descriptor)
-        os.fsync(reserved.descriptor)
     except (OSError, PacketDirError) as error:
         for name in written:
             with contextlib.suppress(OSError):

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import os
-import secrets
 from collections.abc import Sequence
 
 from sluicegate.boundary.model import BoundaryError
-from sluicegate.cli import closing, packetdir, say, session, supervise
+from sluicegate.cli import closing, packetdir, say, session, supervise, timing
 from sluicegate.cli import options as opts
 from sluicegate.policy.model import PolicyError
 
@@ -41,9 +40,12 @@ def main(argv: Sequence[str]) -> int:
 
 
 def _run(options: opts.Options, state: supervise.Signals) -> int:
-    plan = session.prepare(options, os.environ, secrets.token_hex(8))
+    timing.mark("begin")
+    plan = session.prepare(options, os.environ, os.urandom(8).hex())
+    timing.mark("options and policies")
     result = session.perform(plan, state)
     closing.tell(options, result)
+    timing.report()
     if options.fail_on_deny and result.denied and result.code == 0:
         return DENIED
     return result.code

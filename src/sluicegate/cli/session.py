@@ -16,7 +16,7 @@ from sluicegate import __version__
 from sluicegate.boundary import build, environment, identity
 from sluicegate.boundary.model import ROOT_TIER, ROOTLESS_TIER, Command, Spec
 from sluicegate.boundary.terminal import Terminal
-from sluicegate.cli import children, closing, packetdir, policyfiles, supervise
+from sluicegate.cli import children, closing, packetdir, policyfiles, supervise, timing
 from sluicegate.cli.options import Options
 from sluicegate.evidence import packet
 from sluicegate.policy import normal
@@ -184,7 +184,9 @@ def _perform(
         processes.notary = children.start_notary(run, key, to_gate, out.files, uids[1])
         if key is not None:
             os.close(key)
+    timing.mark("gate and notary forked")
     wall = processes.boundary = build.start(plan.spec)
+    timing.mark("boundary built")
     command = supervise.Control(wall.wire, "boundary")
     gate = supervise.Control(processes.gate.control, "gate")
     notary = supervise.Control(processes.notary.control, "notary")
@@ -200,6 +202,7 @@ def _perform(
             },
             "opened",
         )
+        timing.mark("notary open")
         children.hand_over(
             processes.gate,
             {
@@ -211,12 +214,15 @@ def _perform(
         )
         gate.expect("ready")
         command.expect("ready")
+        timing.mark("gate and command ready")
     except supervise.ControlError as error:
         raise SetupError(str(error)) from error
     documents = closing.Documents(policy, opened, str(said["signer_key"]), plan.key is not None)
     try:
         ended = _command(plan, state, wall, command, (gate, notary))
+        timing.mark("command")
         wall.stop()
+        timing.mark("boundary stopped")
         stopped = gate.ask({"stop": True}, "stopped")
     except supervise.ControlError as error:
         wall.close()
@@ -224,6 +230,7 @@ def _perform(
         raise closing.EvidenceError(
             f"{error}; the command was ended", f"{plan.packet} holds the record so far"
         ) from error
+    timing.mark("gate drained")
     counts = wall.counters()
     wall.close()
     return closing.close(plan.options, out, documents, notary, ended, counts, stopped)

@@ -10,7 +10,7 @@ import struct
 from collections.abc import Callable
 
 from sluicegate.gate.limits import Limits
-from sluicegate.gate.loop import BROKEN, WRITE, Loop
+from sluicegate.gate.loop import BROKEN, WRITE, Loop, Timer
 
 MAX_ADDRESSES = 16  # a name with hundreds of addresses must not cost hundreds of descriptors
 RESET = struct.pack("ii", 1, 0)  # SO_LINGER on, 0 s: close sends RST
@@ -37,9 +37,9 @@ def interleaved(addresses: tuple[str, ...]) -> tuple[str, ...]:
 
 
 class Dial:
-    """One attempt to connect: `done(socket, address)` or `done(None, reason)`, once, never at once.
+    """One attempt to connect: after `start`, `done(socket, address)` or `done(None, reason)`, once.
 
-    `cancel` ends it without a call.
+    `done` may be called before `start` returns. `cancel` ends it without a call.
     """
 
     def __init__(
@@ -51,11 +51,11 @@ class Dial:
         self._tries: dict[int, tuple[socket.socket, str]] = {}
         self._reason = "no address"
         self._total = loop.after(limits.connect_s, self._late)
-        self._next = loop.after(0, self._start)
+        self._next: Timer | None = None
 
     def cancel(self) -> None:
         self._total.cancel()
-        self._next.cancel()
+        self._rest()
         for descriptor, (peer, _) in self._tries.items():
             self._loop.forget(descriptor)
             peer.close()
@@ -68,12 +68,17 @@ class Dial:
         self.cancel()
         self._done(peer, what)
 
-    def _start(self) -> None:
-        self._next.cancel()
+    def _rest(self) -> None:
+        if self._next is not None:
+            self._next.cancel()
+
+    def start(self) -> None:
+        """Begin with the next address."""
+        self._rest()
         while self._left:
             address = self._left.pop(0)
             if self._begin(address):
-                self._next = self._loop.after(self._stagger_s, self._start)
+                self._next = self._loop.after(self._stagger_s, self.start)
                 return
         if not self._tries:
             self._finish(None, self._reason)
@@ -111,7 +116,7 @@ class Dial:
             return
         peer.close()
         self._reason = _words(code or errno.ECONNRESET)
-        self._start()
+        self.start()
 
 
 def _words(code: int | None) -> str:

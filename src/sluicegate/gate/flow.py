@@ -230,6 +230,7 @@ class Flow:
         self._dial = Dial(
             self._desk.loop, good, deed.decision.port, self._desk.limits, self._connected
         )
+        self._dial.start()
 
     def _connected(self, peer: socket.socket | None, what: str) -> None:
         self._dial = None

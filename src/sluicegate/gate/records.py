@@ -36,6 +36,8 @@ class Outcome:
 
 def printable(text: str) -> str:
     """`text` in printable ASCII, cut to a bounded length."""
+    if len(text) <= MAX_TEXT and text.isascii() and text.isprintable():
+        return text
     shown = "".join(c if " " <= c <= "~" else f"\\x{ord(c):02x}" for c in text[:MAX_TEXT])
     return shown if len(text) <= MAX_TEXT else shown + "..."
 
