@@ -104,7 +104,11 @@ class Ran:
 
     def asked(self, part: str) -> list[str]:
         """The names with `part` that reached the name server outside."""
-        return [entry["name"] for entry in self.log if part in entry.get("name", "")]
+        return [
+            entry["name"]
+            for entry in self.log
+            if entry["protocol"] == "dns" and part in entry["name"]
+        ]
 
     def denied(self, **facts: Any) -> list[dict[str, Any]]:
         """The connection records with these facts that did not end in an outcome."""
@@ -199,8 +203,9 @@ def outside(world: World, scripts: Mapping[str, str], work: Path | None = None) 
     with naive(world), Witness(world) as witness:
         before = len(world.arrived())
         done = world.run(["/usr/bin/python3", "-c", DRIVER], stdin=given, cwd=work)
+        packets = witness.flush()
         world.settle()
-        log, packets = world.arrived()[before:], witness.flush()
+        log = world.arrived()[before:]
     assert done.code == 0, done.err
     return Ran([json.loads(line) for line in done.out.splitlines()], tokens, log, packets)
 
@@ -216,8 +221,9 @@ def inside(world: World, name: str, scripts: Mapping[str, str], policy: str = PO
         run = tier.run(
             ["/usr/bin/python3", "-c", DRIVER], policy, "--key", f"{key}.key", stdin=given
         )
+        packets = witness.flush()
         world.settle()
-        log, packets = world.arrived()[before:], witness.flush()
+        log = world.arrived()[before:]
     assert run.code == 0, run.err
     ran = Ran([json.loads(line) for line in run.out.splitlines()], tokens, log, packets)
     ran.run, ran.tier, ran.flows = run, tier, run.flows()

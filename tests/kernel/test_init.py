@@ -210,6 +210,13 @@ def test_identity_capabilities_and_filter_as_the_kernel_states_them(tier: str) -
 
 
 @tier
+def test_no_core_dump_reaches_the_host(tier: str) -> None:
+    """A limit of 1, not 0: with 0 the kernel still starts a core handler that takes dumps by pipe."""
+    _, said = outcome(tier, "grep", "^Max core file size", "/proc/self/limits")
+    assert said.split()[4:6] == ["1", "1"]
+
+
+@tier
 def test_init_itself_keeps_one_power(tier: str) -> None:
     _, said = outcome(tier, "cat", "/proc/1/status", "/proc/1/cmdline")
     status = dict(re.findall(r"^(\w+):\t(.*?)\s*$", said, re.MULTILINE))

@@ -81,6 +81,14 @@ class Boundary:
             raise BoundaryError(f"reading the namespace's counters: {error}") from error
         return found
 
+    def ready(self) -> None:
+        """Waits until pid 1 is ready to launch. Raises BoundaryError, leaving nothing, if a step failed."""
+        try:
+            _await(self)
+        except BaseException:
+            self.close()
+            raise
+
     def stop(self) -> None:
         """Kills pid 1 and with it everything inside, and waits for that. Idempotent."""
         if self._stopped:
@@ -119,6 +127,13 @@ class Boundary:
 
 def start(spec: Spec) -> Boundary:
     """Makes the boundary of `spec`. Raises BoundaryError, leaving nothing behind, if a step fails."""
+    boundary = begin(spec)
+    boundary.ready()
+    return boundary
+
+
+def begin(spec: Spec) -> Boundary:
+    """Starts making the boundary of `spec`; `ready` waits for it, so that both sides work meanwhile."""
     _check(spec)
     spec = _resolved(spec)
     life, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
@@ -128,13 +143,7 @@ def start(spec: Spec) -> Boundary:
         warden.run(spec, theirs, inner)
     theirs.close()
     inner.close()
-    boundary = Boundary(pid, life, wire)
-    try:
-        _await(boundary)
-    except BaseException:
-        boundary.close()
-        raise
-    return boundary
+    return Boundary(pid, life, wire)
 
 
 def _resolved(spec: Spec) -> Spec:

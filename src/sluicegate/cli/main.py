@@ -13,7 +13,7 @@ commands:
   run -- COMMAND        run COMMAND behind the wall; `run --help` lists the options
   keygen NAME           make an Ed25519 signing key: NAME.key, NAME.pub
   verify PACKET         verify a packet offline, from its bytes and a pinned key
-  policy check FILE     lint policies; `policy explain FILE... URL` says why a URL is allowed or denied
+  policy check FILE     lint policies; `policy explain URL --policy FILE` says why
   doctor                what this machine can do, and the remedy for what it can not
   version               print the version
 """

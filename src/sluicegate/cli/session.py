@@ -21,6 +21,7 @@ from sluicegate.cli.options import Options
 from sluicegate.evidence import packet
 from sluicegate.policy import normal
 from sluicegate.policy.model import Policy
+from sluicegate.policy.together import together
 
 
 class SetupError(Exception):
@@ -60,7 +61,8 @@ def prepare(options: Options, environ: Mapping[str, str], run: str) -> Plan:
     stat = os.stat(workdir)
     caller = os.getuid(), os.getgid()
     who = identity.identity(environ, (stat.st_uid, stat.st_gid), caller, tier, _account)
-    names, given = _named(options.env, tuple(n for policy in policies for n in policy.env))
+    grants = together(policies)
+    names, given = _named(options.env, grants.env)
     env, withheld = environment.allowed(environ, names, {**_person(who), **given})
     command = Command(
         argv=options.argv,
@@ -73,8 +75,7 @@ def prepare(options: Options, environ: Mapping[str, str], run: str) -> Plan:
     )
     out = os.path.join(os.path.realpath(os.path.dirname(options.packet) or "."), _base(options))
     key = None if options.key is None else os.path.realpath(options.key)
-    binds = [os.path.expanduser(p) for policy in policies for p in policy.bind]
-    binds += options.binds
+    binds = [_expanded(path, who.home) for path in grants.bind] + list(options.binds)
     spec = Spec(
         run=run,
         tier=tier,
@@ -119,6 +120,11 @@ def _base(options: Options) -> str:
             f"--packet {options.packet!r} names no directory", "for example --packet out"
         )
     return name
+
+
+def _expanded(path: str, home: str) -> str:
+    """`~` is the command's home, which under sudo is not ours."""
+    return home + path[1:] if path == "~" or path.startswith("~/") else path
 
 
 def _named(
@@ -180,12 +186,15 @@ def _perform(
             uids = children.service_uids(source.read(), int(run, 16))
     with to_notary, to_gate:
         processes.gate = children.start_gate(run, to_notary, plan.policies, uids[0])
+        timing.mark("gate forked")
+        wall = processes.boundary = build.begin(plan.spec)
+        timing.mark("boundary begun")
         key = _open_key(plan.key)
         processes.notary = children.start_notary(run, key, to_gate, out.files, uids[1])
         if key is not None:
             os.close(key)
-    timing.mark("gate and notary forked")
-    wall = processes.boundary = build.start(plan.spec)
+    timing.mark("notary forked, verifier loaded")
+    wall.ready()
     timing.mark("boundary built")
     command = supervise.Control(wall.wire, "boundary")
     gate = supervise.Control(processes.gate.control, "gate")

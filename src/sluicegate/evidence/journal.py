@@ -21,12 +21,21 @@ _FACTS = re.compile(rb'(?:[ -\[\]-~]++|\\["\\n])*+\Z')
 _KIND = re.compile(r"[a-z][a-z0-9-]{0,31}\Z")
 # A line of drops or questions is a list of up to 256 groups, each an object; more nesting is not the gate's.
 MAX_BRACKETS = 1024
+MAX_DEPTH = 8
 # Only the supervisor may say this: it is what boundary.json and the counters hang on.
 BOUNDARY = "boundary"
 
 
 class MessageError(Exception):
     """A message the notary will not sign."""
+
+
+def _depth(value: object) -> int:
+    if isinstance(value, dict):
+        return 1 + max(map(_depth, value.values()), default=0)
+    if isinstance(value, list):
+        return 1 + max(map(_depth, value), default=0)
+    return 0
 
 
 def _facts(flow: object) -> bytes:
@@ -36,7 +45,8 @@ def _facts(flow: object) -> bytes:
         raise MessageError(f"a flow that is not strict JSON: {error}") from error
     if len(facts) > MAX_LINE_BYTES:
         raise MessageError(f"a flow of {len(facts)} bytes")
-    if facts.count(b"{") + facts.count(b"[") > MAX_BRACKETS or not _FACTS.match(facts):
+    many = facts.count(b"{") + facts.count(b"[") > MAX_BRACKETS
+    if many or _depth(flow) > MAX_DEPTH or not _FACTS.match(facts):
         raise MessageError("a flow that is not plain: too deep, or not printable ASCII")
     return facts
 
