@@ -1,3 +1,5 @@
+import random
+
 import pytest
 
 from sluicegate.facts import Facts, Protocol, Via
@@ -139,3 +141,31 @@ def test_the_work_that_one_client_can_cause_is_bounded() -> None:
     assert isinstance(step, Judge)
     assert "too many pieces" in (step.facts.fault or "")
     assert fed < MAX_WORK_BYTES**0.5 * 2
+
+
+def test_whatever_the_bytes_the_machine_states_facts_or_waits() -> None:
+    seeds = (
+        hello("a.test"),
+        b"POST http://a.test:80/x?y HTTP/1.1\r\nHost: a.test\r\nTransfer-Encoding: chunked\r\n\r\n",
+        b"CONNECT [2001:db8::1]:443 HTTP/1.1\r\nHost: [2001:db8::1]:443\r\n\r\nGET / HTTP/1.1\r\n\r\n",
+        b"\x05\x01\x00\x05\x01\x00\x03\x06a.test\x01\xbb\x16\x03\x01",
+        b"\x04\x01\x01\xbb\0\0\0\1me\0a.test\0",
+    )
+    dice = random.Random(7)
+    for _ in range(4000):
+        raw = bytearray(dice.choice(seeds))
+        for _ in range(dice.randrange(4)):
+            raw[dice.randrange(len(raw))] = dice.randrange(256)
+        machine, at = Machine(BASE), 0
+        step = None
+        while not isinstance(step, Judge) and at < len(raw):
+            size = dice.randrange(1, len(raw) + 1)
+            step, at = machine.received(bytes(raw[at : at + size])), at + size
+            while isinstance(step, Ask | Reply):
+                if isinstance(step, Ask):
+                    machine.grant()
+                step = machine.step()
+        if step is None:
+            step = machine.ended()
+        assert isinstance(step, Judge)
+        assert step.facts.address == BASE.address

@@ -93,7 +93,8 @@ class Exchange:
     # Turns of the loop.
 
     def _client_ready(self, events: int) -> None:
-        if events & BROKEN and self._client.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR):
+        if events & BROKEN and not self._reads_client:
+            # Not a half-close, which hangs up nothing: nobody is left to answer.
             self.abort("client reset")
             return
         if events & ~WRITE and self._reads_client:
@@ -112,10 +113,8 @@ class Exchange:
         self._step()
 
     def _upstream_ready(self, events: int) -> None:
-        if events & BROKEN and self._upstream.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR):
-            self._broken("reset")
-            return
         if events & ~WRITE and self._reads_upstream:
+            # Also after a reset: a response may be waiting before it.
             try:
                 data = self._upstream.recv(READ_BYTES)
                 self._receive(data)
@@ -214,6 +213,8 @@ class Exchange:
             (self._upstream, self._reads_upstream, self._up, self._upstream_ready),
         ):
             events = (READ if reads else 0) | (WRITE if out else 0)
+            if peer is self._client:
+                events |= BROKEN  # watched even when nothing is wanted, so that its reset is seen
             self._loop.want(peer.fileno(), events, handler)
 
     def _late_answer(self) -> bool:

@@ -115,14 +115,12 @@ class Relay:
 
     def _events(self, own: Way, other: Way, events: int) -> None:
         """`own` reads the ready socket, `other` writes to it."""
-        if events & BROKEN and (code := own.src.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)):
-            self._broken(own, code)
-            return
-        if events & WRITE and other.blocked:
+        if events & (WRITE | BROKEN) and other.blocked:
             other.blocked = False
             self._pump(other)
-        if own.over or self._reason or not events & ~WRITE:
+        if own.ended or self.over or self._promoted or not events & ~WRITE:
             return
+        # After a reset too: what came before it is still to be read, then the error.
         if own.held:
             if self._first is not None:
                 self._first()
