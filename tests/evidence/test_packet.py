@@ -1,0 +1,185 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import pytest
+
+from sluicegate.evidence import packet
+from tests.evidence import made
+
+TEXT = {"type": "string", "minLength": 1}
+COUNT = {"type": "integer", "minimum": 0}
+
+
+def closed(properties: dict[str, object], optional: dict[str, object]) -> dict[str, object]:
+    """An object with exactly these members."""
+    return {
+        "type": "object",
+        "properties": properties | optional,
+        "required": list(properties),
+        "additionalProperties": False,
+    }
+
+
+def one_of(words: str) -> dict[str, object]:
+    return {"enum": words.split()}
+
+
+COUNTS = {"type": "object", "additionalProperties": COUNT}
+TEXTS = {"type": "array", "items": TEXT, "uniqueItems": True}
+# The stricter revision of Audit Packet v0, from its reference, in our own words.
+SCHEMA = closed(
+    {
+        "schema_version": {"const": "pipelock.audit_packet.v0"},
+        "generated_at": TEXT,
+        "run": closed(
+            {
+                "provider": one_of("github_actions self_hosted local"),
+                "agent_identity": TEXT,
+                "started_at": TEXT,
+            },
+            {"agent_exit_code": {"type": "integer"}, "completed_at": TEXT}
+            | dict.fromkeys(
+                ["repository", "workflow", "run_id", "run_attempt", "ref", "sha"], TEXT
+            ),
+        ),
+        "policy": closed({"policy_hashes": TEXTS}, {"config_path": TEXT}),
+        "summary": closed(
+            {"receipt_count": COUNT, "totals": closed(dict.fromkeys(packet.TOTALS, COUNT), {})},
+            {"transports": COUNTS, "layers": COUNTS, "domains_touched": TEXTS},
+        ),
+        "verifier": closed(
+            {
+                "verdict": one_of("valid invalid error not_run self_consistent_only"),
+                "trusted": {"type": "boolean"},
+            },
+            {"receipt_count": COUNT, "final_seq": COUNT, "root_hash": TEXT, "signer_key": TEXT},
+        ),
+        "posture": closed(
+            {
+                "enforcement_mode": TEXT,
+                "runner_os": TEXT,
+                "raw_socket_status": one_of("denied allowed unknown"),
+                "docker_socket_status": one_of("denied masked allowed absent unknown"),
+                "dns_udp_status": one_of("denied proxied allowed unknown"),
+                "browser_proxy_status": one_of("forced advisory absent unknown"),
+                "websocket_frame_scanning": one_of("explicit_ws_proxy_path_required always_on off"),
+                "unsupported_paths": {"type": "array", "items": TEXT},
+            },
+            {"agent_uid": COUNT, "host_uid": COUNT, "runner_arch": TEXT},
+        ),
+        "artifacts": closed(
+            dict.fromkeys(("packet", "evidence", "verifier"), TEXT), {"summary": TEXT}
+        ),
+    },
+    {"packet_id": TEXT},
+)
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    files = made.files(tmp_path_factory.mktemp("p"), made.some())
+    return dict(json.loads(files["packet.json"]))
+
+
+def test_it_is_valid_by_the_schema(whole: dict[str, Any]) -> None:
+    jsonschema.Draft202012Validator(SCHEMA).validate(whole)
+
+
+def test_the_invariants(whole: dict[str, Any]) -> None:
+    summary, verifier = whole["summary"], whole["verifier"]
+    assert sum(summary["totals"].values()) == summary["receipt_count"] == 9
+    assert sum(summary["transports"].values()) == 9
+    assert summary["totals"]["block"] == 3
+    assert summary["layers"] == {"allowlist": 3}
+    assert summary["domains_touched"] == ["a.example"]
+    assert (verifier["trusted"], verifier["verdict"]) == (True, "valid")
+    assert verifier["signer_key"] == made.PUBLIC
+    assert verifier["final_seq"] == 8
+    assert len(verifier["root_hash"]) == 64
+    assert whole["policy"]["policy_hashes"] == [made.digest(made.POLICY)]
+    for path in whole["artifacts"].values():
+        assert not set(path) & set(":\\/")
+
+
+def make(opened: dict[str, object], ended: dict[str, object]) -> dict[str, Any]:
+    measured = json.loads(packet.boundary(opened, ended))
+    return dict(json.loads(packet.packet(packet.Tally(), measured, "p", "r", "k")))
+
+
+def changed(holder: dict[str, object], part: str, change: dict[str, object]) -> dict[str, object]:
+    return {**holder, part: {**holder[part], **change}}  # type: ignore[dict-item]
+
+
+def test_an_ephemeral_key_is_only_self_consistent() -> None:
+    whole = make(made.OPENED, changed(made.CLOSED, "run", {"key": "ephemeral"}))
+    assert whole["verifier"]["verdict"] == "self_consistent_only"
+    assert whole["verifier"]["trusted"] is False
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"raw_socket_status": "perhaps"},
+        {"docker_socket_status": None},
+        {"runner_os": ""},
+        {"unsupported_paths": None},
+        {"unsupported_paths": [1]},
+        {"agent_uid": -1},
+        {"agent_uid": True},
+        {"of_our_own": "x"},
+    ],
+)
+def test_a_posture_the_schema_does_not_know(change: dict[str, object]) -> None:
+    with pytest.raises(packet.PacketError):
+        make(changed(made.OPENED, "posture", change), made.CLOSED)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"provider": "x"}, {"agent_identity": ""}, {"agent_exit_code": "0"}, {"sha": 1}, {"new": ""}],
+)
+def test_a_run_the_schema_does_not_know(change: dict[str, object]) -> None:
+    with pytest.raises(packet.PacketError):
+        make(made.OPENED, changed(made.CLOSED, "run", change))
+
+
+def test_a_run_that_has_not_ended_has_no_packet() -> None:
+    with pytest.raises(packet.PacketError, match="close"):
+        packet.packet(packet.Tally(), json.loads(packet.boundary(made.OPENED, None)), "", "", "")
+
+
+def test_the_open_part_has_one_digest() -> None:
+    shuffled = dict(reversed(made.OPENED.items()))
+    assert packet.opening_digest(shuffled) == packet.opening_digest(made.OPENED)
+    assert packet.opening_digest({**made.OPENED, "tier": "x"}) != packet.opening_digest(made.OPENED)
+
+
+def record(target: str, **more: object) -> dict[str, object]:
+    base = {"verdict": "allow", "transport": "forward", "timestamp": "t", "target": target}
+    return base | more
+
+
+def test_domains() -> None:
+    tally = packet.Tally()
+    for target in ("https://B.example/x", "a.example:443", "tls://[2001:db8::1]:443", "..//", "*"):
+        tally.add(record(target))
+    tally.add(record("dns://asked.example", transport="dns"))
+    tally.add(record("tcp://overload", layer="limit", verdict="block"))
+    assert tally.domains == ["..", "[2001:db8::1]", "a.example", "b.example"]
+    for number in range(packet.MAX_DOMAINS + 1):
+        tally.add(record(f"h{number}.example"))
+    assert tally.domains is None
+
+
+def test_an_unknown_verdict_is_counted_as_other() -> None:
+    tally = packet.Tally()
+    tally.add(record("a.example", verdict="resolve"))
+    assert tally.totals["other"] == 1
+
+
+def test_the_file_ends_with_a_line(tmp_path: Path) -> None:
+    assert packet.boundary({"tier": "x"}, None) == b'{"open":{"tier":"x"}}\n'

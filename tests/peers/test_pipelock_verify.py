@@ -1,0 +1,47 @@
+"""Another producer's verifier, from the package index, accepts what we write."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.evidence import made
+from tests.evidence.test_journal import VECTOR
+
+PEER = Path(sys.executable).with_name("pipelock-verify")
+VECTOR_KEY = "ff7d15919431f75c048dc53965eb4293fbe1b6415f3d2fe3c46b01f071622648"
+
+
+def accepts(file: Path, *arguments: str) -> bool:
+    done = subprocess.run([PEER, file, *arguments], capture_output=True, text=True, check=False)
+    assert done.returncode in {0, 1}, done.stderr
+    return done.returncode == 0
+
+
+@pytest.fixture
+def ours(tmp_path: Path) -> Path:
+    made.files(tmp_path, made.some())
+    return tmp_path / "evidence.jsonl"
+
+
+def test_the_published_vector() -> None:
+    assert accepts(VECTOR, "--key", VECTOR_KEY)
+    assert accepts(VECTOR)
+    assert not accepts(VECTOR, "--key", made.PUBLIC)
+
+
+def test_a_record_of_our_notary(ours: Path) -> None:
+    assert accepts(ours, "--key", made.PUBLIC)
+    assert accepts(ours)
+    assert not accepts(ours, "--key", VECTOR_KEY)
+
+
+def test_it_still_rejects_what_was_changed(ours: Path) -> None:
+    lines = ours.read_bytes().splitlines(keepends=True)
+    ours.write_bytes(b"".join(lines[:2] + lines[3:]))
+    assert not accepts(ours, "--key", made.PUBLIC)
+    ours.write_bytes(b"".join(lines).replace(b"a.example", b"b.example"))
+    assert not accepts(ours, "--key", made.PUBLIC)
