@@ -271,3 +271,24 @@ def test_an_upstream_that_can_not_be_used() -> None:
         client = house.connect()
         client.sendall(ask("/", up.port))
         assert b"refused" in read_all(client)
+
+
+def test_a_kept_upstream_that_closes_is_replaced() -> None:
+    def once(peer: socket.socket) -> None:
+        data = b""
+        while b"\r\n\r\n" not in data:
+            data += peer.recv(1000)
+        peer.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi")
+        # Closes on the next request without an answer.
+        peer.recv(1)
+
+    up = Server(once)
+    with gate(named(up.port, "ok.test"), names=NAMES) as house:
+        house.to = ("192.0.2.1", up.port)
+        client = house.connect()
+        for _ in range(3):
+            client.sendall(ask("/", up.port))
+            assert response(client)[1] == b"hi"
+        assert up.accepted == 3
+        client.sendall(ask("/", up.port, "Content-Length: 1\r\n", "POST", b"x"))
+        assert b" 502 " in read_all(client)

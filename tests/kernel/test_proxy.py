@@ -249,3 +249,21 @@ def test_idle_flows_end() -> None:
         assert exactly(client, 5) == b"\0ping"
         assert is_reset(client)
         assert house.notary.outcome()["flow"]["outcome"] == "idle for too long"
+
+
+def test_a_stop_in_the_middle_of_a_large_transfer() -> None:
+    def endless(peer: socket.socket) -> None:
+        while True:
+            peer.sendall(bytes(1_048_576))
+
+    up = Server(endless)
+    with gate(Policy("p", allow=(local(up.port),))) as house:
+        house.to = ("127.0.0.1", up.port)
+        client = house.connect()
+        client.sendall(b"\0")
+        got = 0
+        while got < 8 * 1_048_576:
+            got += len(client.recv(1_048_576))
+        counts = house.stop()
+        assert counts["bytes_down"] >= got
+        assert house.notary.outcome()["flow"]["outcome"] == "the run ended"

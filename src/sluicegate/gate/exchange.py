@@ -19,6 +19,7 @@ READ_BYTES = 262_144
 # Bytes that may wait for a slow side before the other one is no longer read.
 HIGH_WATER = 262_144
 MAX_INTERIM = 16  # 1xx responses before the final one
+_REPEATABLE = frozenset(("GET", "HEAD", "OPTIONS"))  # RFC 9110 section 9.2.1
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 
@@ -27,6 +28,7 @@ class Result:
     """How it ended. `rest`: the client's bytes after the request, None if the connection is over.
 
     `upstream`: still open, to be used again or closed. `last`: words to send to the client first.
+    `again`: the upstream was gone without a byte, and the request may be sent once more.
     """
 
     reason: str
@@ -36,6 +38,7 @@ class Result:
     rest: bytes | None = None
     upstream: socket.socket | None = None
     last: bytes = b""
+    again: bool = False
 
 
 class Exchange:
@@ -260,8 +263,14 @@ class Exchange:
                 f"upstream: {why}",
                 *(self._bytes_up, self._bytes_down, 502),
                 last=denials.unreachable(body),
+                again=not self._heard and self._request.method in _REPEATABLE and self._whole,
             )
         )
+
+    @property
+    def _whole(self) -> bool:
+        """Whether the request is only a head, so that nothing of it is lost."""
+        return self._request.framing is http.Framing.NONE
 
     def _fault(self, why: str) -> None:
         self._release()

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 
 from sluicegate.facts import Decision, Facts, Protocol, Verdict
 from sluicegate.gate import denials, records
-from sluicegate.gate.desk import Deed, Desk
+from sluicegate.gate.desk import Deed, Desk, nothing
 from sluicegate.gate.dial import Dial, reset
 from sluicegate.gate.exchange import Exchange, Result
 from sluicegate.gate.linger import Linger
@@ -67,7 +67,7 @@ class Flow:
         self._carrier: Relay | Exchange | None = None
         self._linger: Linger | None = None
         self._kept: _Kept | None = None
-        self._resumed = False
+        self._resumed = self._reused = False
         limits = desk.limits
         self._grace = desk.loop.after(limits.grace_s, self._silent)
         self._deadline = desk.loop.after(limits.first_bytes_s, self._late)
@@ -200,11 +200,15 @@ class Flow:
         kept, self._kept = self._kept, None
         if kept is not None and same(kept.decision, deed.decision) and _alive(kept.socket):
             deed.addresses, deed.peer = kept.addresses, kept.peer
+            self._reused = True
             self._carry(kept.socket)
             return
         if kept is not None:
             kept.socket.close()
-        self._stage = Stage.DIALLING
+        self._reach(deed)
+
+    def _reach(self, deed: Deed) -> None:
+        self._stage, self._reused = Stage.DIALLING, False
         if deed.decision.name is None:
             self._answered((deed.decision.address or deed.facts.address,))
         else:
@@ -286,7 +290,11 @@ class Flow:
         deed = self._deed
         if deed is None:
             raise RuntimeError("nothing is allowed")
-        self._carrier, self._deed = None, None
+        self._carrier = None
+        if result.again and self._reused:
+            self._reach(deed)  # the kept connection closed just then: not the client's concern
+            return
+        self._deed = None
         deed.bytes_up, deed.bytes_down = result.bytes_up, result.bytes_down
         deed.status = result.status
         deed.close(result.reason)
@@ -340,10 +348,10 @@ class Flow:
         if step is not None:
             decision = self._desk.judge(step.facts)
             if decision.verdict is Verdict.DENY:
-                self._desk.block(self.who, step.facts, decision, _nothing)
+                self._desk.block(self.who, step.facts, decision, nothing)
             else:
                 deed = Deed(self._desk, self.who, step.facts, decision)
-                deed.intend(_nothing)
+                deed.intend(nothing)
                 deed.close(reason)
         self._desk.loop.forget(self._client.fileno())
         reset(self._client)
@@ -377,10 +385,6 @@ class Flow:
             self._desk.loop.forget(self._client.fileno())
             self._client.close()
         self._gone(self)
-
-
-def _nothing() -> None:
-    """Nobody waits."""
 
 
 def _alive(peer: socket.socket) -> bool:

@@ -197,9 +197,11 @@ class Relay:
         for way in (self._up, self._down):
             self._loop.forget(way.src.fileno())
             way.src.setblocking(True)
-        self._promoted = True
-        self._threads.start(self._up, self._down, self._returned)
-        return True
+        self._promoted = self._threads.start(self._up, self._down, self._returned)
+        if not self._promoted:
+            for way in (self._up, self._down):
+                way.src.setblocking(False)
+        return self._promoted
 
     def _returned(self, code: int, failed: Way | None) -> None:
         self._promoted = False

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import queue
 import socket
@@ -42,18 +43,27 @@ class Threads:
         """Whether another flow may be started."""
         return self._flows < MAX_FLOWS
 
-    def start(self, up: Way, down: Way, returned: Returned) -> None:
-        """Run both ways; `returned(errno, way that failed or None)` comes from `collect`."""
-        self._flows += 1
-        pair = _Pair(returned)
-        before = threading.stack_size(STACK_BYTES)
+    def start(self, up: Way, down: Way, returned: Returned) -> bool:
+        """Run both ways; `returned(errno, way that failed or None)` comes from `collect`.
+
+        False: the system gives no thread, and nothing has happened.
+        """
+        pair, before = _Pair(returned), threading.stack_size(STACK_BYTES)
+        started = 0
         try:
             for way in (up, down):
                 if way.pipe is not None:
                     enlarge(way.pipe)
                 threading.Thread(target=self._run, args=(pair, way), daemon=True).start()
+                started += 1
+        except RuntimeError:
+            if not started:
+                return False
+            self._end(pair, down, errno.EAGAIN)
         finally:
             threading.stack_size(before)
+        self._flows += 1
+        return True
 
     def stop(self, up: Way, down: Way) -> None:
         """Wake both threads for good."""
@@ -82,6 +92,9 @@ class Threads:
             _copy(way)
         except OSError as error:
             code = error.errno or 1
+        self._end(pair, way, code)
+
+    def _end(self, pair: _Pair, way: Way, code: int) -> None:
         self._ended.put((pair, way, code))
         os.eventfd_write(self.fd, 1)
 
