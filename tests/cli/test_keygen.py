@@ -1,0 +1,44 @@
+"""The command `sluicegate keygen` (sluicegate.cli.keygen)."""
+
+from __future__ import annotations
+
+import os
+import stat
+from pathlib import Path
+
+import pytest
+
+from sluicegate.cli import keygen
+from sluicegate.evidence import keys
+
+
+def test_a_pair_that_belongs_together(tmp_path: Path) -> None:
+    assert keygen.main([str(tmp_path / "run")]) == 0
+    seed = keys.read_private((tmp_path / "run.key").read_text())
+    public = keys.read_public((tmp_path / "run.pub").read_text())
+    assert keys.signer(seed)[1] == public.hex()
+    assert stat.S_IMODE(os.stat(tmp_path / "run.key").st_mode) == 0o600
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["run.key", "run.pub"]
+
+
+@pytest.mark.parametrize("there", ["run.key", "run.pub"])
+def test_what_exists_is_not_overwritten(
+    tmp_path: Path, there: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / there).write_text("mine")
+    assert keygen.main([str(tmp_path / "run")]) == 2
+    assert (tmp_path / there).read_text() == "mine"
+    assert len(list(tmp_path.iterdir())) == 1
+    assert "exists" in capsys.readouterr().err
+
+
+def test_a_dangling_link_is_not_followed(tmp_path: Path) -> None:
+    (tmp_path / "run.key").symlink_to(tmp_path / "elsewhere")
+    assert keygen.main([str(tmp_path / "run")]) == 2
+    assert not (tmp_path / "elsewhere").exists()
+
+
+@pytest.mark.parametrize("arguments", [[], ["a", "b"], ["--force"], ["nowhere/at/all"]])
+def test_usage(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert keygen.main(arguments) == 2
+    assert capsys.readouterr().err.startswith("sluicegate: ")

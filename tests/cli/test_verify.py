@@ -1,0 +1,181 @@
+"""The command `sluicegate verify` (sluicegate.cli.verify): exit codes, and reading that can not be misled."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+from pathlib import Path
+
+import pytest
+
+from sluicegate.cli import verify
+from sluicegate.evidence import keys, packet
+from tests.evidence import made
+from tests.evidence.test_journal import VECTOR
+
+OTHER = keys.signer(b"o" * 32)[1]
+VECTORS = VECTOR.parent / "pipelock"
+
+
+@pytest.fixture
+def where(tmp_path: Path) -> Path:
+    directory = tmp_path / "packet"
+    directory.mkdir()
+    for name, data in made.files(directory, made.some()).items():
+        (directory / name).write_bytes(data)
+    return directory
+
+
+def run(*arguments: object) -> int:
+    return verify.main([str(argument) for argument in arguments])
+
+
+def test_exit_0_when_everything_holds(where: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(where, "--key", made.PUBLIC) == 0
+    out = capsys.readouterr()
+    for level in ("INTACT: yes", "CLOSED: yes", "PINNED: yes", "result: verified (exit 0)"):
+        assert level in out.out
+    assert out.err == ""
+
+
+def test_the_key_as_a_file(where: Path, tmp_path: Path) -> None:
+    key = tmp_path / "run.pub"
+    key.write_text(keys.write_public(made.PIN))
+    assert run(where, "--key", key) == 0
+    assert run(where, "--key", OTHER, "--key", key) == 0
+
+
+def test_exit_1_when_it_was_changed(where: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (where / "policy.json").write_bytes(b"{}")
+    assert run(where, "--key", made.PUBLIC) == 1
+    assert "policy.json is not the policy" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("name", ["flows.jsonl", "policy.json", "boundary.json", "packet.json"])
+def test_exit_1_when_a_file_was_taken_away(where: Path, name: str) -> None:
+    (where / name).unlink()
+    assert run(where, "--key", made.PUBLIC) == 1
+
+
+def test_exit_3_when_the_end_is_missing(where: Path) -> None:
+    lines = (where / "evidence.jsonl").read_bytes().splitlines(keepends=True)
+    (where / "evidence.jsonl").write_bytes(b"".join(lines[:4]))
+    (where / "boundary.json").write_bytes(packet.boundary(made.OPENED, None))
+    (where / "packet.json").unlink()
+    assert run(where, "--key", made.PUBLIC) == 3
+    assert run(where, "--key", made.PUBLIC, "--require", "intact,pinned") == 0
+    assert run(where) == 3
+
+
+def test_exit_4_without_the_right_pin(where: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(where) == 4
+    assert "no key given" in capsys.readouterr().out
+    assert run(where, "--key", OTHER) == 4
+    assert f"another key than the given: {made.PUBLIC}" in capsys.readouterr().out
+    assert run(where, "--require", "INTACT,CLOSED") == 0
+
+
+def test_exit_5_only_when_asked_for(where: Path) -> None:
+    assert run(where, "--key", made.PUBLIC, "--fail-on-deny") == 5
+    assert run(where, "--fail-on-deny") == 4
+
+
+def test_what_the_caller_expects(where: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    policy = made.digest(made.POLICY)
+    assert run(where, "--key", made.PUBLIC, "--expect", f"policy_hash={policy}") == 0
+    assert run(where, "--key", made.PUBLIC, "--expect", "run_nonce=" + "0" * 32) == 1
+    assert "run_nonce is" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        [],
+        ["--no-such-flag"],
+        ["--key", "no-such-file"],
+        ["--key", "/"],
+        ["--require", "TRUSTED"],
+        ["--expect", "colour=red"],
+        ["--expect", "root"],
+    ],
+)
+def test_exit_2_when_asked_wrongly(where: Path, arguments: list[str]) -> None:
+    given = [where, *arguments] if arguments else []
+    assert run(*given) == 2
+
+
+def test_exit_2_when_there_is_nothing_to_read(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(tmp_path / "nowhere") == 2
+    assert run(tmp_path) == 2
+    out = capsys.readouterr()
+    assert out.out == ""
+    assert out.err.startswith("sluicegate: ")
+
+
+def test_exit_0_for_help(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("--help") == 0
+    assert "--require" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("kind", ["symlink", "directory", "fifo", "device", "huge"])
+def test_exit_2_for_what_is_no_plain_file(
+    where: Path, tmp_path: Path, kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    target = where / "evidence.jsonl"
+    target.rename(tmp_path / "real")
+    if kind == "symlink":
+        target.symlink_to(tmp_path / "real")
+    elif kind == "directory":
+        target.mkdir()
+    elif kind == "fifo":
+        os.mkfifo(target)
+    elif kind == "device":
+        target.symlink_to("/dev/zero")
+    else:
+        (tmp_path / "real").rename(target)
+        monkeypatch.setitem(verify.FILES, "evidence.jsonl", 1000)
+    assert run(where, "--key", made.PUBLIC) == 2
+
+
+def test_json_has_a_stable_shape(where: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    shapes = []
+    for arguments in (["--key", made.PUBLIC], [], ["--expect", "root=x"]):
+        code = run(where, "--json", *arguments)
+        found = json.loads(capsys.readouterr().out)
+        assert found["outcome"] == code
+        assert list(found["levels"]) == sorted(["INTACT", "CLOSED", "PINNED"])
+        assert all(set(rung) == {"reached", "reason"} for rung in found["levels"].values())
+        shapes.append({name: type(value) for name, value in found.items()})
+    assert shapes[0] == shapes[1] == shapes[2]
+    assert found["schema"] == "sluicegate.verification.v0"
+
+
+def test_recorder_files_alone(capsys: pytest.CaptureFixture[str]) -> None:
+    pin = (VECTORS / "v3_2_0_live_chain.pub").read_text().strip()
+    assert run(VECTORS / "v3_2_0_live_chain.jsonl", "--key", pin) == 0
+    assert run(VECTORS / "v3_2_0_live_chain.jsonl") == 4
+    assert run(VECTORS / "valid-chain.jsonl") == 3
+    assert run(VECTORS / "broken-chain.jsonl") == 1
+    assert run(VECTORS / "invalid-signature.json") == 1
+    assert run(VECTORS / "valid-single.json", "--require", "INTACT") == 0
+    assert "receipt 3" in capsys.readouterr().out
+
+
+def test_an_endorsed_recorder_file() -> None:
+    arguments = [VECTORS / "g1-rotated-close-count-valid.jsonl", "--require", "INTACT"]
+    assert run(*arguments) == 1
+    arguments += ["--endorsement", VECTORS / "g1-rotation-endorsement.json"]
+    assert run(*arguments) == 0
+    assert run(*arguments, "--session", "conformance-session") == 0
+    assert run(*arguments, "--session", "proxy") == 1
+
+
+def test_it_never_opens_a_socket(where: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise AssertionError("a socket")
+
+    monkeypatch.setattr(socket, "socket", refuse)
+    assert run(where, "--key", made.PUBLIC) == 0
