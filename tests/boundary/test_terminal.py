@@ -197,3 +197,47 @@ def test_after_a_stop_raw_mode_is_taken_again(pair: Pair) -> None:
         it.fds()
         assert raw(pair.outer)
     assert termios.tcgetattr(pair.outer) == cooked
+
+
+def in_the_background(pair: Pair) -> str:
+    """In a process of its own: wait in the background, then take the terminal when it is our turn."""
+    os.setsid()
+    fcntl.ioctl(pair.outer, termios.TIOCSCTTY, 0)
+    woken, wake = os.pipe2(os.O_NONBLOCK)
+    signal.set_wakeup_fd(wake)
+    other = os.fork()
+    if other == 0:
+        signal.pause()
+        os._exit(0)
+    os.setpgid(other, other)
+    os.tcsetpgrp(pair.outer, other)
+    cooked = termios.tcgetattr(pair.outer)
+    with terminal(pair) as it:
+        os.write(pair.person, b"for somebody else\r")
+        if termios.tcgetattr(pair.outer) != cooked or pair.outer in it.fds():
+            return "touched the terminal of another job"
+        os.tcsetpgrp(pair.outer, os.getpgrp())
+        if not select.select([woken], [], [], 10)[0]:
+            return "was not woken"
+        it.fds()
+        if not raw(pair.outer):
+            return "did not take its turn"
+    os.kill(other, signal.SIGKILL)
+    os.waitpid(other, 0)
+    return "" if termios.tcgetattr(pair.outer) == cooked else "did not put the terminal right"
+
+
+def test_in_the_background_it_waits_for_its_turn(pair: Pair) -> None:
+    reading, writing = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        said = "failed"
+        try:
+            said = in_the_background(pair)
+        finally:
+            os.write(writing, said.encode())
+            os._exit(0)
+    os.close(writing)
+    assert os.read(reading, 100) == b""
+    os.close(reading)
+    os.waitpid(pid, 0)

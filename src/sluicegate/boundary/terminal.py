@@ -22,6 +22,9 @@ MAX_WAITING_BYTES = 262_144
 # Output that is still under way when the command has ended. A terminal stopped with Ctrl-S, or a
 # daemon that prints for ever, must not hold up the end of the run.
 DRAIN_SECONDS = 2.0
+# How often a run in the background asks whether its turn has come: `fg` sends no signal to a job
+# that runs.
+TURN_SECONDS = 0.25
 # A terminal we could not open anew is written to in small pieces: it may block on a long one.
 SMALL_WRITE_BYTES = 256
 _BROKEN = select.POLLHUP | select.POLLERR | select.POLLNVAL
@@ -62,6 +65,7 @@ class Terminal:
         self._saved: list[int | list[bytes | int]] | None = None
         # Set until raw mode is known to hold: at the start, and whenever a shell continued us.
         self._stale = True
+        self._ticks = False
         self._handlers: dict[int, object] = {}
 
     def __enter__(self) -> Self:
@@ -69,8 +73,12 @@ class Terminal:
         # In the background we wait for our turn; the default of these would stop the supervisor.
         for number in (signal.SIGTTOU, signal.SIGTTIN):
             self._handlers[number] = signal.signal(number, signal.SIG_IGN)
-        # A handler, for the wake-up it gives to the supervisor's loop.
-        self._handlers[signal.SIGCONT] = signal.signal(signal.SIGCONT, self._continued)
+        # Handlers, for the wake-up they give to the supervisor's loop.
+        for number, handler in (
+            (signal.SIGCONT, self._continued),
+            (signal.SIGALRM, self._ticked),
+        ):
+            self._handlers[number] = signal.signal(number, handler)
         try:
             self._saved = termios.tcgetattr(self._outer)
             termios.tcsetattr(self._master, termios.TCSANOW, self._saved)
@@ -92,6 +100,7 @@ class Terminal:
             except termios.error:
                 # Hung up: there is no terminal to put right.
                 self._outer_ended = True
+        self._tick(False)
         for number, handler in self._handlers.items():
             signal.signal(number, handler)  # type: ignore[arg-type]
         self._handlers.clear()
@@ -102,6 +111,14 @@ class Terminal:
     def _continued(self, _number: int, _frame: FrameType | None) -> None:
         self._stale = True
 
+    def _ticked(self, _number: int, _frame: FrameType | None) -> None:
+        """Only to wake the loop: `fds` then looks whose turn it is."""
+
+    def _tick(self, wanted: bool) -> None:
+        if wanted != self._ticks:
+            self._ticks = wanted
+            signal.setitimer(signal.ITIMER_REAL, *((TURN_SECONDS,) * 2 if wanted else (0, 0)))
+
     def _is_foreground(self) -> bool:
         """Whether the terminal is ours to use now; if it is not our controlling one, always."""
         try:
@@ -111,7 +128,10 @@ class Terminal:
 
     def _take(self) -> None:
         """Raw mode, if it is our turn. In the background the settings are the shell's."""
-        if self._outer_ended or not self._stale or not self._is_foreground():
+        waits = self._stale and not self._outer_ended
+        turn = waits and self._is_foreground()
+        self._tick(waits and not turn)
+        if not turn:
             return
         try:
             mode = termios.tcgetattr(self._outer)
