@@ -42,3 +42,14 @@ def test_a_dangling_link_is_not_followed(tmp_path: Path) -> None:
 def test_usage(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert keygen.main(arguments) == 2
     assert capsys.readouterr().err.startswith("sluicegate: ")
+
+
+def test_help(capsys: pytest.CaptureFixture[str]) -> None:
+    assert keygen.main(["--help"]) == 0
+    assert capsys.readouterr().out == keygen.USAGE
+
+
+def test_it_says_what_it_made(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert keygen.main([str(tmp_path / "run")]) == 0
+    public = keys.read_public((tmp_path / "run.pub").read_text()).hex()
+    assert capsys.readouterr().out == f"{tmp_path}/run.key\n{tmp_path}/run.pub {public}\n"

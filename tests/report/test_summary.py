@@ -33,6 +33,17 @@ def test_the_page_has_what_people_ask_for(page: str) -> None:
         assert line in page, line
 
 
+def test_a_key_of_the_run_alone_is_no_pin(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run: dict[str, object] = dict(made.CLOSED["run"])  # type: ignore[call-overload]
+    command = {"name": "sh", "args": 2, "argv_sha256": "0" * 64}
+    monkeypatch.setitem(made.CLOSED, "run", run | {"key": "ephemeral"})
+    monkeypatch.setitem(made.OPENED, "command", command)
+    page = summary(packet.verify(made.files(tmp_path, []), [made.PIN]))
+    assert "Verification: **consistent with itself**" in page
+    assert "- PINNED: no" in page
+    assert "- command: `sh` with 2 arguments" in page
+
+
 def test_a_quiet_run(tmp_path: Path) -> None:
     page = summary(packet.verify(made.files(tmp_path, []), []))
     assert "Verification: **untrusted**" in page

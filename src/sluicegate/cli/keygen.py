@@ -2,33 +2,51 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import secrets
 import sys
+from collections.abc import Sequence
 
 from sluicegate.evidence import keys
 
+USAGE = """\
+usage: sluicegate keygen NAME
 
-def main(argv: list[str]) -> int:
+Makes an Ed25519 key: NAME.key to sign with (keep it secret), NAME.pub to verify with (give it away).
+"""
+
+
+def main(argv: Sequence[str]) -> int:
     """0 when both files were written; 2 otherwise. Existing files are never overwritten."""
+    if list(argv) in (["-h"], ["--help"]):
+        sys.stdout.write(USAGE)
+        return 0
     if len(argv) != 1 or argv[0].startswith("-"):
-        print("sluicegate: usage: keygen NAME", file=sys.stderr)
+        sys.stderr.write(f"sluicegate: want one NAME\n{USAGE}")
         return 2
     seed = secrets.token_bytes(32)
-    public = keys.write_public(bytes.fromhex(keys.signer(seed)[1]))
-    for path in (f"{argv[0]}.key", f"{argv[0]}.pub"):
+    public = keys.signer(seed)[1]
+    files = (
+        (f"{argv[0]}.key", 0o600, keys.write_private(seed)),
+        (f"{argv[0]}.pub", 0o644, keys.write_public(bytes.fromhex(public))),
+    )
+    for path, _, _ in files:
         if os.path.lexists(path):
-            print(f"sluicegate: {path} exists", file=sys.stderr)
+            sys.stderr.write(f"sluicegate: {path} exists\nsluicegate: hint: choose another name\n")
             return 2
+    written: list[str] = []
     try:
-        for suffix, mode, text in (
-            (".key", 0o600, keys.write_private(seed)),
-            (".pub", 0o644, public),
-        ):
-            flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW
-            with os.fdopen(os.open(argv[0] + suffix, flags, mode), "w") as out:
+        for path, mode, text in files:
+            flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+            with os.fdopen(os.open(path, flags, mode), "w") as out:
+                written.append(path)
                 out.write(text)
     except OSError as error:
-        print(f"sluicegate: {error}", file=sys.stderr)
+        for path in written:
+            with contextlib.suppress(OSError):
+                os.unlink(path)
+        sys.stderr.write(f"sluicegate: can not write {path}: {error.strerror}\n")
         return 2
+    sys.stdout.write(f"{argv[0]}.key\n{argv[0]}.pub {public}\n")
     return 0

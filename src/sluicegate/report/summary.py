@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 
 from sluicegate.verify.account import Denial
-from sluicegate.verify.packet import Report
+from sluicegate.verify.packet import Level, Report
 
 # Denials written out; a longer page is not read. The rest is counted.
 MAX_DENIALS = 50
@@ -21,10 +21,9 @@ def summary(report: Report) -> str:
     """
     opened, closed = _part(report.boundary, "open"), _part(report.boundary, "close")
     run, account, totals = _part(closed, "run"), report.account, report.tally.totals
-    lines = ["# sluicegate run", "", *_verdict(report), ""]
+    lines = ["# sluicegate run", "", *_verdict(report, run), ""]
     if command := opened.get("command"):
-        words = command if isinstance(command, list) else [command]
-        lines.append(f"- command: {_code(' '.join(map(str, words)))}")
+        lines.append(f"- command: {_command(command)}")
     if "agent_exit_code" in run:
         lines.append(f"- exit code: {_plain(run['agent_exit_code'])}")
     lines += [
@@ -44,14 +43,28 @@ def summary(report: Report) -> str:
     return "\n".join([*lines, *_denials(report)]) + "\n"
 
 
-def _verdict(report: Report) -> list[str]:
-    lines = [
-        f"- {level.value}: {'yes' if ok else 'no'} ({_plain(why)})"
-        for level, (ok, why) in report.reached.items()
-    ]
+def _verdict(report: Report, run: Mapping[str, object]) -> list[str]:
     words = ("verified", "INVALID", "unreadable", "a prefix whose end is not proven", "untrusted")
     known = words[report.outcome] if report.outcome < len(words) else "unknown"
+    rungs = dict(report.reached)
+    if run.get("key") == "ephemeral" and rungs[Level.PINNED][0]:
+        # Whoever made the page knew the run's own key; a reader has no reason to.
+        known = "consistent with itself"
+        rungs[Level.PINNED] = (False, "the key was made for this run; give --key to pin one")
+    lines = [
+        f"- {level.value}: {'yes' if ok else 'no'} ({_plain(why)})"
+        for level, (ok, why) in rungs.items()
+    ]
     return [f"Verification: **{known}**", "", *lines]
+
+
+def _command(command: object) -> str:
+    if isinstance(command, dict):
+        # Arguments may hold secrets: the record has their number and a digest.
+        return (
+            f"{_code(command.get('name', '?'))} with {_plain(command.get('args', '?'))} arguments"
+        )
+    return _code(" ".join(map(str, command)) if isinstance(command, list) else command)
 
 
 def _origin(run: Mapping[str, object]) -> str:
