@@ -61,7 +61,7 @@ def test_connect_is_asked_first_and_its_inside_judged_by_itself() -> None:
         None,
         b"SSH-2.0-x\r\n",
     )
-    assert machine.style is Style.RESET
+    assert machine.style.value == "reset"
 
 
 @pytest.mark.parametrize(
