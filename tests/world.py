@@ -30,10 +30,14 @@ NAMES = {
     "metadata.google.internal": ("169.254.169.254",),
     "host.docker.internal": ("172.17.0.1",),
     "fronted.test": ("203.0.113.10",),  # at the allowed address, but no rule allows it
+    # Hosts of their own, beyond a link: tests/peers/forge.py starts them.
+    "forge.test": ("203.0.113.30", "2001:db8::30"),
+    "store.test": ("10.9.9.30",),
 }
+CERTIFIED = ("203.0.113.10", "2001:db8::10", "203.0.113.30", "2001:db8::30")
 ADDRESSES = (
     *("203.0.113.10/32", "203.0.113.20/32", "203.0.113.53/32", "10.9.9.9/32"),
-    *("169.254.169.254/32", "2001:db8::10/128", "fd00:ec2::254/128"),
+    *("169.254.169.254/32", "2001:db8::10/128", "2001:db8::20/128", "fd00:ec2::254/128"),
     # The attacker's, also by NAT64; public resolvers; a second metadata server; what bridges are called.
     *("203.0.113.66/32", "2001:db8::66/128", "64:ff9b::203.0.113.66/128"),
     *("1.1.1.1/32", "8.8.8.8/32", "9.9.9.9/32"),
@@ -183,7 +187,9 @@ class World:
         return process
 
     def _certificate(self) -> None:
-        names = ",".join(f"DNS:{name}" for name in NAMES) + ",IP:203.0.113.10,IP:2001:db8::10"
+        names = ",".join(
+            (*(f"DNS:{name}" for name in NAMES), *(f"IP:{address}" for address in CERTIFIED))
+        )
         subprocess.run(
             [
                 *(
