@@ -87,6 +87,8 @@ RECORD = (
     "contestation_window",
     "precedent_refs",
 )
+_KNOWN = frozenset(RECORD)
+_PLACE = {name: place for place, name in enumerate(RECORD)}
 _ESCAPES = (
     (b"<", b"\\u003c"),
     (b">", b"\\u003e"),
@@ -111,13 +113,13 @@ def record(fields: Mapping[str, object]) -> dict[str, object]:
     Raises:
         ValueError: an unknown field, or a field that must always be there is missing.
     """
-    if unknown := fields.keys() - set(RECORD):
+    if unknown := fields.keys() - _KNOWN:
         raise ValueError(f"unknown fields {sorted(unknown)}")
     if missing := ALWAYS - fields.keys():
         raise ValueError(f"missing fields {sorted(missing)}")
     kept: dict[str, object] = {}
-    for name in RECORD:
-        value = fields.get(name)
+    for name in sorted(fields, key=_PLACE.__getitem__):
+        value = fields[name]
         present = value is not None and (isinstance(value, dict) or bool(value))
         if name in ALWAYS or present:
             kept[name] = value

@@ -45,8 +45,9 @@ def _facts(flow: object) -> bytes:
         raise MessageError(f"a flow that is not strict JSON: {error}") from error
     if len(facts) > MAX_LINE_BYTES:
         raise MessageError(f"a flow of {len(facts)} bytes")
-    many = facts.count(b"{") + facts.count(b"[") > MAX_BRACKETS
-    if many or _depth(flow) > MAX_DEPTH or not _FACTS.match(facts):
+    brackets = facts.count(b"{") + facts.count(b"[")
+    deep = brackets > MAX_DEPTH and _depth(flow) > MAX_DEPTH
+    if brackets > MAX_BRACKETS or deep or not _FACTS.match(facts):
         raise MessageError("a flow that is not plain: too deep, or not printable ASCII")
     return facts
 
