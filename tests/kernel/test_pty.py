@@ -1,0 +1,87 @@
+"""An interactive command: a terminal of its own, its size, Ctrl-C and job control."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import pty
+import select
+import struct
+import termios
+
+from tests.conftest import Tier
+
+LIMIT_MS = 20_000  # a broken terminal shows as silence; this only bounds the failure
+
+
+class Screen:
+    """A pseudo-terminal with a `sluicegate run` on it."""
+
+    def __init__(self, tier: Tier, command: list[str], columns: int) -> None:
+        argv, self.packet = tier.argv(command, "version: 1\n")
+        enter = tier.world._enter(tier.user)
+        self.pid, self.fd = pty.fork()
+        if self.pid == 0:
+            os.chdir(tier.work)
+            size = struct.pack("HHHH", 33, columns, 0, 0)
+            fcntl.ioctl(0, termios.TIOCSWINSZ, size)
+            env = {"PATH": os.environ["PATH"], "HOME": str(tier.work), "TERM": "dumb"}
+            os.execvpe(enter[0], [*enter, *argv], env)
+        self.seen = b""
+
+    def until(self, word: str) -> str:
+        """Everything up to and with `word`; fails when the terminal falls silent before."""
+        poll = select.poll()
+        poll.register(self.fd, select.POLLIN)
+        while word.encode() not in self.seen:
+            assert poll.poll(LIMIT_MS), f"waiting for {word!r}, saw {self.seen!r}"
+            self.seen += os.read(self.fd, 4096)
+        text, _, self.seen = self.seen.partition(word.encode())
+        return text.decode() + word
+
+    def type(self, text: str) -> None:
+        os.write(self.fd, text.encode())
+
+    def end(self) -> int:
+        try:
+            while os.read(self.fd, 4096):
+                pass
+        except OSError:
+            os.close(self.fd)
+        return os.waitstatus_to_exitcode(os.waitpid(self.pid, 0)[1])
+
+
+def test_size_interrupt_and_exit_code(tier: Tier) -> None:
+    script = 'trap "echo caught; exit 9" INT; tty; stty size; echo ready; while :; do read x; done'
+    screen = Screen(tier, ["sh", "-c", script], 101)
+    said = screen.until("ready")
+    assert "/dev/pts/0" in said
+    assert "33 101" in said
+    screen.type("\x03")
+    screen.until("caught")
+    assert screen.end() == 9
+    assert (screen.packet / "packet.json").exists()
+
+
+def test_job_control_and_a_new_size(tier: Tier) -> None:
+    screen = Screen(tier, ["bash", "--norc", "--noediting", "-i"], 80)
+    screen.until("$ ")
+    screen.type("echo u''p; cat\n")
+    screen.until("up\r\n")
+    screen.type("to cat\n")
+    screen.until("to cat\r\nto cat\r\n")
+    screen.type("\x1a")
+    screen.until("Stopped")
+    screen.type("kill %1; wait %1; echo gone-$?\n")
+    screen.until("gone-143")
+    fcntl.ioctl(screen.fd, termios.TIOCSWINSZ, struct.pack("HHHH", 44, 111, 0, 0))
+    # The new size comes by a signal: asked until it is there.
+    screen.type('until [ "$(stty size)" = "44 111" ]; do :; done; echo size-ok\n')
+    screen.until("\nsize-ok")
+    screen.type("exit 5\n")
+    assert screen.end() == 5
+
+
+def test_without_a_terminal_there_is_none_inside(tier: Tier) -> None:
+    done = tier.run(["sh", "-c", "tty; test -t 1 || echo none"])
+    assert done.out == "not a tty\nnone\n"
