@@ -161,7 +161,7 @@ def _as_text(report: packet.Report, code: int) -> None:
     words = {
         packet.VALID: "verified",
         packet.INVALID: "INVALID",
-        packet.UNPROVEN: "a valid prefix; its end is not proven",
+        packet.UNPROVEN: "an intact prefix; its end is not proven",
         packet.UNTRUSTED: "sound, but below the required trust",
         DENIED: "verified; the record holds denials",
     }

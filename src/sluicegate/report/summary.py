@@ -39,7 +39,9 @@ def summary(report: Report) -> str:
         f"- DNS: {account.questions} questions for {len(account.named)} names",
     ]
     if not account.allowed and not account.denied:
-        lines.append("- the command asked for no connection")
+        plan = opened.get("plan")
+        steps = len(plan) if isinstance(plan, list) else 0
+        lines.append(f"- 0 requests; the boundary was made in {steps} steps, each in boundary.json")
     return "\n".join([*lines, *_denials(report)]) + "\n"
 
 
