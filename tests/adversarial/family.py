@@ -40,7 +40,7 @@ for name, token, script in json.loads(sys.stdin.read()):
     done = subprocess.run([sys.executable, "-c", script, token], capture_output=True, text=True,
                           errors="replace", stdin=subprocess.DEVNULL, timeout=60)
     seconds = time.monotonic() - begin
-    legitimate = subprocess.run(["curl", "-s", "-m5", f"http://allowed.test/after-{name}"],
+    legitimate = subprocess.run(["curl", "-s", "-m5", "http://allowed.test/after-" + name[:3]],
                                 capture_output=True, text=True).stdout
     print(json.dumps([name, done.stdout.splitlines(), done.stderr, seconds, legitimate]), flush=True)
 """
@@ -200,9 +200,10 @@ def naive(world: World) -> Iterator[None]:
 def outside(world: World, scripts: Mapping[str, str], work: Path | None = None) -> Ran:
     """The scripts with no wall around them, as root: the most that they could do."""
     given, tokens = _given(scripts)
-    with naive(world), Witness(world) as witness:
+    with Witness(world) as witness:
         before = len(world.arrived())
-        done = world.run(["/usr/bin/python3", "-c", DRIVER], stdin=given, cwd=work)
+        with naive(world):
+            done = world.run(["/usr/bin/python3", "-c", DRIVER], stdin=given, cwd=work)
         packets = witness.flush()
         world.settle()
         log = world.arrived()[before:]
@@ -216,11 +217,12 @@ def inside(world: World, name: str, scripts: Mapping[str, str], policy: str = PO
     (tier.work / "sluicegate.yaml").write_text(HOSTILE)
     key = tier.work.parent / "signer"
     world.run([sys.executable, "-m", "sluicegate", "keygen", str(key)], user=tier.user)
-    with naive(world), Witness(world) as witness:
+    with Witness(world) as witness:
         before = len(world.arrived())
-        run = tier.run(
-            ["/usr/bin/python3", "-c", DRIVER], policy, "--key", f"{key}.key", stdin=given
-        )
+        with naive(world):
+            run = tier.run(
+                ["/usr/bin/python3", "-c", DRIVER], policy, "--key", f"{key}.key", stdin=given
+            )
         packets = witness.flush()
         world.settle()
         log = world.arrived()[before:]
@@ -249,7 +251,7 @@ def check(ran: Ran, leaks: Ran, name: str, *, control: bool = True, own: bool = 
     the canary may reach the host that the policy allows, as a request to that host.
     """
     case = ran[name]
-    assert leaks[name].leaked or not control, f"void: {name} does not leak in the open"
+    assert not control or leaks[name].leaked, f"void: {name} does not leak in the open"
     arrived = [entry for entry in case.arrived if not (own and _allowed(entry))]
     packets = [packet for packet in case.packets if not (own and packet["target"] in ALLOWED)]
     assert not arrived, f"{name} reached the sink: {arrived}"
