@@ -19,7 +19,7 @@ class Screen:
 
     def __init__(self, tier: Tier, command: list[str], columns: int) -> None:
         argv, self.packet = tier.argv(command, "version: 1\n")
-        enter = tier.world._enter(tier.user)
+        enter = tier.world.enter(tier.user)
         self.pid, self.fd = pty.fork()
         if self.pid == 0:
             os.chdir(tier.work)
@@ -72,8 +72,13 @@ def test_job_control_and_a_new_size(tier: Tier) -> None:
     screen.until("to cat\r\nto cat\r\n")
     screen.type("\x1a")
     screen.until("Stopped")
-    screen.type("kill %1; wait %1; echo gone-$?\n")
-    screen.until("gone-143")
+    screen.type("fg\n")
+    screen.type("again\n")
+    screen.until("again\r\n")
+    screen.until("again\r\n")
+    screen.type("\x03")
+    screen.type("echo gone-$?\n")
+    screen.until("\ngone-130")
     fcntl.ioctl(screen.fd, termios.TIOCSWINSZ, struct.pack("HHHH", 44, 111, 0, 0))
     # The new size comes by a signal: asked until it is there.
     screen.type('until [ "$(stty size)" = "44 111" ]; do :; done; echo size-ok\n')
