@@ -292,3 +292,19 @@ def test_a_kept_upstream_that_closes_is_replaced() -> None:
         assert up.accepted == 3
         client.sendall(ask("/", up.port, "Content-Length: 1\r\n", "POST", b"x"))
         assert b" 502 " in read_all(client)
+
+
+def test_a_request_that_comes_after_the_grace_uses_what_was_connected(web: Web) -> None:
+    port = web.server_port
+    inside = Rule("allow[0] p:1", network="127.0.0.0/8", ports=(port,))
+    with gate(Policy("p", allow=(inside,), connections=1), grace_s=0.05) as house:
+        house.to = ("127.0.0.1", port)
+        client = house.connect()
+        house.notary.verdict("allow", "intent")
+        client.sendall(b"GET /late HTTP/1.1\r\nHost: 127.0.0.1:%d\r\n\r\n" % port)
+        assert response(client)[1] == b"got /late"
+        client.close()
+        assert house.stop()["allowed"] == 2
+        assert web.connections == 1
+        ends = [m["flow"]["outcome"] for m in house.notary.messages if m["phase"] == "outcome"]
+        assert ends == ["became an HTTP connection", "complete"]
