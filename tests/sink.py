@@ -147,13 +147,14 @@ class Http(socketserver.BaseRequestHandler):
         reader = stream.makefile("rb")
         while line := reader.readline(65_536):
             head = line
-            length, chunked = 0, False
+            length, chunked, last = 0, False, False
             while (field := reader.readline(65_536)) not in {b"\r\n", b""}:
                 head += field
                 name, _, value = field.partition(b":")
                 if name.lower() == b"content-length":
                     length = int(value)
                 chunked |= name.lower() == b"transfer-encoding"
+                last |= field.lower().split() == [b"connection:", b"close"]
             got = _body(reader, length, chunked)
             where = stream.getsockname()[0]
             server.log.write(
@@ -172,6 +173,8 @@ class Http(socketserver.BaseRequestHandler):
                 _big(stream, size)
             else:
                 stream.sendall(body)
+            if last:
+                break
         stream.close()
 
 

@@ -111,7 +111,7 @@ class World:
             str(self.key),
             *self.sockets,
         ]
-        self.sink = self._start([*self._enter(None), *sink])
+        self.sink = self._start([*self.enter(None), *sink])
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -143,7 +143,7 @@ class World:
         cwd: Path | None = None,
     ) -> subprocess.Popen[str]:
         return subprocess.Popen(
-            [*self._enter(user), *argv],
+            [*self.enter(user, cwd), *argv],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -154,7 +154,6 @@ class World:
                 "HOME": str(self.directory),
                 **(env or {}),
             },
-            cwd=cwd or self.directory,
         )
 
     def arrived(self) -> list[dict[str, Any]]:
@@ -170,9 +169,10 @@ class World:
         self.sink.stdin.flush()
         assert self.sink.stdout.readline() == "settled\n"
 
-    def _enter(self, user: int | None) -> list[str]:
+    def enter(self, user: int | None, cwd: Path | None = None) -> list[str]:
         assert self.keeper is not None
-        base = ["nsenter", f"--target={self.keeper.pid}", "--net", "--mount", "--wdns=."]
+        base = ["nsenter", f"--target={self.keeper.pid}", "--net", "--mount"]
+        base.append(f"--wdns={cwd or self.directory}")  # another mount namespace begins at its root
         if user is not None:
             base += ["setpriv", f"--reuid={user}", f"--regid={user}", "--clear-groups"]
         return base

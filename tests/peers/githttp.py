@@ -1,0 +1,86 @@
+"""Git over HTTPS as a forge serves it: `git http-backend` behind TLS.
+
+Run as `python githttp.py REPOSITORIES CERT KEY`; prints `ready` once port 443 listens, on both families.
+"""
+
+from __future__ import annotations
+
+import http.server
+import os
+import socket
+import ssl
+import subprocess
+import sys
+from urllib.parse import urlsplit
+
+
+class Server(http.server.ThreadingHTTPServer):
+    address_family = socket.AF_INET6
+    tls: ssl.SSLContext
+
+    def get_request(self) -> tuple[socket.socket, object]:
+        stream, peer = super().get_request()
+        # The handshake happens at the first read, in the connection's own thread.
+        return self.tls.wrap_socket(stream, True, do_handshake_on_connect=False), peer
+
+    def handle_error(self, request: object, client_address: object) -> None:
+        """A client that leaves early is no event here."""
+
+
+class Handler(http.server.BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+
+    def do_GET(self) -> None:
+        self._backend(b"")
+
+    def do_POST(self) -> None:
+        if self.headers.get("Transfer-Encoding") == "chunked":
+            body = b""
+            while size := int(self.rfile.readline(), 16):
+                body += self.rfile.read(size)
+                self.rfile.readline()
+            self.rfile.readline()
+        else:
+            body = self.rfile.read(int(self.headers.get("Content-Length", "0")))
+        self._backend(body)
+
+    def _backend(self, body: bytes) -> None:
+        url = urlsplit(self.path)
+        asked = {
+            "PATH": os.environ["PATH"],
+            "GIT_PROJECT_ROOT": sys.argv[1],
+            "GIT_HTTP_EXPORT_ALL": "1",
+            "GIT_PROTOCOL": self.headers.get("Git-Protocol", ""),
+            "REQUEST_METHOD": self.command,
+            "PATH_INFO": url.path,
+            "QUERY_STRING": url.query,
+            "CONTENT_TYPE": self.headers.get("Content-Type", ""),
+            "CONTENT_LENGTH": str(len(body)),
+            "HTTP_CONTENT_ENCODING": self.headers.get("Content-Encoding", ""),
+        }
+        done = subprocess.run(
+            ["git", "http-backend"], input=body, env=asked, capture_output=True, check=False
+        )
+        head, _, answer = done.stdout.partition(b"\r\n\r\n")
+        fields = dict(line.split(": ", 1) for line in head.decode().splitlines())
+        self.send_response(int(fields.pop("Status", "200").split()[0]))
+        for name, value in fields.items():
+            self.send_header(name, value)
+        self.send_header("Content-Length", str(len(answer)))
+        self.end_headers()
+        self.wfile.write(answer)
+
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002
+        """Say nothing."""
+
+
+def main() -> None:
+    server = Server(("::", 443), Handler)
+    server.tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    server.tls.load_cert_chain(sys.argv[2], sys.argv[3])
+    print("ready", flush=True)
+    server.serve_forever()
+
+
+if __name__ == "__main__":
+    main()
