@@ -3,7 +3,7 @@
 Run as `python tests/sink.py LOG CERT KEY [SOCKET...]` inside the test's world; prints `ready` once all listen, the
 pathname or abstract (`@name`) Unix SOCKETs included. Each line of LOG is one JSON object: protocol, port, local
 address and the first bytes as text (latin-1), at the end their number. A line `settle` on stdin is answered with
-`settled` once every connection made before it has ended and is in LOG.
+the same once every connection made before it has ended and is in LOG; `listen PATH` adds a Unix socket.
 """
 
 from __future__ import annotations
@@ -297,9 +297,15 @@ def main() -> None:
     _start(_dns, log)
     _start(_icmp, log, socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_ICMP))
     print("ready", flush=True)
-    while sys.stdin.readline():
-        OPEN.settle(servers)
-        print("settled", flush=True)
+    for line in sys.stdin:
+        word, _, path = line.strip().partition(" ")
+        if word == "listen":
+            servers.append(server := Unix(path, Canary))  # type: ignore[arg-type]
+            server.log = log
+            _start(server.serve_forever)
+        else:
+            OPEN.settle(servers)
+        print(word, flush=True)
 
 
 if __name__ == "__main__":

@@ -162,12 +162,19 @@ class World:
 
     def settle(self) -> None:
         """Back when everything that reached the sink before is in its log; nothing may be running."""
+        self._tell_sink("settle")
+
+    def listen(self, path: Path) -> None:
+        """One more canary socket of the machine, at `path`."""
+        self._tell_sink(f"listen {path}")
+
+    def _tell_sink(self, line: str) -> None:
         assert self.sink is not None
         assert self.sink.stdin is not None
         assert self.sink.stdout is not None
-        self.sink.stdin.write("settle\n")
+        self.sink.stdin.write(f"{line}\n")
         self.sink.stdin.flush()
-        assert self.sink.stdout.readline() == "settled\n"
+        assert self.sink.stdout.readline() == line.partition(" ")[0] + "\n"
 
     def enter(self, user: int | None, cwd: Path | None = None) -> list[str]:
         assert self.keeper is not None

@@ -197,13 +197,18 @@ def naive(world: World) -> Iterator[None]:
         world.run(["ip", "addr", "del", f"{PROXY[0]}/32", "dev", "lo"])
 
 
-def outside(world: World, scripts: Mapping[str, str], work: Path | None = None) -> Ran:
+def outside(
+    world: World,
+    scripts: Mapping[str, str],
+    work: Path | None = None,
+    env: Mapping[str, str] | None = None,
+) -> Ran:
     """The scripts with no wall around them, as root: the most that they could do."""
     given, tokens = _given(scripts)
     with Witness(world) as witness:
         before = len(world.arrived())
         with naive(world):
-            done = world.run(["/usr/bin/python3", "-c", DRIVER], stdin=given, cwd=work)
+            done = world.run(["/usr/bin/python3", "-c", DRIVER], stdin=given, cwd=work, env=env)
         packets = witness.flush()
         world.settle()
         log = world.arrived()[before:]
@@ -211,18 +216,25 @@ def outside(world: World, scripts: Mapping[str, str], work: Path | None = None) 
     return Ran([json.loads(line) for line in done.out.splitlines()], tokens, log, packets)
 
 
-def inside(world: World, name: str, scripts: Mapping[str, str], policy: str = POLICY) -> Ran:
+def inside(
+    world: World,
+    name: str,
+    scripts: Mapping[str, str],
+    policy: str = POLICY,
+    tier: Tier | None = None,
+    env: Mapping[str, str] | None = None,
+) -> Ran:
     """The scripts behind the wall, in one run; its packet is verified with a pinned key."""
-    tier, (given, tokens) = new_tier(world, name), _given(scripts)
+    tier = tier or new_tier(world, name)
+    given, tokens = _given(scripts)
     (tier.work / "sluicegate.yaml").write_text(HOSTILE)
     key = tier.work.parent / "signer"
     world.run([sys.executable, "-m", "sluicegate", "keygen", str(key)], user=tier.user)
     with Witness(world) as witness:
         before = len(world.arrived())
         with naive(world):
-            run = tier.run(
-                ["/usr/bin/python3", "-c", DRIVER], policy, "--key", f"{key}.key", stdin=given
-            )
+            command = ["/usr/bin/python3", "-c", DRIVER]
+            run = tier.run(command, policy, "--key", f"{key}.key", env=env, stdin=given)
         packets = witness.flush()
         world.settle()
         log = world.arrived()[before:]

@@ -35,3 +35,23 @@ def test_what_gets_no_answer_ends_the_connection() -> None:
         loop.turn(0)
         assert len(gone) == 1
         loop.close()
+
+
+def test_a_connection_without_a_whole_question_is_put_on_record_once() -> None:
+    for sent in (b"", b"\0", b"\0\x09abc", b"GET / HTTP/1.0\r\n\r\n", b"\0\1x\0\x09abc"):
+        loop, gone, asked = Loop(), list[DnsConnection](), list[bytes]()
+        ours, client = socket.socketpair()
+
+        def answer(packet: bytes, asked: list[bytes] = asked) -> bytes:
+            asked.append(packet)
+            return b"answer"
+
+        with ours, client:
+            DnsConnection(loop, ours, answer, gone.append)
+            client.sendall(sent)
+            client.shutdown(socket.SHUT_WR)
+            loop.turn(0)
+            loop.turn(0)
+            assert len(gone) == 1, sent
+            assert asked == ([b"x", b""] if b"x" in sent else [b""])
+            loop.close()

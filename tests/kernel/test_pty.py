@@ -77,6 +77,8 @@ def test_job_control_and_a_new_size(tier: Tier) -> None:
     screen.until("again\r\n")
     screen.until("again\r\n")
     screen.type("\x03")
+    # The shell throws away what was typed before it is back at its prompt.
+    screen.until("$ ")
     screen.type("echo gone-$?\n")
     screen.until("\ngone-130")
     fcntl.ioctl(screen.fd, termios.TIOCSWINSZ, struct.pack("HHHH", 44, 111, 0, 0))

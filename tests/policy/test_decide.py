@@ -353,3 +353,42 @@ def test_admit_knows_the_request_or_assumes_the_worst() -> None:
     assert admit(files, clear, (BARE,), request("POST", "/"))[0] == ()
     assert admit(files, clear, (BARE,))[0] == ()
     assert admit(files, YES, (BARE,))[0] == (BARE,)
+
+
+OBSERVED = f"mode: observe\n{A}"
+
+
+@pytest.mark.parametrize("protocol", [Protocol.HTTP, Protocol.OPAQUE])
+def test_port_443_of_a_host_is_for_tls(protocol: Protocol) -> None:
+    facts = named("a.example", protocol=protocol)
+    decision = decide((policy(A),), facts)
+    assert (decision.verdict, decision.rule) == (Verdict.DENY, "protocol")
+    assert decision.reason == "port 443 of a host is for TLS, and these bytes are not"
+    assert decide((policy(OBSERVED),), facts).observed
+    assert decide((policy(A), policy(OBSERVED)), facts).verdict is Verdict.DENY
+    # No line would help, so none is given.
+    assert decide((policy(A),), named("b.example", protocol=protocol)).remedy is None
+    denied = decide((policy(A + "\ndeny: [{host: a.example}]"),), facts)
+    assert denied.rule == "deny[0] p:3"
+
+
+def test_port_80_of_a_host_is_for_http_or_tls() -> None:
+    assert not allowed(A, named("a.example", 80, protocol=Protocol.OPAQUE))
+    for protocol in (Protocol.TLS, Protocol.SERVER_FIRST):
+        assert allowed(A, named("a.example", 80, protocol=protocol))
+    assert allowed(A, request("GET", "/"))
+
+
+def test_an_ip_rule_takes_any_protocol() -> None:
+    rule = "allow: [{ip: 192.0.2.0/24, ports: [443]}]"
+    assert allowed(rule, Facts(Protocol.OPAQUE, BARE, 443))
+
+
+@pytest.mark.parametrize("method", ["TRACE", "PURGE", "PROPFIND"])
+def test_a_method_that_is_not_common_must_be_named(method: str) -> None:
+    decision = decide((policy(A),), request(method, "/"))
+    assert (decision.verdict, decision.rule) == (Verdict.DENY, "method")
+    assert decision.remedy == f"- host: a.example\n  ports: [80]\n  methods: [{method}]"
+    assert allowed(f"allow:\n{decision.remedy}", request(method, "/"))
+    assert decide((policy(A),), request(method, "/", "b.example")).rule == "default"
+    assert decide((policy(OBSERVED),), request(method, "/")).observed

@@ -35,7 +35,9 @@ POLICY = grammar.parse(RULES, "p.yaml")
         ("ssh://git@github.com:2222", Target("ssh", "github.com", 2222)),
         ("tcp://[2001:DB8::1]:5432", Target("tcp", "2001:db8::1", 5432)),
         ("example.com:5432", Target("tcp", "example.com", 5432)),
-        ("0x7f.1:80", Target("tcp", "127.0.0.1", 80)),
+        ("0x7f.1:80", Target("http", "127.0.0.1", 80, "/")),
+        ("example.com:443", Target("https", "example.com", 443)),
+        ("tcp://example.com:443", Target("tcp", "example.com", 443)),
     ],
 )
 def test_urls(url: str, target: Target) -> None:
@@ -111,7 +113,7 @@ def test_a_near_miss_and_the_line_to_add() -> None:
         ("http://example.com/simple/x", "POST", "but for method GET, not POST"),
         ("http://example.com/upload", "GET", "but for path /simple/**"),
         ("http://example.com/simple//x", "GET", "but the path can be read in two ways"),
-        ("tcp://example.com:80", "GET", "but for clear HTTP alone"),
+        ("https://example.com:80/", "GET", "but for clear HTTP alone"),
         ("https://example.com/", "GET", "but for port 80, not 443"),
         ("https://example.org/", "GET", "for names below example.org, not for example.org itself"),
         ("10.1.2.3:22", "GET", "but for port 5432, not 22"),
@@ -128,7 +130,8 @@ def test_what_a_rule_missed(url: str, method: str, why: str) -> None:
     [
         ("http://example.com/upload", "POST"),
         ("http://example.com/a%20b%22%5e", "GET"),
-        ("http://example.com:443/x", "GET"),
+        ("http://example.com:8443/x", "GET"),
+        ("http://example.com/simple/x", "PROPFIND"),
         ("http://example.com/simple//x", "GET"),
         ("http://example.com/*", "GET"),
         ("http://b.example.net/x", "GET"),
@@ -171,3 +174,11 @@ def test_no_policy() -> None:
     assert not opened
     assert "no policy: nothing is allowed" in text
     assert "add under allow in the policy:" in text
+
+
+def test_what_a_port_is_not_for_has_no_line_to_add() -> None:
+    for url in ("http://example.com:443/x", "tcp://github.com:443", "ssh://example.com:80"):
+        text, opened = explain((POLICY,), url)
+        assert not opened
+        assert "(protocol)" in text
+        assert "no line allows this by name; an ip rule takes any protocol" in text

@@ -5,6 +5,7 @@ from __future__ import annotations
 from sluicegate.facts import Decision, Facts
 from sluicegate.gate.machine import Style
 from sluicegate.gate.records import printable, target
+from sluicegate.policy.decide import COMMON_METHODS
 from sluicegate.wire import http, socks, tls
 
 # RFC 8446 section 6: handshake_failure (40), for an upstream that can not be reached.
@@ -31,7 +32,8 @@ def refusal(style: Style, facts: Facts, judged: Decision) -> bytes:
     """The bytes to send before closing; none means a reset."""
     if style is Style.HTTP:
         malformed = judged.rule in _RULES_OF_SYNTAX and facts.method is None
-        return http.denial(400 if malformed else 403, text(facts, judged))
+        status = 405 if judged.rule == "method" else 400 if malformed else 403
+        return http.denial(status, text(facts, judged), allow=COMMON_METHODS)
     if style is Style.TLS:
         return tls.ACCESS_DENIED
     if style is Style.SOCKS5_METHOD:

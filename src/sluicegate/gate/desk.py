@@ -75,8 +75,8 @@ class Desk:
         return decide(self.policies, facts)
 
     def preliminary(self, facts: Facts) -> Decision:
-        """The verdict on name and port alone."""
-        return decide(self.loose, facts)
+        """The verdict on name and port alone, whatever will be spoken there."""
+        return decide(self.loose, replace(facts, protocol=Protocol.SERVER_FIRST))
 
     def may_be_named(self, port: int) -> bool:
         """Whether there is a host that a client of a bare address could still name and be allowed."""

@@ -5,14 +5,19 @@ from __future__ import annotations
 import enum
 import functools
 import ipaddress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from sluicegate.facts import Decision, Facts, Verdict
+from sluicegate.facts import Decision, Facts, Protocol, Verdict
 from sluicegate.policy import paths
 from sluicegate.policy.model import DEFAULT_PORTS, Policy, Rule
 from sluicegate.wire.addresses import internal
 from sluicegate.wire.names import is_address
 
+# What a rule without `methods` covers. TRACE echoes what a client should not see, PURGE and DEBUG are orders to
+# caches and consoles: whoever needs one, or WebDAV's, names it.
+COMMON_METHODS = frozenset(("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"))
+# What a host's well-known ports speak. Anything else there would be a tunnel that its rule does not show.
+_SPOKEN = {443: (Protocol.TLS,), 80: (Protocol.HTTP, Protocol.TLS)}
 _NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
 
 
@@ -38,10 +43,47 @@ def decide(policies: tuple[Policy, ...], facts: Facts) -> Decision:
     if about.address is not None:
         ways.append(_judge(policies, facts, about, by_name=False))
     if about.name is not None:
-        ways.append(_judge(policies, facts, about, by_name=True))
+        ways.append(_spoken(policies, facts, _judge(policies, facts, about, by_name=True)))
     plain = [w for w in ways if w.verdict is Verdict.ALLOW and not w.observed]
     observed = [w for w in ways if w.verdict is Verdict.ALLOW]
-    return (plain or observed[::-1] or ways[::-1])[0]
+    return _odd_method(policies, facts, (plain or observed[::-1] or ways[::-1])[0])
+
+
+def _spoken(policies: tuple[Policy, ...], facts: Facts, decision: Decision) -> Decision:
+    """Denied where the bytes are not what the port of a named host speaks; a silent client sent none yet.
+
+    An `ip` rule names address and port themselves, and what is spoken there is its author's concern.
+    """
+    wanted = _SPOKEN.get(decision.port, ())
+    if not wanted or facts.protocol in {*wanted, Protocol.SERVER_FIRST}:
+        return decision
+    if decision.verdict is Verdict.DENY and decision.remedy is None:
+        return decision
+    observed = bool(policies) and all(policy.observe for policy in policies)
+    return replace(
+        decision,
+        verdict=Verdict.ALLOW if observed else Verdict.DENY,
+        rule="protocol",
+        reason=f"port {decision.port} of a host is for {' or '.join(p.name for p in wanted)},"
+        " and these bytes are not",
+        remedy=None,
+        observed=observed,
+    )
+
+
+def _odd_method(policies: tuple[Policy, ...], facts: Facts, decision: Decision) -> Decision:
+    """Says so where it is the method alone that no rule names."""
+    if decision.rule != "default" or facts.method is None or facts.method in COMMON_METHODS:
+        return decision
+    common = decide(policies, replace(facts, method="GET"))
+    if common.verdict is Verdict.DENY:
+        return decision
+    return replace(
+        decision,
+        rule="method",
+        reason=f"a rule must name the method {facts.method} to allow it",
+        remedy=f"- host: {decision.name}\n  ports: [{decision.port}]\n  methods: [{facts.method}]",
+    )
 
 
 def admit(
@@ -168,7 +210,8 @@ def _outcome(
 def _allows(rule: Rule, about: Subject, facts: Facts) -> bool:
     if about.port not in rule.ports or not names(rule, about):
         return False
-    if rule.methods and facts.method not in rule.methods:
+    methods = rule.methods or (() if facts.method is None else COMMON_METHODS)
+    if methods and facts.method not in methods:
         return False
     if not rule.paths:
         return True

@@ -59,8 +59,10 @@ def explain(policies: tuple[Policy, ...], url: str, method: str = "GET") -> tupl
         lacking = [p.source for p in policies if _lacks(p, facts)] or ["the policy"]
         lines.append(f"add under allow in {', '.join(lacking)}:")
         lines += [f"  {line}" for line in _remedy(policies, facts, decision.remedy).splitlines()]
-    elif not allowed:
+    elif not allowed and decision.rule != "protocol":
         lines.append("no line allows this: a deny rule beats every allow rule")
+    elif not allowed:
+        lines.append("no line allows this by name; an ip rule takes any protocol")
     if allowed and not names.is_address(target.host):
         lines.append(
             "still refused if the name resolves to an internal address that no ip rule allows"
@@ -89,6 +91,9 @@ def read_url(url: str) -> Target:
         raise UrlError(f'"{url}" is not understood: {error}', "https://example.com/") from error
     if port is None:
         raise UrlError(f'"{url}" has no port', f"https://{host}/ or {host}:443")
+    if found is None:
+        # The schemes of the two ports that speak only one thing; whoever means another writes tcp://.
+        scheme = {80: "http", 443: "https"}.get(port, scheme)
     path = tail.partition("#")[0]
     path = path if path.startswith("/") else f"/{path}"
     return Target(scheme, host, port, path if scheme == "http" else None)
@@ -152,8 +157,9 @@ def _missed(rule: Rule, port: int, facts: Facts) -> str:
         return f"for {_list('port', rule.ports)}, not {port}"
     if facts.method is None:
         return "for clear HTTP alone: it asks for methods or paths"
-    if rule.methods and facts.method not in rule.methods:
-        return f"for {_list('method', rule.methods)}, not {facts.method}"
+    methods = rule.methods or tuple(sorted(deciding.COMMON_METHODS))
+    if facts.method not in methods:
+        return f"for {_list('method', methods)}, not {facts.method}"
     if paths.normal(facts.path) is None:
         return "the path can be read in two ways"
     return f"for {_list('path', rule.paths)}"

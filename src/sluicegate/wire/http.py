@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import enum
 import re
+from collections.abc import Collection
 from dataclasses import dataclass
 
 from sluicegate.wire import names
@@ -217,13 +218,15 @@ def write_response(response: Response, version_minor: int = 1) -> bytes:
     return ("\r\n".join(lines) + "\r\n\r\n").encode("latin-1")
 
 
-def denial(status: int, body: str, close: bool = True) -> bytes:
-    """A whole response of plain text that refuses."""
+def denial(status: int, body: str, close: bool = True, allow: Collection[str] = ()) -> bytes:
+    """A whole response of plain text that refuses; a 405 says which methods to `allow`."""
     reason = {400: "Bad Request", 403: "Forbidden", 405: "Method Not Allowed", 429: "Too Many"}
     data = body.encode("ascii", "backslashreplace")
     lines = [f"HTTP/1.1 {status} {reason.get(status, 'Refused')}"]
     lines += ["Content-Type: text/plain; charset=us-ascii", f"Content-Length: {len(data)}"]
     lines += ["Cache-Control: no-store", "X-Content-Type-Options: nosniff"]
+    # RFC 9110 section 15.5.6.
+    lines += [f"Allow: {', '.join(sorted(allow))}"] if status == 405 else []
     lines += ["Connection: close"] if close else []
     return ("\r\n".join(lines) + "\r\n\r\n").encode("ascii") + data
 
