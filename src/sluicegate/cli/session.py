@@ -178,57 +178,11 @@ def perform(plan: Plan, state: supervise.Signals) -> closing.Result:
 def _perform(
     plan: Plan, state: supervise.Signals, processes: _Processes, out: closing.Out
 ) -> closing.Result:
-    run = plan.spec.run
-    to_notary, to_gate = socket.socketpair()
-    uids: tuple[int, int] | tuple[None, None] = (None, None)
-    if plan.spec.tier == ROOT_TIER:
-        with open("/proc/self/uid_map", encoding="ascii") as source:
-            uids = children.service_uids(source.read(), int(run, 16))
-    with to_notary, to_gate:
-        processes.gate = children.start_gate(run, to_notary, plan.policies, uids[0])
-        timing.mark("gate forked")
-        wall = processes.boundary = build.begin(plan.spec)
-        timing.mark("boundary begun")
-        key = _open_key(plan.key)
-        processes.notary = children.start_notary(run, key, to_gate, out.files, uids[1])
-        if key is not None:
-            os.close(key)
-    timing.mark("notary forked, verifier loaded")
-    wall.ready()
-    timing.mark("boundary built")
-    command = supervise.Control(wall.wire, "boundary")
-    gate = supervise.Control(processes.gate.control, "gate")
-    notary = supervise.Control(processes.notary.control, "notary")
-    policy = normal.policy_text(plan.policies)
-    opened = _opened(plan, wall)
+    wall = _start(plan, processes, out)
+    witnesses, command, documents = _open(plan, processes, wall)
+    gate, notary = witnesses
     try:
-        said = notary.ask(
-            {
-                "open": {
-                    "policy_hash": "sha256:" + hashlib.sha256(policy).hexdigest(),
-                    "boundary_open_sha256": packet.opening_digest(opened),
-                }
-            },
-            "opened",
-        )
-        timing.mark("notary open")
-        children.hand_over(
-            processes.gate,
-            {
-                "tcp": wall.tcp,
-                "dns_tcp": wall.dns_tcp,
-                "dns_udp": wall.dns_udp,
-                "nflog": wall.nflog,
-            },
-        )
-        gate.expect("ready")
-        command.expect("ready")
-        timing.mark("gate and command ready")
-    except supervise.ControlError as error:
-        raise SetupError(str(error)) from error
-    documents = closing.Documents(policy, opened, str(said["signer_key"]), plan.key is not None)
-    try:
-        ended = _command(plan, state, wall, command, (gate, notary))
+        ended = _command(plan, state, wall, command, witnesses)
         timing.mark("command")
         wall.stop()
         timing.mark("boundary stopped")
@@ -243,6 +197,60 @@ def _perform(
     counts = wall.counters()
     wall.close()
     return closing.close(plan.options, out, documents, notary, ended, counts, stopped)
+
+
+def _start(plan: Plan, processes: _Processes, out: closing.Out) -> build.Boundary:
+    """Gate, boundary and notary, each preparing itself while the next one is started."""
+    run = plan.spec.run
+    uids: tuple[int, int] | tuple[None, None] = (None, None)
+    if plan.spec.tier == ROOT_TIER:
+        with open("/proc/self/uid_map", encoding="ascii") as source:
+            uids = children.service_uids(source.read(), int(run, 16))
+    to_notary, to_gate = socket.socketpair()
+    with to_notary, to_gate:
+        processes.gate = children.start_gate(run, to_notary, plan.policies, uids[0])
+        timing.mark("gate forked")
+        wall = processes.boundary = build.begin(plan.spec)
+        timing.mark("boundary begun")
+        key = _open_key(plan.key)
+        processes.notary = children.start_notary(run, key, to_gate, out.files, uids[1])
+        if key is not None:
+            os.close(key)
+    timing.mark("notary forked, verifier loaded")
+    wall.ready()
+    timing.mark("boundary built")
+    return wall
+
+
+def _open(
+    plan: Plan, processes: _Processes, wall: build.Boundary
+) -> tuple[tuple[supervise.Control, supervise.Control], supervise.Control, closing.Documents]:
+    """The record begun, the gate serving: (gate, notary), the boundary's first process, the documents.
+
+    Raises:
+        SetupError: one of them refused or died; the command was not started.
+    """
+    if processes.gate is None or processes.notary is None:
+        raise RuntimeError("nothing was started")
+    gate = supervise.Control(processes.gate.control, "gate")
+    notary = supervise.Control(processes.notary.control, "notary")
+    command = supervise.Control(wall.wire, "boundary")
+    policy, opened = normal.policy_text(plan.policies), _opened(plan, wall)
+    digests = {
+        "policy_hash": "sha256:" + hashlib.sha256(policy).hexdigest(),
+        "boundary_open_sha256": packet.opening_digest(opened),
+    }
+    try:
+        said = notary.ask({"open": digests}, "opened")
+        timing.mark("notary open")
+        children.hand_over(processes.gate, {name: getattr(wall, name) for name in children.SOCKETS})
+        gate.expect("ready")
+        command.expect("ready")
+        timing.mark("gate and command ready")
+    except supervise.ControlError as error:
+        raise SetupError(str(error)) from error
+    documents = closing.Documents(policy, opened, str(said["signer_key"]), plan.key is not None)
+    return (gate, notary), command, documents
 
 
 def _command(

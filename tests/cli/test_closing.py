@@ -1,0 +1,52 @@
+"""The end of a run (sluicegate.cli.closing); the whole of it is in tests/kernel/test_run.py and tests/faults."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from sluicegate.cli import closing
+from sluicegate.cli.options import Options
+
+RESULT = closing.Result(
+    code=0,
+    allowed=2,
+    denied=1,
+    dropped=0,
+    names=3,
+    denials=(("tls://a.example:443", "no rule allows a.example port 443", "- host: a.example"),),
+    packet="out",
+    signer="ab" * 32,
+)
+
+
+def test_what_may_be_signed_is_printable_ascii() -> None:
+    assert closing.ascii_text("a b") == "a b"
+    assert closing.ascii_text("\x1b[2J\n\u2028\udcff") == "\\x1b[2J\\n\\u2028\\udcff"
+
+
+def test_the_time_is_rfc_3339_in_utc() -> None:
+    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", closing.now())
+
+
+def test_the_end_says_counts_denials_and_how_to_check(capsys: pytest.CaptureFixture[str]) -> None:
+    closing.tell(Options(argv=("true",)), RESULT)
+    said = capsys.readouterr().err
+    assert "2 connections allowed, 1 denied; 3 names asked" in said
+    assert "denied tls://a.example:443: no rule allows a.example port 443" in said
+    assert "sluicegate:     - host: a.example\n" in said
+    assert f"sluicegate verify out --key {'ab' * 32}" in said
+
+
+def test_a_pinned_key_is_named_by_its_public_file(capsys: pytest.CaptureFixture[str]) -> None:
+    closing.tell(Options(argv=("true",), key="keys/release.key"), RESULT)
+    assert "sluicegate verify out --key keys/release.pub" in capsys.readouterr().err
+
+
+def test_quiet_leaves_the_failure_alone(capsys: pytest.CaptureFixture[str]) -> None:
+    import dataclasses
+
+    failed = dataclasses.replace(RESULT, code=127, error="command not found: x")
+    closing.tell(Options(argv=("x",), quiet=True), failed)
+    assert capsys.readouterr().err == "sluicegate: command not found: x\n"

@@ -1,0 +1,121 @@
+"""The wait and what it hears (sluicegate.cli.supervise); signals for real are in tests/kernel/test_run.py."""
+
+from __future__ import annotations
+
+import signal
+import socket
+from collections.abc import Iterator
+
+import pytest
+
+from sluicegate.cli.supervise import (
+    EXIT_TIMEOUT,
+    Control,
+    ControlError,
+    Ended,
+    Interrupted,
+    Signals,
+    signals,
+    wait,
+)
+
+
+@pytest.fixture
+def pair() -> Iterator[tuple[Control, socket.socket]]:
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        yield Control(ours, "gate"), theirs
+
+
+def test_an_answer_has_the_member_that_was_asked_for(
+    pair: tuple[Control, socket.socket],
+) -> None:
+    control, other = pair
+    other.sendall(b'{"stopped":{"receipts":3}}\n{"ready":true}\n')
+    assert control.ask({"stop": True}, "stopped") == {"receipts": 3}
+    control.expect("ready")
+    assert other.recv(100) == b'{"stop": true}\n'
+
+
+@pytest.mark.parametrize(
+    ("said", "why"),
+    [
+        (b"", "the gate ended early"),
+        (b"{}\n", "the gate did not say stopped"),
+        (b'{"refused":"the key is not a key"}\n', "the key is not a key"),
+        (b"nonsense\n", "the gate sent what is not JSON"),
+        (b"[]\n", "the gate sent what is not an object"),
+        (b"x" * 70_000, "the gate sent no end of line"),
+    ],
+)
+def test_what_is_no_answer_is_an_error(
+    pair: tuple[Control, socket.socket], said: bytes, why: str
+) -> None:
+    control, other = pair
+    other.sendall(said)
+    other.shutdown(socket.SHUT_WR)
+    with pytest.raises(ControlError, match=why):
+        control.ask({"stop": True}, "stopped")
+
+
+def test_before_the_command_a_signal_stops_the_set_up() -> None:
+    with signals() as state:
+        with pytest.raises(Interrupted, match="SIGTERM"):
+            signal.raise_signal(signal.SIGTERM)
+        state.armed = True
+        signal.raise_signal(signal.SIGTERM)
+        assert signal.SIGTERM in state.read()
+    assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+
+
+@pytest.mark.parametrize(
+    ("said", "ended"),
+    [
+        (b'{"exit":{"code":7}}\n', Ended(7)),
+        (b'{"exit":{"signal":9}}\n', Ended(137)),
+        (b'{"exit":{"code":127,"error":"command not found: x"}}\n', Ended(127, error="command not found: x")),
+    ],
+)  # fmt: skip
+def test_how_the_command_ended_is_a_shells_exit_code(
+    pair: tuple[Control, socket.socket], said: bytes, ended: Ended
+) -> None:
+    control, other = pair
+    other.sendall(said)
+    with signals() as state:
+        assert wait(control, (), state, None, None) == ended
+
+
+def test_a_witness_that_speaks_or_dies_ends_the_wait(pair: tuple[Control, socket.socket]) -> None:
+    control, _ = pair
+    witness, other = socket.socketpair()
+    with witness, other, signals() as state:
+        other.sendall(b'{"refused":"the disk is full"}\n')
+        with pytest.raises(ControlError, match="the notary ended early: the disk is full"):
+            wait(control, (Control(witness, "notary"),), state, None, None)
+
+
+def test_a_time_limit_asks_first(pair: tuple[Control, socket.socket]) -> None:
+    control, other = pair
+    other.settimeout(None)
+    with signals() as state:
+        import threading
+
+        def obey() -> None:
+            assert other.recv(100) == b'{"signal": 15}\n'
+            other.sendall(b'{"exit":{"signal":15}}\n')
+
+        helper = threading.Thread(target=obey)
+        helper.start()
+        assert wait(control, (), state, None, 0.01) == Ended(EXIT_TIMEOUT, timeout=True)
+        helper.join()
+
+
+def test_the_second_impatient_signal_means_now(pair: tuple[Control, socket.socket]) -> None:
+    control, other = pair
+    with signals() as state:
+        assert isinstance(state, Signals)
+        state.armed = True
+        signal.raise_signal(signal.SIGINT)
+        signal.raise_signal(signal.SIGINT)
+        assert wait(control, (), state, None, None).code == 128 + signal.SIGKILL
+    assert other.recv(100).count(b'{"signal": 2}\n') == 2
