@@ -54,10 +54,11 @@ def down(count: int) -> None:
 def up(count: int) -> None:
     block = memoryview(bytes(1 << 20))
     with dial(SWALLOW_PORT) as stream:
+        # The count goes first: not every proxy carries a half-close.
+        stream.sendall(count.to_bytes(8, "big"))
         left = count
         while left:
             left -= stream.send(block[: min(left, len(block))])
-        stream.shutdown(socket.SHUT_WR)
         if int.from_bytes(stream.recv(8, socket.MSG_WAITALL), "big") != count:
             raise OSError("short")
 

@@ -22,9 +22,10 @@ def send(stream: socket.socket, source: int) -> None:
 
 
 def swallow(stream: socket.socket, _: int) -> None:
-    """Everything comes in; at its end the count goes back in 8 bytes."""
+    """An 8-byte count comes in, then that many bytes; what came goes back in 8 bytes."""
+    wanted = int.from_bytes(stream.recv(8, socket.MSG_WAITALL))
     buffer, count = bytearray(BLOCK_BYTES), 0
-    while got := stream.recv_into(buffer):
+    while count < wanted and (got := stream.recv_into(buffer)):
         count += got
     stream.sendall(count.to_bytes(8))
 

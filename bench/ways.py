@@ -19,7 +19,8 @@ from tests.world import World
 
 HERE = Path(__file__).resolve().parent
 PYTHON = "/usr/bin/python3"
-SQUID_PORT, MITM_PORT = 3128, 3129
+# None of those that the test world listens on.
+SQUID_PORT, MITM_PORT = 13128, 13129
 SQUID = """\
 http_port 127.0.0.1:{port}
 acl all_ports port 1-65535

@@ -2,7 +2,7 @@ import socket
 
 import pytest
 
-from sluicegate.gate.ledger import Ledger, LedgerError
+from sluicegate.gate.ledger import LAZY_NS, Ledger, LedgerError
 
 
 def test_callbacks_run_in_order_and_only_when_committed() -> None:
@@ -11,7 +11,7 @@ def test_callbacks_run_in_order_and_only_when_committed() -> None:
         ledger, done = Ledger(ours), list[str]()
         ledger.submit({"n": 1}, lambda: done.append("one"))
         ledger.submit({"n": 2}, lambda: done.append("two"))
-        ledger.flush()
+        ledger.flush(0)
         assert notary.recv(100) == b'{"n":1}\n{"n":2}\n'
         assert done == []
         notary.sendall(b'{"committed": 1}\n{"comm')
@@ -20,6 +20,39 @@ def test_callbacks_run_in_order_and_only_when_committed() -> None:
         notary.sendall(b'itted": 2}\n')
         ledger.readable()
         assert done == ["one", "two"]
+
+
+def test_what_nobody_waits_for_goes_with_the_next_or_when_it_is_due() -> None:
+    ours, notary = socket.socketpair()
+    with ours, notary:
+        notary.setblocking(False)
+        ledger = Ledger(ours)
+        ledger.submit({"n": 1}, list, lazy_at=10)
+        ledger.flush(10)
+        assert ledger.waiting
+        with pytest.raises(BlockingIOError):
+            notary.recv(100)
+        ledger.submit({"n": 2}, list)
+        ledger.flush(10)
+        assert notary.recv(100) == b'{"n":1}\n{"n":2}\n'
+        assert not ledger.waiting
+        ledger.submit({"n": 3}, list, lazy_at=20)
+        ledger.flush(19 + LAZY_NS)
+        ledger.flush(20 + LAZY_NS)
+        assert notary.recv(100) == b'{"n":3}\n'
+
+
+def test_a_notary_that_does_not_read_is_waited_for() -> None:
+    ours, notary = socket.socketpair()
+    with ours, notary:
+        ledger = Ledger(ours)
+        while not ledger.blocked:
+            ledger.submit({"n": "x" * 10_000}, list)
+            ledger.flush(0)
+        assert not ledger.waiting
+        while ledger.blocked:
+            notary.recv(1_000_000)
+            ledger.flush(0)
 
 
 @pytest.mark.parametrize("answer", [b'{"committed": 1}\n', b"[]\n", b"x\n", b'{"committed": -1}\n'])

@@ -14,6 +14,7 @@ def test_frames_in_any_pieces_are_answered_in_order() -> None:
     with ours, client:
         ours.setblocking(False)
         one = DnsConnection(loop, ours, lambda packet: packet[::-1], gone.append)
+        one.start()
         for piece in (b"\0", b"\3ab", b"c\0\2xy\0\x09part"):
             client.sendall(piece)
             loop.turn(0)
@@ -30,7 +31,7 @@ def test_what_gets_no_answer_ends_the_connection() -> None:
     ours, client = socket.socketpair()
     with ours, client:
         ours.setblocking(False)
-        DnsConnection(loop, ours, lambda _: b"", gone.append)
+        DnsConnection(loop, ours, lambda _: b"", gone.append).start()
         client.sendall(b"\0\1x")
         loop.turn(0)
         assert len(gone) == 1
@@ -47,7 +48,8 @@ def test_a_connection_without_a_whole_question_is_put_on_record_once() -> None:
             return b"answer"
 
         with ours, client:
-            DnsConnection(loop, ours, answer, gone.append)
+            ours.setblocking(False)
+            DnsConnection(loop, ours, answer, gone.append).start()
             client.sendall(sent)
             client.shutdown(socket.SHUT_WR)
             loop.turn(0)

@@ -81,19 +81,28 @@ def _covers(paths: list[str]) -> tuple[tuple[str, bool], ...]:
 
 def _sockets(writable: tuple[str, ...]) -> Iterator[str]:
     """The host's pathname sockets, as far as they may lie in a tree that is bound."""
-    relative = set[str]()
     for path in _bound_paths():
-        if not path.startswith("/"):
-            relative.add(os.path.basename(path))
-        elif os.path.lexists(path):
+        if path.startswith("/") and os.path.lexists(path):
             yield os.path.realpath(path)
-    # Bound by a name relative to a directory that nobody tells: looked for, as that is rare.
-    for top in writable if relative else ():
-        for directory, _, names in os.walk(top):
-            for name in relative.intersection(names):
-                path = f"{directory}/{name}"
-                if stat.S_ISSOCK(os.lstat(path).st_mode):
-                    yield path
+    # The kernel's tables do not tell of all: a name there may be relative, of another mount namespace (a
+    # container's that shares the tree) or from before a rename, and a user sees only their own tables.
+    for top in writable:
+        yield from _sockets_below(top)
+
+
+def _sockets_below(top: str) -> Iterator[str]:
+    """Every socket file in the tree, whoever listens there."""
+    left = [top]
+    while left:
+        # Not a directory, or one that the command may not read either.
+        with contextlib.suppress(OSError), os.scandir(left.pop()) as entries:
+            for entry in entries:
+                if entry.is_dir(follow_symlinks=False):
+                    left.append(entry.path)
+                elif entry.is_file(follow_symlinks=False) or entry.is_symlink():
+                    continue
+                elif stat.S_ISSOCK(entry.stat(follow_symlinks=False).st_mode):
+                    yield entry.path
 
 
 def _bound_paths() -> Iterator[str]:

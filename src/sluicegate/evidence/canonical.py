@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping
 from datetime import UTC, datetime
 
@@ -113,12 +114,8 @@ def record(fields: Mapping[str, object]) -> dict[str, object]:
     Raises:
         ValueError: an unknown field, or a field that must always be there is missing.
     """
-    if unknown := fields.keys() - _KNOWN:
-        raise ValueError(f"unknown fields {sorted(unknown)}")
-    if missing := ALWAYS - fields.keys():
-        raise ValueError(f"missing fields {sorted(missing)}")
     kept: dict[str, object] = {}
-    for name in sorted(fields, key=_PLACE.__getitem__):
+    for name in _ordered(tuple(fields)):
         value = fields[name]
         present = value is not None and (isinstance(value, dict) or bool(value))
         if name in ALWAYS or present:
@@ -126,9 +123,23 @@ def record(fields: Mapping[str, object]) -> dict[str, object]:
     return kept
 
 
+@functools.lru_cache(maxsize=64)  # as many sets of fields as there are kinds of receipts
+def _ordered(names: tuple[str, ...]) -> tuple[str, ...]:
+    if unknown := set(names) - _KNOWN:
+        raise ValueError(f"unknown fields {sorted(unknown)}")
+    if missing := ALWAYS - set(names):
+        raise ValueError(f"missing fields {sorted(missing)}")
+    return tuple(sorted(names, key=_PLACE.__getitem__))
+
+
+@functools.lru_cache(maxsize=2)
+def _second(seconds: int) -> str:
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%S")
+
+
 def timestamp(nanoseconds: int) -> str:
     """RFC3339Nano UTC text of a Unix time in nanoseconds, trailing zeros dropped."""
     seconds, rest = divmod(nanoseconds, 1_000_000_000)
-    text = datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%S")
+    text = _second(seconds)
     fraction = f"{rest:09d}".rstrip("0")
     return f"{text}.{fraction}Z" if fraction else f"{text}Z"

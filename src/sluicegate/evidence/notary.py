@@ -240,10 +240,15 @@ def serve(
 
 def _loop(notary: _Notary, gate: _Peer, supervisor: _Peer) -> int:
     poll = select.poll()
+    asked = {gate: 0, supervisor: 0}
     while True:
-        for peer in (gate, supervisor):
-            poll.register(peer.socket, peer.interest)
-            if not peer.interest:
+        for peer, before in asked.items():
+            if (events := peer.interest) == before:
+                continue
+            asked[peer] = events
+            if events:
+                poll.register(peer.socket, events)
+            else:
                 # Hang-ups are reported whether wanted or not: a peer that is gone is not asked.
                 poll.unregister(peer.socket)
         ready = {number for number, _ in poll.poll(int(SYNC_SECONDS * 1000))}

@@ -119,6 +119,10 @@ class Desk:
     def submit(self, message: Mapping[str, Json], done: Callable[[], None]) -> None:
         self.ledger.submit(message, done)
 
+    def note(self, message: Mapping[str, Json]) -> None:
+        """Put on record what nobody waits for."""
+        self.ledger.submit(message, nothing, self.loop.now)
+
 
 class Deed:
     """One allowed action, from its intent to its outcome."""
@@ -145,7 +149,7 @@ class Deed:
         desk.counts["allowed"] += 1
         if self.decision.observed:
             desk.counts["observed"] += 1
-            desk.submit(records.warning(*known, action_id()), nothing)
+            desk.note(records.warning(*known, action_id()))
         desk.submit(records.decision(*known, self._action, ech=ech), done)
 
     def close(self, reason: str) -> None:
@@ -166,4 +170,4 @@ class Deed:
             self.status,
         )
         message = records.outcome(self._client, self.facts, self.decision, self._action, end)
-        self._desk.submit(message, nothing)
+        self._desk.note(message)

@@ -52,8 +52,10 @@ class Dial:
         self._reason = "no address"
         self._total = loop.after(limits.connect_s, self._late)
         self._next: Timer | None = None
+        self._over = False
 
     def cancel(self) -> None:
+        self._over = True
         self._total.cancel()
         self._rest()
         for descriptor, (peer, _) in self._tries.items():
@@ -78,7 +80,8 @@ class Dial:
         while self._left:
             address = self._left.pop(0)
             if self._begin(address):
-                self._next = self._loop.after(self._stagger_s, self.start)
+                if not self._over:
+                    self._next = self._loop.after(self._stagger_s, self.start)
                 return
         if not self._tries:
             self._finish(None, self._reason)
@@ -97,14 +100,17 @@ class Dial:
                 self._reason = _words(code)
                 peer.close()
                 return False
-            self._tries[peer.fileno()] = (peer, address)
-            descriptor = peer.fileno()
-            self._loop.watch(descriptor, WRITE, lambda events: self._ready(descriptor, events))
+            if not _connected(peer):
+                self._tries[peer.fileno()] = (peer, address)
+                descriptor = peer.fileno()
+                self._loop.watch(descriptor, WRITE, lambda events: self._ready(descriptor, events))
+                return True
         except OSError as error:
             self._reason = _words(error.errno)
             self._tries.pop(peer.fileno(), None)
             peer.close()
             return False
+        self._finish(peer, address)  # at once, as on loopback
         return True
 
     def _ready(self, descriptor: int, events: int) -> None:
@@ -117,6 +123,14 @@ class Dial:
         peer.close()
         self._reason = _words(code or errno.ECONNRESET)
         self.start()
+
+
+def _connected(peer: socket.socket) -> bool:
+    try:
+        peer.getpeername()
+    except OSError:
+        return False
+    return True
 
 
 def _words(code: int | None) -> str:

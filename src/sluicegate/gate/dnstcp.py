@@ -33,7 +33,10 @@ class DnsConnection:
         self._in, self._out = b"", b""
         self._ended = self._asked = False
         self._timer = loop.after(IDLE_S, lambda: self.stop("idle"))
-        loop.watch(client.fileno(), READ, self._ready)
+
+    def start(self) -> None:
+        """Read what is there; the connection may be over when this returns."""
+        self._ready(READ)
 
     def stop(self, _: str) -> None:
         """Close with a reset."""

@@ -72,7 +72,12 @@ class Flow:
         self._grace = desk.loop.after(limits.grace_s, self._silent)
         self._deadline = desk.loop.after(limits.first_bytes_s, self._late)
         self._timed = False
-        desk.loop.watch(client.fileno(), READ, self._readable)
+
+    def start(self) -> None:
+        """Read what is there: the first bytes often come with the connection. It may be over when this returns."""
+        self._readable(READ)
+        if self._stage is Stage.READING:
+            self._desk.loop.watch(self._client.fileno(), READ, self._readable)
 
     # Reading: until the machine has all facts.
 

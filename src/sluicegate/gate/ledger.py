@@ -10,6 +10,9 @@ import orjson
 
 from sluicegate.jcs import Json
 
+# How long an outcome, for which no byte waits, may wait for a receipt that is urgent: one message then wakes the
+# notary once. A gate that dies takes these few milliseconds of outcomes along, and the run is evidence failure.
+LAZY_NS = 5_000_000
 HIGH_WATER_BYTES = 4_194_304  # beyond this the gate stops accepting until the notary has caught up
 MAX_ANSWER_BYTES = 4096  # `{"committed": n}` is under 40 bytes; more without a newline is not ours
 READ_BYTES = 65_536  # many answers in one call
@@ -22,7 +25,7 @@ class LedgerError(Exception):
 class Ledger:
     """Receipts in the order of `submit`; each callback is called once its receipt is written.
 
-    The loop calls `flush` once per turn, watches for writability while `unsent`, and calls
+    The loop calls `flush` once per turn, watches for writability while `blocked`, and calls
     `readable` when the socket is. `submitted` and `committed` are counts of receipts.
     """
 
@@ -31,39 +34,52 @@ class Ledger:
         self.socket = notary
         self.submitted = 0
         self.committed = 0
+        self.blocked = False
+        self._due: int | None = None
         self._out = bytearray()
         self._heard = b""
         self._waiting: deque[Callable[[], None]] = deque()
 
     @property
-    def unsent(self) -> bool:
-        """Whether bytes wait for the notary to read."""
-        return bool(self._out)
+    def waiting(self) -> bool:
+        """Whether there are receipts that only `flush` after LAZY_NS will send."""
+        return bool(self._out) and not self.blocked
 
     @property
     def congested(self) -> bool:
         """Whether so much waits that the gate must not accept more."""
         return len(self._out) > HIGH_WATER_BYTES
 
-    def submit(self, record: Mapping[str, Json], callback: Callable[[], None]) -> None:
-        """Queue `record`; `callback` runs when the notary has written it."""
+    def submit(
+        self, record: Mapping[str, Json], callback: Callable[[], None], lazy_at: int | None = None
+    ) -> None:
+        """Queue `record`; `callback` runs when the notary has written it.
+
+        With `lazy_at` (the time now, in nanoseconds) nobody waits for it, and it may be sent LAZY_NS later.
+        """
+        due = 0 if lazy_at is None else lazy_at + LAZY_NS
+        self._due = due if self._due is None else min(self._due, due)
         self._out += orjson.dumps(record) + b"\n"
         self.submitted += 1
         self._waiting.append(callback)
 
-    def flush(self) -> None:
-        """Send what the notary takes without blocking.
+    def flush(self, now_ns: int) -> None:
+        """Send what is due, as much as the notary takes without blocking.
 
         Raises:
             LedgerError: the notary is gone.
         """
+        if self._due is None or self._due > now_ns:
+            return
         try:
             while self._out:
                 del self._out[: self.socket.send(self._out)]
         except BlockingIOError:
+            self.blocked = True
             return
         except OSError as error:
             raise LedgerError(f"the notary is gone: {error.strerror}") from error
+        self.blocked, self._due = False, None
 
     def readable(self) -> None:
         """Take the notary's answers and run the callbacks they release.

@@ -18,10 +18,10 @@ from sluicegate.gate.dial import reset
 from sluicegate.gate.dnstcp import DnsConnection
 from sluicegate.gate.drops import Drops
 from sluicegate.gate.flow import Flow
-from sluicegate.gate.ledger import Ledger, LedgerError
+from sluicegate.gate.ledger import LAZY_NS, Ledger, LedgerError
 from sluicegate.gate.limits import Limits
 from sluicegate.gate.lookup import Lookup
-from sluicegate.gate.loop import READ, WRITE, Loop
+from sluicegate.gate.loop import READ, SECOND, WRITE, Loop
 from sluicegate.gate.names import Names
 from sluicegate.gate.pipes import Pipes
 from sluicegate.gate.resolver import Resolver
@@ -137,12 +137,12 @@ class _Gate:
         loop, ledger = self._loop, self._ledger
         self._watch()
         while not self._gone:
-            ledger.flush()
-            loop.want(ledger.socket.fileno(), READ | (WRITE if ledger.unsent else 0), self._notary)
+            ledger.flush(loop.now)
+            loop.want(ledger.socket.fileno(), READ | (WRITE if ledger.blocked else 0), self._notary)
             if self._stopping and not self._flows and ledger.committed == ledger.submitted:
                 return self._stopped()
             self._accept_if(not self._stopping and not ledger.congested)
-            loop.turn(TICK_S)
+            loop.turn(LAZY_NS / SECOND if ledger.waiting else TICK_S)
         return BROKEN
 
     def close(self) -> None:
@@ -220,6 +220,7 @@ class _Gate:
             self._overload("accept", client)
             return True
         self._flows.add(flow)
+        flow.start()
         return True
 
     def _open(

@@ -256,6 +256,7 @@ def _network(text: str) -> ipaddress.IPv4Network | ipaddress.IPv6Network:
     return ipaddress.ip_network(text)
 
 
+@functools.lru_cache(maxsize=4096)
 def _inside(text: str, address: str, *, deny: bool) -> bool:
     network, value = _network(text), ipaddress.ip_address(address)
     if isinstance(network, ipaddress.IPv6Network) or isinstance(value, ipaddress.IPv4Address):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import ipaddress
 
 from sluicegate.wire.cursor import WireError
@@ -61,6 +62,7 @@ _ISATAP, _ISATAP_MASK = 0x00005EFE, 0xFDFFFFFF
 _TEREDO = ipaddress.IPv6Network("2001::/32")
 
 
+@functools.lru_cache(maxsize=4096)
 def internal(address: str) -> str | None:
     """The name of the internal range that `address` is in, or None if it is a public address.
 
