@@ -159,6 +159,27 @@ def test_execution_domains(machine: str, domain: int) -> None:
 
 
 @BOTH
+@given(high=st.integers(0, 2**32 - 1), mode=WORD)
+def test_no_call_makes_a_file_set_id(machine: str, high: int, mode: int) -> None:
+    calls, top = numbers.MACHINES[machine].calls, high << 32
+    fine = "EPERM" if mode & 0o6000 else "allow"
+    for name, place in (
+        *(("chmod", 1), ("fchmod", 1), ("creat", 1), ("mknod", 1), ("fchmodat", 2), ("mknodat", 2)),
+    ):
+        if name in calls:
+            assert judge(machine, name, *([0] * place), top | mode) == fine
+    for name, place in (("open", 1), ("openat", 2)):
+        if name in calls:
+            before = [0] * place
+            assert judge(machine, name, *before, top | 0o101, top | mode) == fine
+            assert judge(machine, name, *before, top | 0o20200000, top | mode) == fine
+            # Without O_CREAT the register holds anything.
+            assert judge(machine, name, *before, top | 0o2000001, top | mode) == "allow"
+    assert {judge(machine, name, 0, 0, mode) for name in ("openat2", "fchmodat2")} == {"ENOSYS"}
+    assert {"fchmod", "fchmodat", "openat", "mknodat"} <= calls.keys()
+
+
+@BOTH
 def test_the_program_fits_the_kernel(machine: str) -> None:
     code = program(machine)
     assert len(code) % 8 == 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import signal
 import sys
@@ -216,3 +217,43 @@ def test_foreign_verifier_accepts_the_packet(tier: Tier) -> None:
     tool = Path(sys.executable).with_name("pipelock-verify")
     foreign = tier.world.run([str(tool), "--key", key, str(done.packet / "evidence.jsonl")])
     assert foreign.code == 0, foreign.out + foreign.err
+
+
+SET_ID = """
+import os, shutil
+shutil.copy("/usr/bin/id", "rise")
+def refused(work, *given):
+    try:
+        work(*given)
+    except PermissionError:
+        return True
+    return False
+print([refused(os.chmod, "rise", mode) for mode in (0o4755, 0o2755, 0o6755, 0o755)])
+print([refused(os.open, f"made{n}", os.O_CREAT | os.O_WRONLY, mode) for n, mode in enumerate((0o4755, 0o755))])
+os.system("install -m 4755 /usr/bin/id other 2>/dev/null; cp -p /usr/bin/id third; chmod u+s third 2>/dev/null")
+"""
+
+
+def test_nothing_set_id_is_left_for_the_host(tier: Tier) -> None:
+    if tier.user is None:
+        os.chown(tier.work, 0, 0)  # what is written there is root's on disk
+        tier.work.parent.chmod(0o755)
+    done = tier.python(SET_ID)
+    assert done.out.splitlines() == ["[True, True, True, False]", "[True, False]"], done.err
+    files = [path for path in tier.work.iterdir() if path.is_file()]
+    assert len(files) >= 3
+    assert not [path for path in files if path.stat().st_mode & 0o6000]
+
+
+def test_a_workspace_behind_a_closed_directory_says_so(tier: Tier) -> None:
+    if tier.user is None:
+        os.chown(tier.work, 0, 0)
+        done = tier.run(["true"])
+        assert done.code == 125
+        assert "every directory above the workspace must be open to that user" in done.err
+    else:
+        # Here the command is the caller: what it can not enter, no run can begin in.
+        tier.work.parent.chmod(0o000)
+        done = tier.run(["true"])
+        tier.work.parent.chmod(0o755)
+        assert done.code == 125

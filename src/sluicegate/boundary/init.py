@@ -154,12 +154,37 @@ def _pass_on(pid: int, number: int) -> None:
         os.kill(pid, number)
 
 
+def _way_out(number: int) -> str:
+    """What makes an open descriptor more than a stream of bytes to whoever started the run; empty if nothing."""
+    mode = os.fstat(number).st_mode
+    if stat.S_ISDIR(mode):
+        return "a directory of the host"
+    if stat.S_ISSOCK(mode):
+        with socket.socket(fileno=os.dup(number)) as held:
+            # A connected pair is what ssh, node and service managers give instead of a pipe. Any other has a
+            # network of the host behind it, or can be pointed at another peer.
+            if held.family != socket.AF_UNIX or held.type != socket.SOCK_STREAM:
+                return "a socket that is no local stream"
+            try:
+                held.getpeername()
+            except OSError:
+                return "a socket without a peer"
+        return ""
+    # A namespace, a block device, a handle of the kernel's own (bpf, mount, pidfd, io_uring).
+    named = os.readlink(f"/proc/self/fd/{number}")
+    stream = stat.S_ISFIFO(mode) or stat.S_ISCHR(mode) or stat.S_ISREG(mode)
+    if not stream or not named.startswith(("/", "pipe:")):
+        return f"no stream ({named})"
+    return ""
+
+
 def _launch(command: Command, pty_slave: int | None) -> _Running:
     """Fork the command's process, give up our own privilege, and only then let it go on."""
     for number, replaced in zip(STANDARD, command.tty, strict=True):
-        if not replaced and stat.S_ISDIR(os.fstat(number).st_mode):
-            # A directory of the host, open inside, is a way round every mount.
-            raise BoundaryError(f"descriptor {number} is a directory")
+        if not replaced and (why := _way_out(number)):
+            raise BoundaryError(
+                f"descriptor {number} is {why}: the command would have a way round the wall"
+            )
     if pty_slave is not None and not command.rootless:
         os.fchown(pty_slave, command.uid, command.gid)
         os.fchmod(pty_slave, stat.S_IRUSR | stat.S_IWUSR | stat.S_IWGRP)
@@ -199,7 +224,7 @@ def _become_the_command(
                         os.dup2(pty_slave, number)
             privilege.close_on_exec_from(max(STANDARD) + 1)
             privilege.confine(command, program)
-            os.chdir(command.cwd)
+            _enter(command)
             code, error = _execute(command.argv, dict(command.env))
     except Exception as failed:  # noqa: BLE001 - whatever it was, the supervisor shall read it
         error = f"{failed}"
@@ -207,6 +232,16 @@ def _become_the_command(
         said = {"code": code, "error": error[:MAX_ERROR_CHARACTERS]}
         os.write(reporting, json.dumps(said).encode())
         os._exit(code)
+
+
+def _enter(command: Command) -> None:
+    try:
+        os.chdir(command.cwd)
+    except OSError as error:
+        raise BoundaryError(
+            f"{command.cwd} can not be entered as uid {command.uid}: {error.strerror};"
+            " every directory above the workspace must be open to that user"
+        ) from error
 
 
 def _execute(argv: tuple[str, ...], env: dict[str, str]) -> tuple[int, str]:

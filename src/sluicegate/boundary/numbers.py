@@ -91,6 +91,8 @@ REFUSED = (
 
 # Since Linux 5.1 a new call has one number on every machine.
 _SAME = {
+    "openat2": 437,
+    "fchmodat2": 452,
     "clone3": 435,
     "process_madvise": 440,
     "process_mrelease": 448,
@@ -165,7 +167,14 @@ _X86_64 = {
     "modify_ldt": 154,
     "vserver": 236,
 }
+# Calls that exist on the older machine alone; the newer one has only their *at forms.
+_X86_64 |= {"open": 2, "creat": 85, "chmod": 90, "mknod": 133}
+_X86_64 |= {"fchmod": 91, "fchmodat": 268, "openat": 257, "mknodat": 259}
 _AARCH64 = {
+    "fchmod": 52,
+    "fchmodat": 53,
+    "openat": 56,
+    "mknodat": 33,
     "seccomp": 277,
     "socket": 198,
     "socketpair": 199,

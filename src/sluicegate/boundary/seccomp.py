@@ -35,6 +35,12 @@ NETLINK_ROUTE = 0
 CLONE_NAMESPACES = 0x7E020000
 UNSHARE_NAMESPACES = CLONE_NAMESPACES | 0x80
 TIOCSTI, TIOCLINUX = 0x5412, 0x541C
+# S_ISUID and S_ISGID. What the command writes may be root's on disk (an id-mapped workspace), and a set-id file
+# that it leaves there would be a door for any user of the host.
+SET_ID_BITS = 0o6000
+CREATES = (
+    0o100 | 0o20000000
+)  # O_CREAT, __O_TMPFILE: without one of them the mode is whatever the register holds
 # Execution domains a program may ask for: the plain one, "tell me", and a fixed layout (debuggers, old lisps).
 PERSONALITIES = (0, 0xFFFFFFFF, 0x0040000)
 
@@ -127,6 +133,36 @@ def _flags(mask: int) -> Block:
     )
 
 
+def _mode(index: int) -> Block:
+    """Refused where the mode, argument `index`, would make a file set-id."""
+    return (
+        *_argument(index),
+        *_when(JUMP_BITS, SET_ID_BITS, _refuse(errno.EPERM)),
+        *_give(RET_ALLOW),
+    )
+
+
+def _opened(flags: int) -> Block:
+    """As `_mode`, where the flags (argument `flags`) say that the next argument is a mode."""
+    return (
+        *_argument(flags),
+        *_when(JUMP_BITS, CREATES, _mode(flags + 1)),
+        *_give(RET_ALLOW),
+    )
+
+
+def _by_mode() -> Mapping[str, Block]:
+    """Calls that give a file its mode; not every machine has the older ones."""
+    return {
+        **dict.fromkeys(("chmod", "fchmod", "creat", "mknod"), _mode(1)),
+        **dict.fromkeys(("fchmodat", "mknodat"), _mode(2)),
+        "open": _opened(1),
+        "openat": _opened(2),
+        # The mode lies in memory here, or comes with flags of its own: on ENOSYS libraries use the others.
+        **dict.fromkeys(("openat2", "fchmodat2"), _refuse(errno.ENOSYS)),
+    }
+
+
 def _by_argument() -> Mapping[str, Block]:
     """Calls that are judged by what is asked of them."""
     allow, refuse = _give(RET_ALLOW), _refuse(errno.EPERM)
@@ -158,6 +194,12 @@ def _assembled(machine: numbers.Machine) -> Block:
             op
             for name, body in special.items()
             for op in _when(JUMP_EQUAL, machine.number(name), body)
+        ),
+        *(
+            op
+            for name, body in _by_mode().items()
+            if name in machine.calls
+            for op in _when(JUMP_EQUAL, machine.calls[name], body)
         ),
         *_any(
             (machine.calls[name] for name in numbers.REFUSED if name in machine.calls),
