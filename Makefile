@@ -4,9 +4,9 @@ VENV := .venv
 BIN := $(VENV)/bin
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 
-.PHONY: bench demo test check setup tools
+.PHONY: bench check demo demo-tools setup test tools
 
-demo: setup
+demo: demo-tools $(VENV)/.ready
 	$(SUDO) $(BIN)/python demo/run.py
 
 test: setup
@@ -17,19 +17,39 @@ test: setup
 bench: setup
 	$(SUDO) $(BIN)/python -m bench
 
-check: setup
+check: demo-tools $(VENV)/.ready
 	$(BIN)/ruff check src tests
 	$(BIN)/mypy
 
 setup: tools $(VENV)/.ready
 
-# nft and ip build the boundary's network; curl, git and openssl are the real clients of the tests.
+# What is wanted, as PROBE:PACKAGE; a probe is a command or a path, and one of several, with commas, is enough.
+# nft and ip build the boundary's network; curl is the demo's client.
+DEMO_TOOLS := nft:nftables ip:iproute2 curl:curl /etc/ssl/certs/ca-certificates.crt:ca-certificates
+# The tests' real clients, and servers for them from packages that start no service on this machine. What runs in
+# the boundary is another user, who may not reach the interpreter of the tests: pip is the system's.
+TEST_TOOLS := $(DEMO_TOOLS) wget:wget git:git openssl:openssl ssh:openssh-client sshd,dropbear:dropbear-bin \
+  redis-cli:redis-tools redis-server,redis-check-rdb:redis-tools node:nodejs npm:npm \
+  /usr/lib/python3/dist-packages/pip:python3-pip
+
 tools:
-	@missing=""; for tool in nft:nftables ip:iproute2 curl:curl git:git openssl:openssl; do \
-	  PATH="$$PATH:/usr/sbin:/sbin" command -v "$${tool%%:*}" >/dev/null || missing="$$missing $${tool##*:}"; done; \
-	$(PYTHON) -c 'import venv, ensurepip' 2>/dev/null || missing="$$missing python3-venv"; \
-	if [ -n "$$missing" ]; then $(SUDO) apt-get update -qq && \
-	  $(SUDO) env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq $$missing; fi
+	$(call install,$(TEST_TOOLS))
+
+demo-tools:
+	$(call install,$(DEMO_TOOLS))
+
+# Asks apt only for what is missing, and for nothing if all is there.
+define install
+@missing=""; PATH="$$PATH:/usr/sbin:/sbin"; \
+for want in $(1); do found=""; \
+  for probe in $$(echo "$${want%:*}" | tr , ' '); do \
+    case $$probe in /*) [ -e "$$probe" ];; *) command -v "$$probe" >/dev/null;; esac && found=yes; done; \
+  [ "$$found" ] || missing="$$missing $${want##*:}"; done; \
+$(PYTHON) -c 'import venv, ensurepip' 2>/dev/null || missing="$$missing python3-venv"; \
+[ -z "$$missing" ] || { echo "installing:$$missing"; $(SUDO) apt-get update -qq && \
+  $(SUDO) env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends \
+    -o Dpkg::Use-Pty=0 $$missing >/dev/null; }
+endef
 
 $(VENV)/.ready: pyproject.toml requirements.lock
 	$(PYTHON) -m venv $(VENV)

@@ -47,6 +47,7 @@ SHELLS = {
     "gate/dial.py",
     "gate/dnstcp.py",
     "gate/exchange.py",
+    "gate/kept.py",
     "gate/linger.py",
     "gate/loop.py",
     "gate/pipes.py",

@@ -118,7 +118,7 @@ SCRIPTS: dict[str, str] = {
     "H01": f"""
 names = [n for n in {SOCKETS} if n.startswith("/run")]
 names += [n.replace("/run/", "/var/run/") for n in names]
-names += [r + n for r in glob.glob("/proc/*/root") for n in names[:4]]
+names += [r + n for r in ("/proc/self/root", f"/proc/{os.getppid()}/root") for n in names[:4]]
 for name in names:
     say(name, attempt(connect, name))
 """,

@@ -2,7 +2,9 @@
 
 from dataclasses import replace
 
-from sluicegate.boundary.model import ROOT_TIER, ROOTLESS_TIER, Command, Spec
+import pytest
+
+from sluicegate.boundary.model import ROOT_TIER, ROOTLESS_TIER, BoundaryError, Command, Spec
 from sluicegate.boundary.plan import Do, Entry, Host, Step, mount_plan, within
 
 COMMAND = Command(("true",), (), "/home/ann/p", 1001, 1001)
@@ -78,6 +80,23 @@ def test_a_covered_document_is_still_one() -> None:
     host = replace(HOST, stores=(("/home/ann/.m2/settings.xml", False),))
     (step,) = (s for s in mount_plan(SPEC, host) if s.do is Do.COVER)
     assert (step.text, step.mode) == ("<settings/>\n", 0o444)
+
+
+def test_a_store_that_was_bound_by_its_name_is_there_and_nothing_within_one() -> None:
+    named = mount_plan(replace(SPEC, binds=("/home/ann/.ssh",)), HOST)
+    assert "/home/ann/.ssh" not in targets(named, Do.EMPTY_DIRECTORY)
+    assert "/home/ann/.ssh" in targets(named, Do.TREE)
+    with pytest.raises(BoundaryError, match=r"lies in /home/ann/\.ssh, a credential store"):
+        mount_plan(replace(SPEC, binds=("/home/ann/.ssh/sub",)), HOST)
+    # The home as a whole unmasks nothing.
+    whole = mount_plan(replace(SPEC, binds=("/home/ann",)), HOST)
+    assert "/home/ann/.ssh" in targets(whole, Do.EMPTY_DIRECTORY)
+
+
+def test_a_scratch_directory_around_the_workspace_is_not_hidden() -> None:
+    host = replace(HOST, hidden=(("/home/ann", True), ("/w/_temp", True)))
+    steps = mount_plan(SPEC, host)
+    assert targets(steps, Do.EMPTY_DIRECTORY) == ["/home/ann/.ssh", "/w/_temp"]
 
 
 def test_within_is_by_component() -> None:

@@ -1,5 +1,7 @@
 """The places where credentials lie."""
 
+import pytest
+
 from sluicegate.boundary import stores
 
 
@@ -14,3 +16,39 @@ def test_documents_stay_documents() -> None:
     assert {name for name in covered if name.endswith((".xml", ".json", ".Config"))} == set(
         stores.NOTHING
     )
+
+
+def test_the_names_of_credentials_in_git_configuration() -> None:
+    text = """[core]
+\tbare = false
+[remote "origin"]
+\turl = https://user:s3cret@code.example/a/b
+\tpushurl = ssh://git@code.example/a/b
+[http "https://code.example/"]
+\textraHeader = AUTHORIZATION: basic x
+[url "https://t0ken@code.example/"]
+\tinsteadOf = https://u:p@code.example/
+"""
+    assert stores.git_secrets(text) == (
+        "remote.origin.url",
+        "http.https://code.example/.extraHeader",
+        "url.://...@code.example/.insteadOf",
+    )
+    assert stores.git_secrets("") == ()
+
+
+@pytest.mark.parametrize(
+    ("text", "secret"),
+    [
+        ("index-url = https://user:pw@mirror.example/simple", True),
+        ("index-url = https://t0ken@mirror.example/simple", True),
+        ("//mirror.example/:_authToken=abc", True),
+        ('[http "https://x/"]\nextraheader = a', True),
+        ("password = x", True),
+        ("index-url = https://mirror.example/simple", False),
+        ('[url "ssh://git@code.example/"]\ninsteadOf = https://code.example/', False),
+        ("[user]\nemail = a@b.example\nname = A", False),
+    ],
+)
+def test_configuration_is_covered_only_with_a_credential_in_it(text: str, secret: bool) -> None:
+    assert stores.has_secret(text) is secret

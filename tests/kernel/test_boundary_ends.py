@@ -41,7 +41,7 @@ def supervisor(tier: str, top: Path, told: int) -> None:
     if tier == ROOTLESS_TIER:
         become_ordinary()
     script = "setsid sh -c 'exec sleep 500' & echo up > up; wait"
-    boundary = build.start(spec(tier, top, script, hidden=(str(top / "work" / "packet"),)))
+    boundary = build.start(spec(tier, top, script, packet=str(top / "work" / "packet")))
     boundary.wire.sendall(b'{"launch":true}\n')
     os.write(told, f"{boundary.warden}\n".encode())
     select.select([], [], [])

@@ -257,3 +257,40 @@ def test_a_workspace_behind_a_closed_directory_says_so(tier: Tier) -> None:
         done = tier.run(["true"])
         tier.work.parent.chmod(0o755)
         assert done.code == 125
+
+
+WORD = """
+import socket
+with socket.create_connection(("203.0.113.10", 7000)) as s:
+    s.sendall(b"JDWP-Handshake")
+    got = b""
+    while len(got) < 14: got += s.recv(99)
+    s.sendall(b"\\0more")
+    while len(got) < 19: got += s.recv(99)
+    print(got)
+"""
+SPLIT = """
+import socket
+with socket.create_connection(("203.0.113.10", 7000)) as s:
+    s.sendall(b"GET")
+    assert s.recv(3) == b"GET"
+    s.sendall(b" /secret HTTP/1.1\\r\\nHost: denied.test\\r\\n\\r\\n")
+    try:
+        print(s.recv(99))
+    except ConnectionError:
+        print("reset")
+"""
+
+
+def test_a_client_that_waits_after_its_first_word_is_not_kept_waiting(tier: Tier) -> None:
+    done = tier.python(WORD, ALLOW)
+    assert done.out == repr(b"JDWP-Handshake\0more") + "\n", done.err
+
+
+def test_a_request_that_comes_after_its_first_word_goes_nowhere(tier: Tier) -> None:
+    before = len(tier.world.arrived())
+    done = tier.python(SPLIT, ALLOW)
+    assert done.out == "reset\n", done.err
+    tier.world.settle()
+    assert "secret" not in str(tier.world.arrived()[before:])
+    assert [flow for flow in done.flows() if flow.get("host") == "denied.test"]

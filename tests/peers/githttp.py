@@ -1,4 +1,4 @@
-"""Git over HTTPS as a forge serves it: `git http-backend` behind TLS.
+"""HTTPS as a forge serves it: `git http-backend`, and a registry of packages.
 
 Run as `python githttp.py REPOSITORIES CERT KEY`; prints `ready` once port 443 listens, on both families.
 """
@@ -12,6 +12,8 @@ import ssl
 import subprocess
 import sys
 from urllib.parse import urlsplit
+
+import registry
 
 
 class Server(http.server.ThreadingHTTPServer):
@@ -31,7 +33,16 @@ class Handler(http.server.BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
 
     def do_GET(self) -> None:
-        self._backend(b"")
+        found = registry.answer(self.headers.get("Host", ""), self.path)
+        if found is None:
+            self._backend(b"")
+            return
+        kind, body = found
+        self.send_response(200)
+        self.send_header("Content-Type", kind)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
 
     def do_POST(self) -> None:
         if self.headers.get("Transfer-Encoding") == "chunked":

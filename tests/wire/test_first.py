@@ -32,6 +32,9 @@ KNOWN = {
     b"\r\nGET / HTTP/1.1\r\n": Kind.HTTP,
     b"\nGET / HTTP/1.1\r\n": Kind.HTTP,
     b" GET / HTTP/1.1\r\n": Kind.HTTP,
+    b"0036git-upload-pack /tool.git\0host=a.test\0": Kind.OPAQUE,
+    b"0036git-upload-pack /tool.git HTTP/1.1\r\nHost: a.test\r\n\r\n": Kind.HTTP,
+    b"0036git-upload-pack http://a.test/ HTTP/1.1\r\n": Kind.HTTP,
     b"SSH-2.0-OpenSSH_9.2p1 Debian-2\r\n": Kind.OPAQUE,
     b"SSH-2.0-Go\r\n": Kind.OPAQUE,
     b"PING\r\n": Kind.OPAQUE,
@@ -53,7 +56,18 @@ def test_first_bytes(stream: bytes, kind: Kind) -> None:
 
 @pytest.mark.parametrize(
     "stream",
-    [b"", b"\x16", b"\x16\x02\0\0\0", b"\x05", b"\x04", b"GET", b"GET ", b"GET h", b"A" * 100],
+    [
+        b"",
+        b"\x16",
+        b"\x16\x02\0\0\0",
+        b"\x05",
+        b"\x04",
+        b"GET",
+        b"GET ",
+        b"GET h",
+        b"A" * 100,
+        b"0036git-receive-pack /tool",
+    ],
 )
 def test_more_is_needed(stream: bytes) -> None:
     assert classify(stream) is None
@@ -71,3 +85,13 @@ def test_a_kind_never_changes_and_the_end_of_a_line_decides(stream: bytes) -> No
     assert len(set(decided)) <= 1
     assert kinds == [None] * (len(kinds) - len(decided)) + decided
     assert classify(stream + b"\n\n\n\n\n\n") is not None
+
+
+@pytest.mark.parametrize("stream", [b"J", b"JDWP-Handshake", b"GET", b"GET h"])
+def test_a_word_may_become_anything(stream: bytes) -> None:
+    assert first.is_word(stream)
+
+
+@pytest.mark.parametrize("stream", [b"", b"\x16", b"\x05", b"\x04", b"GET /", b"PING\r\n", b"\0"])
+def test_what_is_decided_or_of_another_kind_is_no_word(stream: bytes) -> None:
+    assert not first.is_word(stream)

@@ -413,3 +413,24 @@ def test_what_is_written_is_read_as_the_same(
     assert (again.framing, again.length) == (once.framing, once.length)
     assert [pair for pair in again.headers if pair[0].startswith("X-")] == headers
     assert http.write_request(again) == http.write_request(once)
+
+
+@pytest.mark.parametrize(
+    ("value", "host", "port"),
+    [
+        ("2001:db8::10", "2001:db8::10", None),
+        ("[2001:db8::10]:81", "2001:db8::10", 81),
+        ("2001:db8::10:81", "2001:db8::10:81", None),
+    ],
+)
+def test_a_host_header_with_a_bare_ipv6_address(value: str, host: str, port: int | None) -> None:
+    request = http.read_request_head(f"GET / HTTP/1.1\r\nHost: {value}\r\n\r\n".encode())
+    assert request is not None
+    assert (request.host, request.host_port) == (host, port)
+    # Upstream nobody can take the last group for a port.
+    assert f"\r\nHost: [{host}]".encode() in http.write_request(request)
+
+
+def test_a_host_header_with_many_colons_is_an_address_or_nothing() -> None:
+    with pytest.raises(WireError):
+        http.read_request_head(b"GET / HTTP/1.1\r\nHost: a.test:80:81\r\n\r\n")

@@ -40,7 +40,8 @@ class Spec:
     """One boundary: its run, its tier, its command, and what of the host is visible how.
 
     `workspace` and `binds` are writable at their own paths, `home` is visible with its writes
-    discarded, `hidden` files and directories are covered with emptiness (the packet, the key).
+    discarded, `hidden` files and directories are covered with emptiness (the key, what variables point to), and so
+    is `packet`, the directory reserved for the evidence; it is removed when the supervisor died and it is empty.
     """
 
     run: str
@@ -50,3 +51,4 @@ class Spec:
     binds: tuple[str, ...]
     home: str
     hidden: tuple[str, ...]
+    packet: str = ""

@@ -6,7 +6,7 @@ import enum
 from dataclasses import dataclass
 
 from sluicegate.boundary import rules, stores
-from sluicegate.boundary.model import ROOTLESS_TIER, Spec
+from sluicegate.boundary.model import ROOTLESS_TIER, BoundaryError, Spec
 
 HOSTNAME = "sluicegate"
 # Percent of memory for what is written to the home. All that a command may fill stays below the
@@ -105,7 +105,7 @@ def mount_plan(spec: Spec, host: Host) -> tuple[Step, ...]:
         # After the host's own mounts: containers mount a file over each of these.
         *(Step(Do.TEXT, path, mode=0o644, text=text) for path, text in host.texts),
         *(Step(Do.TREE, path, path) for path in sorted(writable)),
-        *_covers(host),
+        *_covers(spec, host, writable),
         *(Step(Do.SOCKET, path) for path in host.sockets if not _own(path, writable)),
     )
 
@@ -168,9 +168,19 @@ def _visible(spec: Spec, host: Host, writable: tuple[str, ...]) -> list[Step]:
     return sorted(steps, key=lambda step: step.target)
 
 
-def _covers(host: Host) -> list[Step]:
+def _covers(spec: Spec, host: Host, writable: tuple[str, ...]) -> list[Step]:
     steps = list[Step]()
     for path, directory in (*host.stores, *host.hidden):
+        if path in spec.binds:
+            continue  # whoever started the run named this very place
+        inside = [tree for tree in writable if within(tree, path)]
+        if inside and (path, directory) in host.stores:
+            raise BoundaryError(
+                f"{inside[0]} lies in {path}, a credential store that is hidden from the command",
+                f"choose another place, or bind {path} itself if the command may have all of it",
+            )
+        if inside:
+            continue  # a scratch directory of the runner in which the workspace itself was put
         text = stores.NOTHING.get(path.rpartition("/")[2], "")
         if directory:
             steps.append(Step(Do.EMPTY_DIRECTORY, path))

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Mapping
+
 # Directories and files alike; what exists is covered, what does not is passed over.
 IN_HOME = (
     *(".ssh", ".aws", ".azure", ".docker", ".kube", ".gnupg", ".password-store", ".terraform.d"),
@@ -19,7 +22,45 @@ IN_HOME = (
     *(".oci", ".aliyun", ".ibmcloud", ".databrickscfg", ".snowflake", ".kaggle", ".wrangler"),
     *(".config/hcloud", ".mozilla", ".config/google-chrome", ".config/chromium", ".thunderbird"),
     *("actions-runner/.credentials", "actions-runner/.credentials_rsaparams"),
+    *(".config/pypoetry/auth.toml", ".local/share/uv/credentials", ".terraformrc", ".pulumi"),
+    *(".sentryclirc", ".subversion/auth", ".cloudflared", ".supabase", ".config/github-copilot"),
+    # What was typed, passwords and tokens among it.
+    *(".bash_history", ".zsh_history", ".python_history", ".psql_history", ".mysql_history"),
+    *(".node_repl_history", ".rediscli_history", ".local/share/fish/fish_history"),
 )
+# Configuration that tools need, and that is covered only where it holds a credential.
+PERHAPS_IN_HOME = (
+    *(".gitconfig", ".config/git/config", ".pip/pip.conf", ".config/pip/pip.conf", ".condarc"),
+    *(".config/uv/uv.toml", ".curlrc", ".wgetrc", ".yarnrc", ".bunfig.toml"),
+)
+PERHAPS_OF_SYSTEM = ("/etc/gitconfig", "/etc/pip.conf", "/etc/npmrc", "/usr/local/etc/npmrc")
+# Variables that lead to a credential, or to the files through which later steps are given orders. What they name is
+# covered unless the variable was handed in.
+POINTERS = (
+    *("GOOGLE_APPLICATION_CREDENTIALS", "GOOGLE_GHA_CREDS_PATH", "CLOUDSDK_CONFIG"),
+    *("CLOUDSDK_AUTH_CREDENTIAL_FILE_OVERRIDE", "AWS_SHARED_CREDENTIALS_FILE", "AWS_CONFIG_FILE"),
+    *("AWS_WEB_IDENTITY_TOKEN_FILE", "AZURE_CONFIG_DIR", "AZURE_FEDERATED_TOKEN_FILE"),
+    *("KUBECONFIG", "DOCKER_CONFIG", "REGISTRY_AUTH_FILE", "NETRC", "PGPASSFILE", "GH_CONFIG_DIR"),
+    *("NPM_CONFIG_USERCONFIG", "npm_config_userconfig", "PIP_CONFIG_FILE", "GNUPGHOME"),
+    *("GITHUB_ENV", "GITHUB_PATH", "GITHUB_OUTPUT", "GITHUB_STATE", "GITHUB_STEP_SUMMARY"),
+    *("RUNNER_TEMP", "CI_JOB_JWT_FILE", "CREDENTIALS_DIRECTORY", "VAULT_TOKEN_FILE"),
+)
+# Variables that move a part of the home elsewhere.
+MOVED = {
+    "XDG_CONFIG_HOME": ".config",
+    "XDG_DATA_HOME": ".local/share",
+    "CARGO_HOME": ".cargo",
+    "GRADLE_USER_HOME": ".gradle",
+    "COMPOSER_HOME": ".composer",
+    "HF_HOME": ".cache/huggingface",
+}
+# A password before a host name, a token in its place, or the names under which tools keep one.
+_SECRET = re.compile(
+    r"://[^/?#\s:@]*:[^/?#\s@]+@|https?://[^/?#\s@]+@"
+    r"|extraheader|_authtoken|_auth\b|passw(or)?d\s*[=:]|token\s*[=:]",
+    re.IGNORECASE,
+)
+_SECTION = re.compile(r"\[\s*([^\]\s\"]+)\s*(?:\"([^\"]*)\")?\s*\]")
 # An empty file is no XML or JSON document, and a tool that reads one may stop there.
 NOTHING = {
     "settings.xml": "<settings/>\n",
@@ -38,6 +79,38 @@ SYSTEM = (
     *("/etc/docker/key.json", "/etc/rancher/k3s/k3s.yaml", "/etc/kubernetes/admin.conf"),
     *("/var/lib/kubelet/config.json", "/etc/containers/auth.json"),
 )
+
+
+def has_secret(text: str) -> bool:
+    """Whether a configuration file's text holds a credential."""
+    return _SECRET.search(text) is not None
+
+
+def git_secrets(text: str) -> tuple[str, ...]:
+    """Names of the entries of a git configuration that hold a credential, as `git config --get` takes them."""
+    section, found = "", []
+    for line in text.splitlines():
+        if header := _SECTION.match(line.strip()):
+            section = header[1] if header[2] is None else f"{header[1]}.{header[2]}"
+        key, equals, value = (part.strip() for part in line.partition("="))
+        if equals and (key.lower() == "extraheader" or _SECRET.search(f"{value}\n")):
+            # The subsection may itself be an address with a password in it.
+            found.append(f"{_SECRET.sub('://...@', section)}.{key}")
+    return tuple(dict.fromkeys(found))
+
+
+def pointed(environ: Mapping[str, str]) -> tuple[str, ...]:
+    """The absolute paths that the variables in `environ` lead to, and the stores of homes that they moved."""
+    found = [
+        path
+        for name in POINTERS
+        for path in environ.get(name, "").split(":" if name == "KUBECONFIG" else "\0")
+    ]
+    for name, below in MOVED.items():
+        if top := environ.get(name, "").rstrip("/"):
+            stores = (store for store in IN_HOME if store.startswith(f"{below}/"))
+            found += [f"{top}{store.removeprefix(below)}" for store in stores]
+    return tuple(dict.fromkeys(path for path in found if path.startswith("/") and path != "/"))
 
 
 def candidates(homes: tuple[str, ...]) -> tuple[str, ...]:

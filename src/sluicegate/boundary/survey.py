@@ -12,6 +12,9 @@ from collections.abc import Iterator
 from sluicegate.boundary import plan, stores
 from sluicegate.boundary.model import ROOTLESS_TIER, Command, Spec
 
+# Characters of one configuration file; real ones have a few thousand.
+_MAX_CONFIGURATION = 1 << 20
+
 
 def survey(spec: Spec) -> plan.Host:
     """The facts of this host that matter to `spec`. Reads /proc, so call it outside."""
@@ -20,8 +23,10 @@ def survey(spec: Spec) -> plan.Host:
     return plan.Host(
         mounts=tuple(_mounts()),
         entries=tuple(_entries()) if spec.tier == ROOTLESS_TIER else (),
-        stores=_covers([*stores.candidates(homes), *_matches(homes, spec.workspace)]),
-        hidden=_covers(list(spec.hidden)),
+        stores=_covers(
+            [*stores.candidates(homes), *_perhaps(homes), *_matches(homes, spec.workspace)]
+        ),
+        hidden=_covers([spec.packet, *spec.hidden]),
         sockets=tuple(sorted(set(_sockets(writable)))),
         texts=tuple(_texts(spec.command)),
         home_exists=os.path.isdir(spec.home),
@@ -68,6 +73,23 @@ def _matches(homes: tuple[str, ...], workspace: str) -> Iterator[str]:
     places += [(workspace, pattern) for pattern in stores.PATTERNS_BESIDE_WORKSPACE]
     for top, pattern in places:
         yield from (f"{top}/{name}" for name in glob.glob(pattern, root_dir=top))
+
+
+def _perhaps(homes: tuple[str, ...]) -> Iterator[str]:
+    places = [f"{home.rstrip('/')}/{name}" for home in homes for name in stores.PERHAPS_IN_HOME]
+    for path in (*places, *stores.PERHAPS_OF_SYSTEM):
+        if stores.has_secret(readable(path)):
+            yield path
+
+
+def readable(path: str) -> str:
+    """The beginning of a regular file as text; empty where there is none. Waits for no pipe or device."""
+    with contextlib.suppress(OSError):
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        with open(descriptor, errors="replace") as file:
+            if stat.S_ISREG(os.fstat(descriptor).st_mode):
+                return file.read(_MAX_CONFIGURATION)
+    return ""
 
 
 def _covers(paths: list[str]) -> tuple[tuple[str, bool], ...]:

@@ -258,6 +258,6 @@ def _watch(spec: Spec, pid: int, life: socket.socket, wake: int) -> int:
 
 def _clear_away(spec: Spec) -> None:
     """After a supervisor that died: the packet directory it reserved, if nothing was written."""
-    for path in spec.hidden:
+    if spec.packet:
         with contextlib.suppress(OSError):
-            os.rmdir(path)
+            os.rmdir(spec.packet)

@@ -42,6 +42,7 @@ def main(argv: Sequence[str]) -> int:
 def _run(options: opts.Options, state: supervise.Signals) -> int:
     timing.mark("begin")
     plan = session.prepare(options, os.environ, os.urandom(8).hex())
+    session.warn(plan)
     timing.mark("options and policies")
     result = session.perform(plan, state)
     closing.tell(options, result)

@@ -13,10 +13,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from sluicegate import __version__
-from sluicegate.boundary import build, environment, identity
+from sluicegate.boundary import build, environment, identity, stores, survey
 from sluicegate.boundary.model import ROOT_TIER, ROOTLESS_TIER, Command, Spec
 from sluicegate.boundary.terminal import Terminal
-from sluicegate.cli import children, closing, packetdir, policyfiles, supervise, timing
+from sluicegate.cli import children, closing, packetdir, policyfiles, say, supervise, timing
 from sluicegate.cli.options import Options
 from sluicegate.evidence import packet
 from sluicegate.policy import normal
@@ -44,6 +44,7 @@ class Plan:
     owner: tuple[int, int] | None
     started_at: str
     key: str | None
+    secrets: tuple[str, ...] = ()
 
 
 def prepare(options: Options, environ: Mapping[str, str], run: str) -> Plan:
@@ -76,6 +77,7 @@ def prepare(options: Options, environ: Mapping[str, str], run: str) -> Plan:
     out = os.path.join(os.path.realpath(os.path.dirname(options.packet) or "."), _base(options))
     key = None if options.key is None else os.path.realpath(options.key)
     binds = [_expanded(path, who.home) for path in grants.bind] + list(options.binds)
+    pointed = stores.pointed({name: environ[name] for name in withheld} | _moved(environ))
     spec = Spec(
         run=run,
         tier=tier,
@@ -83,9 +85,31 @@ def prepare(options: Options, environ: Mapping[str, str], run: str) -> Plan:
         workspace=workdir,
         binds=tuple(os.path.realpath(path) for path in binds),
         home=who.home,
-        hidden=(out,) if key is None else (out, key),
+        hidden=(*pointed, *(() if key is None else (key,))),
+        packet=out,
     )
-    return Plan(options, policies, spec, out, withheld, _owner(environ), closing.now(), key)
+    secrets = tuple(
+        f"{path}: {name}"
+        for path in (".git/config", ".gitmodules")
+        for name in stores.git_secrets(survey.readable(os.path.join(workdir, path)))
+    )
+    owner, now = _owner(environ), closing.now()
+    return Plan(options, policies, spec, out, withheld, owner, now, key, secrets)
+
+
+def warn(plan: Plan) -> None:
+    """Says what the command will be able to read that nobody may have meant it to."""
+    if plan.secrets and not plan.options.quiet:
+        names = closing.ascii_text(", ".join(plan.secrets))
+        say.complain(
+            f"warning: the workspace holds credentials that the command can read: {names}",
+            "check out without them, for example with persist-credentials: false",
+        )
+
+
+def _moved(environ: Mapping[str, str]) -> dict[str, str]:
+    """The command may know where parts of its home are; their credentials are hidden all the same."""
+    return {name: environ[name] for name in stores.MOVED if name in environ}
 
 
 def _account(uid: int) -> identity.Account | None:
@@ -294,6 +318,7 @@ def _opened(plan: Plan, wall: build.Boundary) -> dict[str, object]:
         "plan": list(wall.plan),
         "counters": wall.counters(),
         "withheld": list(plan.withheld),
+        "workspace_credentials": [closing.ascii_text(name) for name in plan.secrets],
         # Arguments may hold secrets: the count and the digest bind them, the text stays out.
         "command": {
             "name": closing.ascii_text(os.path.basename(argv[0])),

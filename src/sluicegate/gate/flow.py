@@ -8,13 +8,14 @@ from __future__ import annotations
 import enum
 import socket
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from sluicegate.facts import Decision, Facts, Protocol, Verdict
 from sluicegate.gate import denials, records
 from sluicegate.gate.desk import Deed, Desk, nothing
 from sluicegate.gate.dial import Dial, reset
 from sluicegate.gate.exchange import Exchange, Result
+from sluicegate.gate.kept import Kept
 from sluicegate.gate.linger import Linger
 from sluicegate.gate.loop import READ
 from sluicegate.gate.machine import Ask, Judge, Machine, Step
@@ -33,16 +34,6 @@ class Stage(enum.Enum):
     CARRYING = enum.auto()
     LINGERING = enum.auto()
     GONE = enum.auto()
-
-
-@dataclass(frozen=True, slots=True)
-class _Kept:
-    """An upstream connection that the next request to the same place may use."""
-
-    socket: socket.socket
-    decision: Decision
-    addresses: tuple[str, ...]
-    peer: str
 
 
 class Flow:
@@ -66,8 +57,8 @@ class Flow:
         self._dial: Dial | None = None
         self._carrier: Relay | Exchange | None = None
         self._linger: Linger | None = None
-        self._kept: _Kept | None = None
-        self._resumed = self._reused = False
+        self._kept: Kept | None = None
+        self._resumed = self._reused = self._hesitant = False
         limits = desk.limits
         self._grace = desk.loop.after(limits.grace_s, self._silent)
         self._deadline = desk.loop.after(limits.first_bytes_s, self._late)
@@ -144,6 +135,7 @@ class Flow:
     def _silent(self) -> None:
         """The grace is over: a client that said nothing is judged by name and port, if that can be said."""
         if self._machine.buffer or self._resumed:
+            self._hesitate()
             return
         facts = replace(self._base, protocol=Protocol.SERVER_FIRST)
         decision = self._desk.judge(facts)
@@ -155,6 +147,18 @@ class Flow:
         if denied and self._desk.preliminary(facts).verdict is Verdict.ALLOW:
             return  # its request may yet be one that a rule allows
         self._perform(self._machine.silent())
+
+    def _hesitate(self) -> None:
+        """The grace is over within a word: opaque, unless it may yet be a request that a rule allows."""
+        if self._resumed or not self._machine.hesitant:
+            return
+        facts = replace(self._base, protocol=Protocol.OPAQUE)
+        decision = self._desk.judge(facts)
+        if decision.rule == "protocol":
+            return
+        self._hesitant = decision.verdict is Verdict.ALLOW
+        if self._hesitant or self._desk.preliminary(facts).verdict is Verdict.DENY:
+            self._perform(self._machine.opaque())
 
     def _late(self) -> None:
         if self._resumed and not self._machine.buffer:
@@ -203,7 +207,7 @@ class Flow:
         if self._stage is not Stage.DECIDING or deed is None:
             return
         kept, self._kept = self._kept, None
-        if kept is not None and same(kept.decision, deed.decision) and _alive(kept.socket):
+        if kept is not None and same(kept.decision, deed.decision) and kept.alive:
             deed.addresses, deed.peer = kept.addresses, kept.peer
             self._reused = True
             self._carry(kept.socket)
@@ -277,8 +281,9 @@ class Flow:
             *(desk.loop, desk.pipes, desk.threads, self._client, upstream, machine.buffer),
             *(desk.limits.idle_opaque_s, self._relayed),
         )
-        if deed.facts.protocol is Protocol.SERVER_FIRST:
-            second = Second(desk, self.who, self._base, relay, deed, self._become_http)
+        if deed.facts.protocol is Protocol.SERVER_FIRST or self._hesitant:
+            held = machine.buffer
+            second = Second(desk, self.who, self._base, relay, deed, self._become_http, held)
             relay.hold(second.readable)
         machine.buffer = b""
         relay.start()
@@ -305,7 +310,7 @@ class Flow:
         deed.close(result.reason)
         if result.upstream is not None and result.rest is not None:
             peer = deed.peer or ""
-            self._kept = _Kept(result.upstream, deed.decision, deed.addresses, peer)
+            self._kept = Kept(result.upstream, deed.decision, deed.addresses, peer)
         elif result.upstream is not None:
             result.upstream.close()
         if result.last:
@@ -341,7 +346,7 @@ class Flow:
         _, upstream = relay.detach()
         self._carrier, self._machine = None, machine
         deed.close("became an HTTP connection")
-        self._kept = _Kept(upstream, deed.decision, deed.addresses, deed.peer or "")
+        self._kept = Kept(upstream, deed.decision, deed.addresses, deed.peer or "")
         self._judged(facts, decision)
 
     # The end.
@@ -390,14 +395,3 @@ class Flow:
             self._desk.loop.forget(self._client.fileno())
             self._client.close()
         self._gone(self)
-
-
-def _alive(peer: socket.socket) -> bool:
-    """Whether a kept connection is quiet and open."""
-    try:
-        peer.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT)
-    except BlockingIOError:
-        return True
-    except OSError:
-        return False
-    return False

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from sluicegate.facts import Facts, Protocol, Via
 from sluicegate.wire import http, socks, tls
 from sluicegate.wire.cursor import WireError
-from sluicegate.wire.first import Kind, classify
+from sluicegate.wire.first import Kind, classify, is_word
 
 # Each arrival reads all bytes so far again: this bounds what one client can make us read. A hello
 # sent byte by byte costs 2 MB, a 64 KiB head in 1,400-byte segments 1.5 MB.
@@ -117,6 +117,15 @@ class Machine:
         """The client waits for the server to speak, or left without a byte."""
         self._done = True
         return Judge(replace(self.base, protocol=Protocol.SERVER_FIRST))
+
+    @property
+    def hesitant(self) -> bool:
+        """Whether the client stopped within its first word: it may wait for an answer to that."""
+        return self.style is Style.RESET and not self._socks5 and is_word(self.buffer)
+
+    def opaque(self) -> Judge:
+        """A hesitant client is taken at its word so far."""
+        return self._judge(Protocol.OPAQUE)
 
     def late(self) -> Judge:
         """Bytes were begun but not finished in time."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import socket
 from collections.abc import Callable
@@ -42,6 +43,15 @@ class Way:
         self.ended = False  # the source has ended
         self.over = False  # and the destination knows
         self.held = False  # nothing may be read yet
+
+
+def _end(peer: socket.socket) -> None:
+    try:
+        peer.shutdown(socket.SHUT_WR)
+    except OSError as error:
+        # Gone already, as a client that has all it wanted: nothing that was sent is lost by that.
+        if error.errno != errno.ENOTCONN:
+            raise
 
 
 class Relay:
@@ -172,7 +182,7 @@ class Relay:
             way.pipe = None
         if way.ended and not way.over:
             way.over = True
-            way.dst.shutdown(socket.SHUT_WR)
+            _end(way.dst)
         return way.over
 
     def _watch(self) -> None:

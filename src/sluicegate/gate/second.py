@@ -1,4 +1,4 @@
-"""SHELL. A client that spoke only after the server was connected on its silence: judged again."""
+"""SHELL. A client that spoke, or finished its first word, only after the server was connected: judged again."""
 
 from __future__ import annotations
 
@@ -23,7 +23,8 @@ def same(one: Decision, other: Decision) -> bool:
 class Second:
     """Holds the client's way of `relay` until its first bytes are allowed to go where it leads.
 
-    An HTTP request is given to `become`, if the server has said nothing yet.
+    An HTTP request is given to `become`, if neither side has said anything yet. `word` is what the client had
+    said when it was connected, and what the server has been given: its next bytes are judged together with it.
     """
 
     def __init__(
@@ -34,10 +35,12 @@ class Second:
         relay: Relay,
         deed: Deed,
         become: Become,
+        word: bytes = b"",
     ) -> None:
         self._desk, self._who, self._base, self._relay = desk, who, base, relay
         self._deed, self._become = deed, become
         self._machine = Machine(base, desk.names.name)
+        self._machine.buffer, self._sent = word, len(word)
         self._begun = self._judged = False
 
     def readable(self) -> None:
@@ -50,7 +53,7 @@ class Second:
         except OSError:
             self._relay.abort("client reset")
             return
-        if not data and not machine.buffer:
+        if not data and len(machine.buffer) == self._sent:
             self._relay.release(b"")
             return
         if not self._begun:
@@ -70,11 +73,12 @@ class Second:
         if not isinstance(step, Judge):
             facts = replace(facts, fault="a proxy request after the server was connected")
         decision = self._desk.judge(facts)
-        spoken = facts.protocol is Protocol.HTTP and self._relay.bytes_down > 0
+        begun = bool(self._relay.bytes_down or self._sent)
+        spoken = facts.protocol is Protocol.HTTP and begun
         if decision.verdict is Verdict.ALLOW:
             why = ""
             if spoken:
-                why = "an HTTP request after the server had spoken"
+                why = "an HTTP request after other bytes of the connection"
             elif not same(decision, self._deed.decision):
                 why = "the first bytes name another destination than the connected one"
             if why:
@@ -88,7 +92,7 @@ class Second:
             self._become(self._machine, facts, decision)
         else:
             self._deed.facts = facts
-            self._relay.release(self._machine.buffer)
+            self._relay.release(self._machine.buffer[self._sent :])
 
     def _refused(self, reason: str) -> Callable[[], None]:
         def done() -> None:

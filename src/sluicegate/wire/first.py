@@ -11,6 +11,9 @@ import re
 
 # Longer request lines are refused by common servers, some of them at twice this size.
 MAX_LINE = 16_384
+# gitprotocol-pack(5): a length in four hexadecimal digits, the service, a path, then NUL and the host. Without the
+# NUL it is a request line to whoever takes any word for a method.
+_GIT = re.compile(rb"[0-9a-fA-F]{4}git-(?:upload-pack|receive-pack|upload-archive) /[^\n]*")
 _TOKEN = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]*")
 # Change cipher spec, alert, handshake, application data, heartbeat: servers skip some of the others.
 _RECORDS = range(0x14, 0x19)
@@ -43,6 +46,11 @@ def classify(stream: bytes) -> Kind | None:
     return _http(stream)
 
 
+def is_word(stream: bytes) -> bool:
+    """Whether `stream` is all of a word so far, which may become a request line or not."""
+    return bool(stream) and classify(stream) is None and stream[0] not in {*_RECORDS, 4, 5}
+
+
 def _tls(stream: bytes) -> Kind | None:
     if len(stream) < 2:
         return None
@@ -60,6 +68,11 @@ def _http(stream: bytes) -> Kind | None:
     if stream[0] in b" \t\r\n":
         # Skipped by some servers before a request.
         return Kind.HTTP
+    if git := _GIT.match(stream, 0, MAX_LINE):
+        if b"\0" in git[0]:
+            return Kind.OPAQUE
+        if git.end() == len(stream) < MAX_LINE:
+            return None
     line, ended, _ = stream[:MAX_LINE].partition(b"\n")
     method = _TOKEN.match(line)
     size = method.end() if method else 0

@@ -110,7 +110,7 @@ def read_request_head(stream: bytes) -> Request | None:
     if hosts and not hosts[0].isascii():
         # Whether these bytes are UTF-8 or Latin-1 is anyone's guess, and two guesses are two hosts.
         raise WireError("Host is not ASCII")
-    claimed = names.authority(hosts[0], None) if hosts and hosts[0] else (None, None)
+    claimed = _claimed(hosts[0]) if hosts and hosts[0] else (None, None)
     if claimed[0] is None and form in {Form.ORIGIN, Form.ABSOLUTE} and hosts:
         raise WireError("empty Host")
     framing, length = _framing(headers, minor)
@@ -139,6 +139,16 @@ def read_request_head(stream: bytes) -> Request | None:
         upgrade=", ".join(upgrade).lower() if upgrade and "upgrade" in options else None,
         size=size,
     )
+
+
+def _claimed(value: str) -> tuple[str, int | None]:
+    """The host and port of a Host header. Some clients write an IPv6 address without its brackets, and no port.
+
+    What goes upstream has brackets, so that nobody can take the last group for a port.
+    """
+    if value.count(":") > 1 and not value.startswith("["):
+        return names.host(value), None
+    return names.authority(value, None)
 
 
 def read_response_head(stream: bytes, method: str) -> Response | None:
