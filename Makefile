@@ -4,22 +4,25 @@ VENV := .venv
 BIN := $(VENV)/bin
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 
-.PHONY: bench check demo demo-tools setup test tools
+PEERS := .venv-peers
+MITMPROXY := mitmproxy==11.0.2
+LINT = $(BIN)/ruff format -q --check src tests bench demo && $(BIN)/ruff check -q src tests bench demo && $(BIN)/mypy
+
+.PHONY: bench bench-tools check demo demo-tools setup test tools
 
 demo: demo-tools $(VENV)/.ready
 	$(SUDO) $(BIN)/python demo/run.py
 
 test: setup
-	$(BIN)/ruff check src tests
-	$(BIN)/mypy
+	$(LINT)
 	$(SUDO) $(BIN)/pytest
 
-bench: setup
-	$(SUDO) $(BIN)/python -m bench
+# Side by side with squid, mitmproxy and bubblewrap.
+bench: bench-tools setup $(PEERS)/.ready
+	$(SUDO) env MITMDUMP=$(CURDIR)/$(PEERS)/bin/mitmdump $(BIN)/python -m bench $(BENCH)
 
 check: demo-tools $(VENV)/.ready
-	$(BIN)/ruff check src tests
-	$(BIN)/mypy
+	$(LINT)
 
 setup: tools $(VENV)/.ready
 
@@ -32,11 +35,21 @@ TEST_TOOLS := $(DEMO_TOOLS) wget:wget git:git openssl:openssl ssh:openssh-client
   redis-cli:redis-tools redis-server,redis-check-rdb:redis-tools node:nodejs npm:npm \
   /usr/lib/python3/dist-packages/pip:python3-pip
 
+BENCH_TOOLS := squid:squid bwrap:bubblewrap
+
 tools:
 	$(call install,$(TEST_TOOLS))
 
 demo-tools:
 	$(call install,$(DEMO_TOOLS))
+
+# squid's package would start a service on this machine: not while there is a policy that says no.
+bench-tools:
+	@command -v squid >/dev/null || [ -e /usr/sbin/policy-rc.d ] || \
+	  { printf '#!/bin/sh\nexit 101\n' | $(SUDO) tee /usr/sbin/policy-rc.d >/dev/null; \
+	    $(SUDO) chmod 755 /usr/sbin/policy-rc.d; touch .policy-rc.d; }
+	$(call install,$(BENCH_TOOLS))
+	@[ ! -e .policy-rc.d ] || { $(SUDO) rm -f /usr/sbin/policy-rc.d; rm .policy-rc.d; }
 
 # Asks apt only for what is missing, and for nothing if all is there.
 define install
@@ -55,4 +68,9 @@ $(VENV)/.ready: pyproject.toml requirements.lock
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install -q -r requirements.lock
 	$(BIN)/pip install -q --no-deps --no-build-isolation -e .
+	touch $@
+
+$(PEERS)/.ready:
+	$(PYTHON) -m venv $(PEERS)
+	$(PEERS)/bin/pip install -q $(MITMPROXY)
 	touch $@
