@@ -21,12 +21,13 @@ HERE = Path(__file__).resolve().parent
 PYTHON = "/usr/bin/python3"
 # None of those that the test world listens on.
 SQUID_PORT, MITM_PORT = 13128, 13129
+# With its access log, as a proxy runs that must answer for what it let out: what is compared writes receipts.
 SQUID = """\
 http_port 127.0.0.1:{port}
 acl all_ports port 1-65535
 http_access allow all
 cache deny all
-access_log none
+access_log daemon:{dir}/access.log squid
 cache_log {dir}/cache.log
 pid_filename {dir}/squid.pid
 coredump_dir {dir}

@@ -22,24 +22,34 @@ def test_callbacks_run_in_order_and_only_when_committed() -> None:
         assert done == ["one", "two"]
 
 
-def test_what_nobody_waits_for_goes_with_the_next_or_when_it_is_due() -> None:
+def test_what_nobody_waits_for_goes_behind_the_next_or_when_it_is_due() -> None:
     ours, notary = socket.socketpair()
     with ours, notary:
         notary.setblocking(False)
-        ledger = Ledger(ours)
-        ledger.submit({"n": 1}, list, lazy_at=10)
+        ledger, done = Ledger(ours), list[int]()
+        ledger.submit({"n": 1}, lambda: done.append(1), lazy_at=10)
         ledger.flush(10)
         assert ledger.waiting
+        assert not ledger.pressing
         with pytest.raises(BlockingIOError):
             notary.recv(100)
-        ledger.submit({"n": 2}, list)
+        ledger.submit({"n": 2}, lambda: done.append(2))
+        assert ledger.pressing
         ledger.flush(10)
-        assert notary.recv(100) == b'{"n":1}\n{"n":2}\n'
+        assert notary.recv(100) == b'{"n":2}\n{"n":1}\n'
         assert not ledger.waiting
+        notary.sendall(b'{"committed": 1}\n')
+        ledger.readable()
+        assert done == [2]
+        assert not ledger.pressing
         ledger.submit({"n": 3}, list, lazy_at=20)
+        ledger.submit({"n": 4}, list, lazy_at=19 + LAZY_NS)
         ledger.flush(19 + LAZY_NS)
         ledger.flush(20 + LAZY_NS)
-        assert notary.recv(100) == b'{"n":3}\n'
+        assert notary.recv(100) == b'{"n":3}\n{"n":4}\n'
+        notary.sendall(b'{"committed": 4}\n')
+        ledger.readable()
+        assert done == [2, 1]
 
 
 def test_a_notary_that_does_not_read_is_waited_for() -> None:

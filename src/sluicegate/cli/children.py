@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import resource
@@ -15,6 +16,8 @@ from sluicegate.policy.model import Policy
 
 # 2,000 connections hold two sockets and two pipes each; the rest is room for look-ups and logs.
 GATE_DESCRIPTORS = 16_384
+# Objects made before the collector looks for cycles: a connection makes about a hundred that need no collector.
+GC_THRESHOLD = 10_000
 MAX_MESSAGE_BYTES = 65_536  # the names of the passed sockets; counts on the way back
 SOCKETS = ("tcp", "dns_tcp", "dns_udp", "nflog")
 # systemd keeps this range for identities that no user has (systemd.io/UIDS-GIDS).
@@ -68,6 +71,7 @@ def start_notary(
         else:
             syscalls.unshare(syscalls.CLONE_NEWUSER | syscalls.CLONE_NEWNET)
         become(uid)
+        settle()
         return notary.serve(gate, control, *files, seed)
 
     keep = [gate.fileno(), *files] + ([key_fd] if key_fd is not None else [])
@@ -91,6 +95,7 @@ def start_gate(
         names.host("b\u00fccher.example")
         _raise_descriptors()
         become(uid)
+        settle()
         _, descriptors, _, _ = socket.recv_fds(control, MAX_MESSAGE_BYTES, len(SOCKETS))
         if len(descriptors) != len(SOCKETS):
             return 1
@@ -104,6 +109,13 @@ def start_gate(
 def hand_over(gate: Child, sockets: Mapping[str, socket.socket]) -> None:
     """Give the gate the sockets that were born inside the boundary."""
     socket.send_fds(gate.control, [b"{}\n"], [sockets[name].fileno() for name in SOCKETS])
+
+
+def settle() -> None:
+    """What was loaded so far stays: the collector need not look at it again, nor at every receipt's few objects."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(GC_THRESHOLD)
 
 
 def become(uid: int | None) -> None:

@@ -17,7 +17,7 @@ from sluicegate.evidence import canonical, chain, journal, keys
 DONE, FAILED = 0, 3
 # fdatasync costs milliseconds: once a second bounds what a power cut can take.
 SYNC_SECONDS = 1.0
-READ_BYTES = 262_144
+READ_BYTES = 65_536  # below what malloc takes from the kernel anew each time
 MAX_WHY = 500  # characters of a failure's reason
 # Reads before a close: more than a socket holds, so an honest gate is heard out and no other is endless.
 DRAIN_READS = 1024
@@ -274,7 +274,15 @@ def _loop(notary: _Notary, gate: _Peer, supervisor: _Peer) -> int:
 
 
 def _hear(notary: _Notary, gate: _Peer) -> None:
-    """Put on record what the gate has to say, and tell it so."""
+    """Put on record what the gate has to say, and tell it so: first what it waits for, then how flows ended."""
     gate.push()
-    if gate.open and (messages := gate.read()):
-        gate.say(notary.flows(messages))
+    if not gate.open or not (messages := gate.read()):
+        return
+    ends = next((n for n, m in enumerate(messages) if _is_outcome(m)), len(messages))
+    for some in (messages[:ends], messages[ends:]):
+        if some:
+            gate.say(notary.flows(some))
+
+
+def _is_outcome(message: object) -> bool:
+    return isinstance(message, dict) and message.get("phase") == "outcome"

@@ -43,10 +43,17 @@ def nothing() -> None:
     """The callback of a receipt that nobody waits for."""
 
 
+_dice = bytearray()
+DICE_BYTES = 1000  # of one call to the kernel: a hundred ids
+
+
 def action_id() -> str:
     """A UUIDv7, without the cost of the uuid module."""
     stamp = (time.time_ns() // NS_PER_MS).to_bytes(6, "big")
-    dice = bytearray(os.urandom(10))
+    if len(_dice) < 10:
+        _dice.extend(os.urandom(DICE_BYTES))
+    dice = _dice[:10]
+    del _dice[:10]
     dice[0] = dice[0] & 0x0F | 0x70
     dice[2] = dice[2] & 0x3F | 0x80
     text = (stamp + dice).hex()
@@ -152,8 +159,8 @@ class Deed:
             desk.note(records.warning(*known, action_id()))
         desk.submit(records.decision(*known, self._action, ech=ech), done)
 
-    def close(self, reason: str) -> None:
-        """Record the outcome, once."""
+    def close(self, reason: str, *, in_order: bool = False) -> None:
+        """Record the outcome, once; `in_order`: before the next receipt, which may be of the same connection."""
         if self._closed:
             return
         self._closed = True
@@ -170,4 +177,7 @@ class Deed:
             self.status,
         )
         message = records.outcome(self._client, self.facts, self.decision, self._action, end)
-        self._desk.note(message)
+        if in_order:
+            self._desk.submit(message, nothing)
+        else:
+            self._desk.note(message)

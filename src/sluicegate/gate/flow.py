@@ -307,7 +307,7 @@ class Flow:
         self._deed = None
         deed.bytes_up, deed.bytes_down = result.bytes_up, result.bytes_down
         deed.status = result.status
-        deed.close(result.reason)
+        deed.close(result.reason, in_order=result.rest is not None)
         if result.upstream is not None and result.rest is not None:
             peer = deed.peer or ""
             self._kept = Kept(result.upstream, deed.decision, deed.addresses, peer)

@@ -35,33 +35,46 @@ class Ledger:
         self.submitted = 0
         self.committed = 0
         self.blocked = False
-        self._due: int | None = None
+        self._due = self._urgent = 0
         self._out = bytearray()
+        self._later = bytearray()
+        self._after = deque[Callable[[], None]]()
         self._heard = b""
         self._waiting: deque[Callable[[], None]] = deque()
 
     @property
     def waiting(self) -> bool:
         """Whether there are receipts that only `flush` after LAZY_NS will send."""
-        return bool(self._out) and not self.blocked
+        return bool(self._later)
+
+    @property
+    def pressing(self) -> bool:
+        """Whether a client waits for an answer that is under way."""
+        return self._urgent > self.committed
 
     @property
     def congested(self) -> bool:
         """Whether so much waits that the gate must not accept more."""
-        return len(self._out) > HIGH_WATER_BYTES
+        return len(self._out) + len(self._later) > HIGH_WATER_BYTES
 
     def submit(
         self, record: Mapping[str, Json], callback: Callable[[], None], lazy_at: int | None = None
     ) -> None:
         """Queue `record`; `callback` runs when the notary has written it.
 
-        With `lazy_at` (the time now, in nanoseconds) nobody waits for it, and it may be sent LAZY_NS later.
+        With `lazy_at` (the time now, in nanoseconds) nobody waits for it: it goes behind what others wait for,
+        LAZY_NS later at most.
         """
-        due = 0 if lazy_at is None else lazy_at + LAZY_NS
-        self._due = due if self._due is None else min(self._due, due)
-        self._out += orjson.dumps(record) + b"\n"
         self.submitted += 1
-        self._waiting.append(callback)
+        if lazy_at is None:
+            self._out += orjson.dumps(record) + b"\n"
+            self._waiting.append(callback)
+            self._urgent = self.committed + len(self._waiting)
+            return
+        if not self._later:
+            self._due = lazy_at + LAZY_NS
+        self._later += orjson.dumps(record) + b"\n"
+        self._after.append(callback)
 
     def flush(self, now_ns: int) -> None:
         """Send what is due, as much as the notary takes without blocking.
@@ -69,8 +82,11 @@ class Ledger:
         Raises:
             LedgerError: the notary is gone.
         """
-        if self._due is None or self._due > now_ns:
-            return
+        if self._later and (self._out or self._due <= now_ns):
+            self._out += self._later
+            self._waiting += self._after
+            self._later.clear()
+            self._after.clear()
         try:
             while self._out:
                 del self._out[: self.socket.send(self._out)]
@@ -79,7 +95,7 @@ class Ledger:
             return
         except OSError as error:
             raise LedgerError(f"the notary is gone: {error.strerror}") from error
-        self.blocked, self._due = False, None
+        self.blocked = False
 
     def readable(self) -> None:
         """Take the notary's answers and run the callbacks they release.

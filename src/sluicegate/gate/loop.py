@@ -74,6 +74,11 @@ class Loop:
             del self._masks[descriptor]
             self._epoll.unregister(descriptor)
 
+    def drop(self, descriptor: int) -> None:
+        """As `forget`, for one that is closed right after: the kernel forgets it by itself."""
+        if self._handlers.pop(descriptor, None) is not None:
+            del self._masks[descriptor]
+
     def after(self, seconds: float, call: Callable[[], None]) -> Timer:
         """`call` once, `seconds` from now."""
         timer = Timer(self.now + int(seconds * SECOND), call)
@@ -81,15 +86,21 @@ class Loop:
         heapq.heappush(self._due, (timer.when, self._order, timer))
         return timer
 
-    def turn(self, longest: float) -> None:
-        """Wait for events, at most `longest` seconds, and do what is due."""
+    def turn(self, longest: float, eager_ns: int = 0) -> None:
+        """Wait for events, at most `longest` seconds, and do what is due. For `eager_ns` it asks without sleeping."""
         while self._due and self._due[0][2].call is None:
             heapq.heappop(self._due)
         wait = longest
         if self._due:
             wait = min(wait, max(0, self._due[0][0] - time.monotonic_ns()) / SECOND)
-        # Rounded up: a timer must be due when the wait is over, or the loop would spin.
-        ready = self._epoll.poll(wait + 0.001 if wait else 0, MAX_EVENTS)
+        ready = self._epoll.poll(0, MAX_EVENTS) if eager_ns or not wait else []
+        if eager_ns:
+            until = time.monotonic_ns() + eager_ns
+            while not ready and time.monotonic_ns() < until:
+                ready = self._epoll.poll(0, MAX_EVENTS)
+        if not ready and wait:
+            # Rounded up: a timer must be due when the wait is over, or the loop would spin.
+            ready = self._epoll.poll(wait + 0.001, MAX_EVENTS)
         self.now = time.monotonic_ns()
         self._fresh.clear()
         for descriptor, events in ready:

@@ -17,6 +17,7 @@ from sluicegate.gate.threads import Threads
 PROMOTE_BYTES = 1_048_576
 # What one flow may move before others have their turn.
 TURN_BYTES = 1_048_576
+PIPE_BYTES = 65_536  # what a pipe of the default size holds
 NONBLOCK = os.SPLICE_F_NONBLOCK | os.SPLICE_F_MOVE
 
 
@@ -155,18 +156,17 @@ class Relay:
     def _flow(self, way: Way) -> bool:
         """Move what there is; BlockingIOError: the destination is full. Whether the way is over."""
         if way is self._up:
+            begun = bool(self._head)
             while self._head:
                 sent = way.dst.send(self._head)
                 way.moved += sent
                 self._head = self._head[sent:]
-            if way.held:
-                return False
+            if way.held or begun:
+                return False  # what follows the head is seldom there yet
         budget = TURN_BYTES
         while budget > 0:
             while way.inside and way.pipe is not None:
-                sent = os.splice(way.pipe.out, way.dst.fileno(), way.inside, flags=NONBLOCK)
-                way.inside -= sent
-                way.moved += sent
+                way.inside -= self._out_of(way)
             if way.ended:
                 break
             if way.pipe is None:
@@ -176,14 +176,29 @@ class Relay:
             except BlockingIOError:
                 break
             way.inside, way.ended = got, not got
-            budget -= got
+            # Less than a pipe holds was all there was: epoll says when there is more.
+            budget = 0 if got < PIPE_BYTES else budget - got
+        while way.inside and way.pipe is not None:
+            way.inside -= self._out_of(way)
         if not way.inside and way.pipe is not None:
             self._pipes.give(way.pipe)
             way.pipe = None
         if way.ended and not way.over:
             way.over = True
-            _end(way.dst)
+            if not (
+                self._up.over and self._down.over
+            ):  # else both are closed now, which says it too
+                _end(way.dst)
         return way.over
+
+    @staticmethod
+    def _out_of(way: Way) -> int:
+        """Bytes that went from the pipe of `way` to its destination."""
+        if way.pipe is None:
+            raise RuntimeError("bytes inside no pipe")
+        sent = os.splice(way.pipe.out, way.dst.fileno(), way.inside, flags=NONBLOCK)
+        way.moved += sent
+        return sent
 
     def _watch(self) -> None:
         for own, other in ((self._up, self._down), (self._down, self._up)):
@@ -243,11 +258,13 @@ class Relay:
 
     def _finish(self, reason: str, *, broken: bool) -> None:
         self._reason = reason
-        self.detach()
+        self.over = True
+        self._timer.cancel()
+        self._recycle()
         for peer in (self.client, self.upstream):
+            self._loop.drop(peer.fileno())
             if broken:
                 reset(peer)
             else:
                 peer.close()
-        self.over = True
         self._done(End(reason, self._up.moved, self._down.moved))

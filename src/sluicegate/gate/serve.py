@@ -31,6 +31,9 @@ from sluicegate.wire import names as wire_names
 
 DONE, BROKEN = 0, 1
 TICK_S = 0.25  # how long a group of questions, drops or refusals waits for its receipt at most
+# A receipt takes the notary about this long, and going to sleep for it would double that. Not with a single
+# processor, which the notary needs meanwhile.
+EAGER_NS = 150_000 if len(os.sched_getaffinity(0)) > 1 else 0
 BURST = 64  # connections accepted per turn; those that are open want their turn too
 DNS_PORT = 53
 MAX_CONTROL_BYTES = 4096  # a line of control is under 20
@@ -142,7 +145,8 @@ class _Gate:
             if self._stopping and not self._flows and ledger.committed == ledger.submitted:
                 return self._stopped()
             self._accept_if(not self._stopping and not ledger.congested)
-            loop.turn(LAZY_NS / SECOND if ledger.waiting else TICK_S)
+            wait = LAZY_NS / SECOND if ledger.waiting else TICK_S
+            loop.turn(wait, EAGER_NS if ledger.pressing else 0)
         return BROKEN
 
     def close(self) -> None:
