@@ -294,3 +294,12 @@ def test_a_request_that_comes_after_its_first_word_goes_nowhere(tier: Tier) -> N
     tier.world.settle()
     assert "secret" not in str(tier.world.arrived()[before:])
     assert [flow for flow in done.flows() if flow.get("host") == "denied.test"]
+
+
+def test_limits_that_a_session_set_for_good_are_no_hindrance(tier: Tier) -> None:
+    # As sudo leaves them; who may not raise them runs all the same.
+    argv, _ = tier.argv(["sh", "-c", "ulimit -c; curl -sS http://allowed.test/low"], ALLOW)
+    limited = ["prlimit", "--core=0:0", "--nofile=1024:1024"]
+    done = tier.world.run([*limited, *argv], user=tier.user, cwd=tier.work)
+    assert done.code == 0, done.err
+    assert "sink GET /low" in done.out

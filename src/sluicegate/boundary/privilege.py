@@ -161,9 +161,13 @@ def _nest(uid: int, gid: int) -> None:
 def _limit_core_dumps() -> None:
     """No core file, and no core handler of the host either.
 
-    The kernel ignores a limit of 0 when it pipes the dump to a program; of 1 it makes an exception.
+    The kernel ignores a limit of 0 when it pipes the dump to a program; of 1 it makes an exception. Where sudo or a
+    session has set 0 for good, and raising it is not ours, 0 it is: the handler then sees this process as any other.
     """
-    resource.setrlimit(resource.RLIMIT_CORE, (1, 1))
+    try:
+        resource.setrlimit(resource.RLIMIT_CORE, (1, 1))
+    except ValueError:
+        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 
 
 def confine(command: Command, program: bytes) -> None:

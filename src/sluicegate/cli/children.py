@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import json
 import os
@@ -170,7 +171,10 @@ def _only(control: int, keep: list[int]) -> None:
 
 def _raise_descriptors() -> None:
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if hard != resource.RLIM_INFINITY and hard < GATE_DESCRIPTORS and os.geteuid() == 0:
-        hard = GATE_DESCRIPTORS
+    if hard != resource.RLIM_INFINITY and hard < GATE_DESCRIPTORS:
+        # Not every root may: what does not fit is refused and put on record as overload.
+        with contextlib.suppress(ValueError, OSError):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (soft, GATE_DESCRIPTORS))
+            hard = GATE_DESCRIPTORS
     wanted = GATE_DESCRIPTORS if hard == resource.RLIM_INFINITY else min(hard, GATE_DESCRIPTORS)
     resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, wanted), hard))
