@@ -48,7 +48,7 @@ def init(command: Command, wire: socket.socket, pty_slave: int | None) -> NoRetu
         _serve(command, wire, pty_slave)
         code = 0
     except Exception as error:  # noqa: BLE001 - whatever it was, the supervisor shall read it
-        _tell_failure(wire, NOT_STARTED, f"{error}")
+        _tell_failure(wire, NOT_STARTED, f"the command was not started: {error}")
     finally:
         os._exit(code)
 
@@ -227,7 +227,7 @@ def _become_the_command(
             _enter(command)
             code, error = _execute(command.argv, dict(command.env))
     except Exception as failed:  # noqa: BLE001 - whatever it was, the supervisor shall read it
-        error = f"{failed}"
+        error = f"the command was not started: {failed}"
     finally:
         said = {"code": code, "error": error[:MAX_ERROR_CHARACTERS]}
         os.write(reporting, json.dumps(said).encode())
