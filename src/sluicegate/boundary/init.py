@@ -30,6 +30,8 @@ MAX_LINE_BYTES = 4096  # the supervisor's lines are a few words; an error names 
 MAX_ERROR_CHARACTERS = 400  # six bytes each at worst, so that the line stays one piece of a pipe
 DEFAULT_PATH = "/usr/local/bin:/usr/bin:/bin"  # for an environment without PATH, as execvp(3)
 STANDARD = (0, 1, 2)
+# Some starters leave them ignored, and every process after them inherits that (glibc: SIGCANCEL, SIGSETXID).
+LIBC_SIGNALS = (32, 33)
 
 
 @dataclass(slots=True)
@@ -73,6 +75,8 @@ def _default_signals() -> None:
     signal.set_wakeup_fd(-1)
     for number in signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP}:
         signal.signal(number, signal.SIG_DFL)
+    for number in LIBC_SIGNALS:
+        privilege.default_action(number)
     signal.pthread_sigmask(signal.SIG_SETMASK, ())
 
 

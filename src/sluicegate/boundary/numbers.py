@@ -167,10 +167,12 @@ _X86_64 = {
     "modify_ldt": 154,
     "vserver": 236,
 }
+_X86_64 |= {"rt_sigaction": 13}
 # Calls that exist on the older machine alone; the newer one has only their *at forms.
 _X86_64 |= {"open": 2, "creat": 85, "chmod": 90, "mknod": 133}
 _X86_64 |= {"fchmod": 91, "fchmodat": 268, "openat": 257, "mknodat": 259}
 _AARCH64 = {
+    "rt_sigaction": 134,
     "fchmod": 52,
     "fchmodat": 53,
     "openat": 56,

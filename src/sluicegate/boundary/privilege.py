@@ -82,6 +82,24 @@ def close_on_exec_from(first: int) -> None:
     )
 
 
+def default_action(number: int) -> None:
+    """Signal `number` has its default action, also one that libc keeps for itself and no library call changes."""
+    size = 8  # of the kernel's signal set, in bytes
+    nothing = ctypes.create_string_buffer(
+        64
+    )  # struct kernel_sigaction: SIG_DFL, no flags, an empty mask
+    _checked(
+        _libc.syscall(
+            ctypes.c_long(numbers.MACHINES[os.uname().machine].number("rt_sigaction")),
+            ctypes.c_ulong(number),
+            nothing,
+            ctypes.c_ulong(0),
+            ctypes.c_ulong(size),
+        ),
+        f"signal {number}",
+    )
+
+
 def _bounded() -> list[int]:
     """The capabilities that are in the bounding set."""
     found: list[int] = []
