@@ -75,8 +75,8 @@ def _default_signals() -> None:
     signal.set_wakeup_fd(-1)
     for number in signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP}:
         signal.signal(number, signal.SIG_DFL)
-    for number in LIBC_SIGNALS:
-        privilege.default_action(number)
+    for reserved in LIBC_SIGNALS:
+        privilege.default_action(reserved)
     signal.pthread_sigmask(signal.SIG_SETMASK, ())
 
 
