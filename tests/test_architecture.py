@@ -38,6 +38,7 @@ SHELLS = {
     "boundary/mounts.py",
     "boundary/network.py",
     "boundary/privilege.py",
+    "boundary/probe.py",
     "boundary/survey.py",
     "boundary/syscalls.py",
     "boundary/terminal.py",

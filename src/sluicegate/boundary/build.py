@@ -14,6 +14,7 @@ from dataclasses import replace
 from sluicegate.boundary import counters, warden
 from sluicegate.boundary.model import ROOTLESS_TIER, BoundaryError, Spec
 from sluicegate.boundary.network import Sockets
+from sluicegate.boundary.probe import QUESTION
 from sluicegate.wire.cursor import WireError
 
 # Building takes well under a second; a kernel that hangs must not hang the run.
@@ -22,6 +23,7 @@ _MESSAGE_BYTES = 1 << 20
 _MAX_DESCRIPTORS = 16
 _NEVER_BOUND = ("/proc", "/sys", "/dev/pts")
 _TABLE = "sluicegate"
+_QUESTION_BYTES = 4096
 
 
 class Boundary:
@@ -67,6 +69,28 @@ class Boundary:
         """What the kernel counted so far; also right after `stop`, when nothing lives inside."""
         text = os.pread(self.sockets.snmp, 1 << 16, 0).decode()
         return {**self._named(), **counters.read_snmp(text)}
+
+    def captured(self) -> frozenset[str]:
+        """The probe's traffic as it lies in the boundary's own sockets, named as its outcomes are; taken out of them.
+
+        To be called between the probe and the hand-over: what comes later is the gate's.
+        """
+        found = set[str]()
+        with contextlib.suppress(BlockingIOError):
+            while True:
+                connection, _ = self.tcp.accept()
+                with connection:
+                    host, port = connection.getsockname()[:2]
+                    found.add(f"tcp {host.removeprefix('::ffff:')} {port}")
+        with contextlib.suppress(BlockingIOError):
+            while True:
+                data, notes, _, _ = self.dns_udp.recvmsg(_QUESTION_BYTES, socket.CMSG_SPACE(20))
+                if data == QUESTION:
+                    found |= {f"dns {host} 53" for host in map(_destination, notes)}
+        with contextlib.suppress(BlockingIOError):
+            while self.nflog.recv(1 << 16):
+                found.add("log")
+        return frozenset(found)
 
     def _named(self) -> dict[str, int]:
         netlink, found, done = self.sockets.netfilter, dict[str, int](), False
@@ -123,6 +147,11 @@ class Boundary:
         if isinstance(steps, list):
             self.plan += tuple((what, where, how) for what, where, how in steps)
         return "built" in message
+
+
+def _destination(note: tuple[int, int, bytes]) -> str:
+    """The address in an IPV6_PKTINFO note."""
+    return socket.inet_ntop(socket.AF_INET6, note[2][:16]).removeprefix("::ffff:")
 
 
 def start(spec: Spec) -> Boundary:

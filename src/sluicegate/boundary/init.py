@@ -7,6 +7,7 @@ which leads straight to the supervisor.
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import fcntl
 import json
@@ -21,15 +22,17 @@ from typing import NoReturn
 
 from setproctitle import setproctitle
 
-from sluicegate.boundary import privilege, seccomp, syscalls
+from sluicegate.boundary import privilege, probe, seccomp, syscalls
 from sluicegate.boundary.model import BoundaryError, Command
 
 # What a shell says; 125 is ours: the command was never tried.
 NOT_STARTED, NOT_EXECUTABLE, NOT_FOUND = 125, 126, 127
 MAX_LINE_BYTES = 4096  # the supervisor's lines are a few words; an error names one path
+MAX_PROBE_BYTES = 60_000  # what fits one line to the supervisor; real ones have 3 KB
 MAX_ERROR_CHARACTERS = 400  # six bytes each at worst, so that the line stays one piece of a pipe
 DEFAULT_PATH = "/usr/local/bin:/usr/bin:/bin"  # for an environment without PATH, as execvp(3)
 STANDARD = (0, 1, 2)
+NOTHING_TO_TRY = probe.Aims((), (), "")
 # Some starters leave them ignored, and every process after them inherits that (glibc: SIGCANCEL, SIGSETXID).
 LIBC_SIGNALS = (32, 33)
 
@@ -42,12 +45,14 @@ class _Running:
     report: int
 
 
-def init(command: Command, wire: socket.socket, pty_slave: int | None) -> NoReturn:
+def init(
+    command: Command, wire: socket.socket, pty_slave: int | None, aims: probe.Aims = NOTHING_TO_TRY
+) -> NoReturn:
     """Serve `wire` until it ends; never returns. Call it as pid 1, with everything else in place."""
     code = 1
     try:
         _prepare(wire, pty_slave)
-        _serve(command, wire, pty_slave)
+        _serve(command, wire, pty_slave, aims)
         code = 0
     except Exception as error:  # noqa: BLE001 - whatever it was, the supervisor shall read it
         _tell_failure(wire, NOT_STARTED, f"the command was not started: {error}")
@@ -92,8 +97,8 @@ def _tell_failure(wire: socket.socket, code: int, error: str) -> None:
         return
 
 
-def _serve(command: Command, wire: socket.socket, pty_slave: int | None) -> None:
-    """Until the wire ends: launch once, pass signals on, reap, report the exit once."""
+def _serve(command: Command, wire: socket.socket, pty_slave: int | None, aims: probe.Aims) -> None:
+    """Until the wire ends: probe if asked to, launch once, pass signals on, reap, report the exit once."""
     woken, wake = os.pipe()
     os.set_blocking(woken, False)
     os.set_blocking(wake, False)
@@ -119,7 +124,9 @@ def _serve(command: Command, wire: socket.socket, pty_slave: int | None) -> None
         *lines, pending = (pending + got).split(b"\n")
         for line in lines:
             asked = json.loads(line)
-            if asked.get("launch") and running is None:
+            if asked.get("probe") and running is None:
+                _tell(wire, {"probe": _probe(command, aims)})
+            elif asked.get("launch") and running is None:
                 running = _launch(command, pty_slave)
             elif "signal" in asked and running is not None:
                 _pass_on(running.pid, int(asked["signal"]))
@@ -180,6 +187,36 @@ def _way_out(number: int) -> str:
     if not stream or not named.startswith(("/", "pipe:")):
         return f"no stream ({named})"
     return ""
+
+
+def _probe(command: Command, aims: probe.Aims) -> dict[str, object]:
+    """What a process that is confined as the command will be can and can not do, by the way it tried."""
+    program = seccomp.program(os.uname().machine)
+    report, reporting = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        said: dict[str, object] = {}
+        try:
+            _default_signals()
+            os.setsid()
+            for number in os.listdir("/proc/self/fd"):
+                if int(number) not in {*STANDARD, reporting}:
+                    with contextlib.suppress(OSError):  # the listing's own is closed already
+                        os.close(int(number))
+            privilege.confine(command, program)
+            said = dict(probe.probe(aims))
+        except Exception as failed:  # noqa: BLE001 - whatever it was, the supervisor shall read it
+            said = {"failed": str(failed)[:MAX_ERROR_CHARACTERS]}
+        finally:
+            with os.fdopen(reporting, "wb") as out:
+                out.write(json.dumps(said).encode())
+            os._exit(0)
+    os.close(reporting)
+    with os.fdopen(report, "rb") as source:
+        told = source.read(MAX_PROBE_BYTES)
+    os.waitpid(pid, 0)
+    found = json.loads(told or b"{}")
+    return found if isinstance(found, dict) else {}
 
 
 def _launch(command: Command, pty_slave: int | None) -> _Running:

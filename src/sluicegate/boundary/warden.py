@@ -17,7 +17,7 @@ from typing import NoReturn
 
 from setproctitle import setproctitle
 
-from sluicegate.boundary import mounts, network, plan, survey
+from sluicegate.boundary import mounts, network, plan, probe, survey
 from sluicegate.boundary import syscalls as sys_
 from sluicegate.boundary.init import init
 from sluicegate.boundary.model import ROOTLESS_TIER, BoundaryError, Spec
@@ -209,9 +209,17 @@ def _be_first(
             _say(life, {"built": True})
         kept = [wire.fileno()] + ([slave] if slave is not None else [])
         _close_but(*kept)
-        init(spec.command, wire, slave)
+        init(spec.command, wire, slave, _aims(spec, steps))
     finally:
         os._exit(1)
+
+
+def _aims(spec: Spec, steps: tuple[plan.Step, ...]) -> probe.Aims:
+    """What the plan put out of reach; the probe finds out whether it is."""
+    empty = {plan.Do.COVER, plan.Do.EMPTY_DIRECTORY}
+    hidden = [step.target for step in steps if step.do in empty and not step.text]
+    sockets = [step.target for step in steps if step.do is plan.Do.SOCKET]
+    return probe.Aims(tuple(sockets), tuple(hidden), spec.packet)
 
 
 def _terminal(spec: Spec, life: socket.socket) -> int | None:

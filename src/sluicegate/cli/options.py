@@ -23,6 +23,7 @@ usage: sluicegate run [OPTIONS] -- COMMAND [ARGS]
   --tier TIER            auto, netns-root or netns-rootless (auto)
   --fail-on-deny         exit 121 when anything was denied
   --timeout SECONDS      end the command after this time, exit 124
+  --unsafe-ignore-holes  start the command although the probe found a way out; the record says so
   --quiet                say nothing unless something fails
 
 exit: the command's own; 120 evidence failed; 121 denied and --fail-on-deny; 124 timeout;
@@ -31,7 +32,7 @@ exit: the command's own; 120 evidence failed; 121 denied and --fail-on-deny; 124
 _WITH_VALUE = {
     *("policy", "packet", "key", "agent-identity", "workdir", "env", "bind", "tier", "timeout"),
 }
-_FLAGS = {"observe", "fail-on-deny", "quiet", "help"}
+_FLAGS = {"observe", "fail-on-deny", "quiet", "help", "unsafe-ignore-holes"}
 # A day: a forgotten unit (ms for s) is more likely than a longer run.
 MAX_TIMEOUT_SECONDS = 86_400.0
 
@@ -61,6 +62,7 @@ class Options:
     fail_on_deny: bool = False
     timeout: float | None = None
     quiet: bool = False
+    unsafe_ignore_holes: bool = False
 
 
 def parse(argv: Sequence[str]) -> Options | None:
@@ -113,6 +115,7 @@ def _options(argv: tuple[str, ...], given: dict[str, list[str]]) -> Options:
         fail_on_deny="fail-on-deny" in one,
         timeout=_timeout(one.get("timeout")),
         quiet="quiet" in one,
+        unsafe_ignore_holes="unsafe-ignore-holes" in one,
     )
 
 

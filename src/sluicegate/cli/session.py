@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from sluicegate import __version__
-from sluicegate.boundary import build, environment, identity, stores, survey
+from sluicegate.boundary import build, environment, identity, posture, stores, survey
 from sluicegate.boundary.model import ROOT_TIER, ROOTLESS_TIER, Command, Spec
 from sluicegate.boundary.terminal import Terminal
 from sluicegate.cli import children, closing, packetdir, policyfiles, say, supervise, timing
@@ -22,6 +22,9 @@ from sluicegate.evidence import packet
 from sluicegate.policy import normal
 from sluicegate.policy.model import Policy
 from sluicegate.policy.together import together
+
+SHOWN_HOLES = 5
+DOCKER_SOCKETS = ("/var/run/docker.sock", "/run/docker.sock")
 
 
 class SetupError(Exception):
@@ -259,7 +262,7 @@ def _open(
     gate = supervise.Control(processes.gate.control, "gate")
     notary = supervise.Control(processes.notary.control, "notary")
     command = supervise.Control(wall.wire, "boundary")
-    policy, opened = normal.policy_text(plan.policies), _opened(plan, wall)
+    policy, opened = normal.policy_text(plan.policies), _opened(plan, wall, command)
     digests = {
         "policy_hash": "sha256:" + hashlib.sha256(policy).hexdigest(),
         "boundary_open_sha256": packet.opening_digest(opened),
@@ -269,7 +272,6 @@ def _open(
         timing.mark("notary open")
         children.hand_over(processes.gate, {name: getattr(wall, name) for name in children.SOCKETS})
         gate.expect("ready")
-        command.expect("ready")
         timing.mark("gate and command ready")
     except supervise.ControlError as error:
         raise SetupError(str(error)) from error
@@ -305,9 +307,36 @@ def _open_key(path: str | None) -> int | None:
         ) from error
 
 
-def _opened(plan: Plan, wall: build.Boundary) -> dict[str, object]:
+def _probed(
+    plan: Plan, wall: build.Boundary, command: supervise.Control
+) -> tuple[dict[str, str], frozenset[str], tuple[str, ...]]:
+    """The ways that were tried from inside, those whose traffic was captured, and the holes.
+
+    Raises:
+        SetupError: there is a hole, and nobody said to go on all the same.
+    """
+    try:
+        command.expect("ready")
+        said = command.ask({"probe": True}, "probe")
+    except supervise.ControlError as error:
+        raise SetupError(str(error)) from error
+    outcomes = {name: closing.ascii_text(str(value)) for name, value in said.items()}
+    captured = wall.captured()
+    timing.mark("probed")
+    found = posture.holes(outcomes, captured)
+    if found and not plan.options.unsafe_ignore_holes:
+        raise SetupError(
+            "the boundary does not hold: " + "; ".join(found[:SHOWN_HOLES]),
+            "`sluicegate doctor` says what this machine lacks",
+        )
+    return outcomes, captured, found
+
+
+def _opened(plan: Plan, wall: build.Boundary, command: supervise.Control) -> dict[str, object]:
     """The open part of boundary.json: what was asked, what was achieved."""
     spec, argv = plan.spec, plan.spec.command.argv
+    outcomes, captured, found = _probed(plan, wall, command)
+    docker = any(os.path.exists(path) for path in DOCKER_SOCKETS)
     digest = hashlib.sha256(b"\0".join(os.fsencode(word) for word in argv)).hexdigest()
     return {
         "run": spec.run,
@@ -326,15 +355,14 @@ def _opened(plan: Plan, wall: build.Boundary) -> dict[str, object]:
             "argv_sha256": digest,
         },
         "identity": {"uid": spec.command.uid, "gid": spec.command.gid},
+        "probe": {"outcomes": outcomes, "captured": sorted(captured), "holes": list(found)},
+        "holes_ignored": bool(found),
         "posture": {
             "enforcement_mode": f"linux_{spec.tier.replace('-', '_')}_tproxy",
             "runner_os": platform.system(),
             "runner_arch": platform.machine(),
             "agent_uid": spec.command.uid,
-            "raw_socket_status": "unknown",
-            "docker_socket_status": "unknown",
-            "dns_udp_status": "unknown",
-            "browser_proxy_status": "forced",
+            **posture.members(outcomes, captured, docker),
             "websocket_frame_scanning": "off",
             "unsupported_paths": [],
         },

@@ -1,0 +1,94 @@
+"""What the probe's outcomes mean: which are holes, and what packet.json may say. Pure.
+
+Nothing is asserted here that was not tried: a way that is missing from the outcomes is `unknown`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+# Documentation addresses (RFC 5737, RFC 3849) and the metadata service: nobody's, and wanted by nobody inside.
+TCP_TARGETS = (("192.0.2.1", 443), ("2001:db8::1", 80), ("169.254.169.254", 80))
+UDP_TARGETS = (("192.0.2.1", 443), ("2001:db8::1", 123))
+DNS_TARGETS = (("192.0.2.53", 53), ("2001:db8::53", 53))
+OPEN = "open"
+_CALLS = (
+    *("io_uring_setup", "bpf", "ptrace", "process_vm_readv", "pidfd_getfd", "perf_event_open"),
+    *("userfaultfd", "keyctl", "setns", "mount", "open_by_handle_at"),
+    *("unshare user", "unshare net"),
+)
+_EXACT = {
+    "socket families": "none but the expected",
+    "host sockets": "none reachable",
+    "read hidden": "none readable",
+    "capabilities": "none",
+    "no_new_privs": "1",
+    "seccomp": "2",
+    "processes": "own",
+    "links": "lo",
+    "routes": "lo",
+    # Another error would be the kernel's own, after the filter let the call through.
+    **dict.fromkeys([f"call {name}" for name in _CALLS], "EPERM"),
+    "call clone3": "ENOSYS",
+}
+_REFUSED = (
+    *("socket raw", "socket raw6", "socket ping", "socket packet", "socket vsock"),
+    *("docker socket", "write evidence", "write root", "write sysctl"),
+    *("write sysrq", "regain root", *(f"udp {host} {port}" for host, port in UDP_TARGETS)),
+)
+_TAKEN = tuple(
+    [f"tcp {host} {port}" for host, port in TCP_TARGETS]
+    + [f"dns {host} {port}" for host, port in DNS_TARGETS]
+)
+
+
+def holes(outcomes: Mapping[str, str], captured: frozenset[str]) -> tuple[str, ...]:
+    """The ways that are not shut, each in one sentence; none for a sound boundary.
+
+    `captured` are the ways whose traffic was found in the boundary's own sockets.
+    """
+    found = [f"{name} is not refused" for name in _REFUSED if outcomes.get(name, OPEN) == OPEN]
+    found += [
+        f"{name}: {outcomes.get(name, 'not probed')}"
+        for name, wanted in _EXACT.items()
+        if outcomes.get(name) != wanted
+    ]
+    found += [f"{name} did not arrive at the gate" for name in _TAKEN if name not in captured]
+    found += [f"{name} is 0" for name in ("uid", "gid") if outcomes.get(name, "0") == "0"]
+    return tuple(found)
+
+
+def members(outcomes: Mapping[str, str], captured: frozenset[str], docker: bool) -> dict[str, str]:
+    """The members of packet.json's posture that the outcomes support. `docker`: the host has that socket."""
+    asked = {f"dns {host} {port}" for host, port in DNS_TARGETS}
+    return {
+        "raw_socket_status": _refusal(outcomes, ("socket raw", "socket raw6", "socket packet")),
+        "docker_socket_status": _docker(outcomes, docker),
+        "dns_udp_status": "proxied" if asked <= captured else "unknown",
+        "browser_proxy_status": "forced" if set(_TAKEN) <= captured else "unknown",
+    }
+
+
+def results(outcomes: Mapping[str, str], captured: frozenset[str]) -> dict[str, str]:
+    """Every way as a test: `passed` or `failed`."""
+    wrong = " ".join(holes(outcomes, captured))
+    names = (*_REFUSED, *_EXACT, *_TAKEN, "uid", "gid")
+    return {
+        name: "failed" if f"{name} " in wrong or f"{name}:" in wrong else "passed" for name in names
+    }
+
+
+def _refusal(outcomes: Mapping[str, str], names: tuple[str, ...]) -> str:
+    said = [outcomes.get(name) for name in names]
+    if None in said:
+        return "unknown"
+    return "allowed" if OPEN in said else "denied"
+
+
+def _docker(outcomes: Mapping[str, str], there: bool) -> str:
+    said = outcomes.get("docker socket")
+    if said is None:
+        return "unknown"
+    if said == OPEN:
+        return "allowed"
+    return "masked" if there else "absent"
