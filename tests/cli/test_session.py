@@ -9,13 +9,13 @@ from types import MappingProxyType
 
 import pytest
 
-from sluicegate.cli import session
+from sluicegate.cli import opening, session
 from sluicegate.cli.options import Options
 
 
 def prepared(
     tmp_path: Path, more: Mapping[str, str] = MappingProxyType({}), **options: object
-) -> session.Plan:
+) -> opening.Plan:
     given = {"argv": ("true",), "workdir": str(tmp_path), "packet": str(tmp_path / "out")}
     environ = {
         "PATH": "/bin",
@@ -52,14 +52,14 @@ def test_named_variables_and_binds_reach_the_plan(tmp_path: Path) -> None:
     ],
 )
 def test_what_can_not_begin(tmp_path: Path, options: dict[str, object], said: str) -> None:
-    with pytest.raises(session.SetupError, match=said) as caught:
+    with pytest.raises(opening.SetupError, match=said) as caught:
         prepared(tmp_path, **options)
     assert caught.value.hint
 
 
 def test_a_tier_that_is_not_to_be_had(tmp_path: Path) -> None:
     other = "netns-rootless" if os.geteuid() == 0 else "netns-root"
-    with pytest.raises(session.SetupError, match=f"tier {other} is not to be had"):
+    with pytest.raises(opening.SetupError, match=f"tier {other} is not to be had"):
         prepared(tmp_path, tier=other)
 
 

@@ -14,7 +14,6 @@ from sluicegate.cli.supervise import (
     ControlError,
     Ended,
     Interrupted,
-    Signals,
     signals,
     wait,
 )
@@ -60,10 +59,11 @@ def test_what_is_no_answer_is_an_error(
 
 def test_before_the_command_a_signal_stops_the_set_up() -> None:
     with signals() as state:
-        with pytest.raises(Interrupted, match="SIGTERM"):
-            signal.raise_signal(signal.SIGTERM)
-        state.armed = True
+        state.check()
         signal.raise_signal(signal.SIGTERM)
+        with pytest.raises(Interrupted, match="SIGTERM"):
+            state.check()
+        # And for a command that was started in that very moment:
         assert signal.SIGTERM in state.read()
     assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
 
@@ -113,9 +113,36 @@ def test_a_time_limit_asks_first(pair: tuple[Control, socket.socket]) -> None:
 def test_the_second_impatient_signal_means_now(pair: tuple[Control, socket.socket]) -> None:
     control, other = pair
     with signals() as state:
-        assert isinstance(state, Signals)
-        state.armed = True
         signal.raise_signal(signal.SIGINT)
         signal.raise_signal(signal.SIGINT)
         assert wait(control, (), state, None, None).code == 128 + signal.SIGKILL
     assert other.recv(100).count(b'{"signal": 2}\n') == 2
+
+
+def test_who_does_not_answer_does_not_hold_the_run(pair: tuple[Control, socket.socket]) -> None:
+    control, other = pair
+    with pytest.raises(ControlError, match="the gate does not answer"):
+        control.receive(0.01)
+    other.sendall(b'{"half":')
+    with pytest.raises(ControlError, match="the gate does not answer"):
+        control.receive(0.01)
+
+
+def test_last_words_say_more_than_that_it_is_gone(pair: tuple[Control, socket.socket]) -> None:
+    control, other = pair
+    other.sendall(b'{"refused":"the key is not a key"}\n')
+    other.close()
+    with pytest.raises(ControlError, match="the key is not a key"):
+        control.ask({"open": {}}, "opened")
+
+
+def test_what_was_ignored_at_the_start_stays_so() -> None:
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with signals() as state:
+            assert state.ignored == (signal.SIGHUP,)
+            signal.raise_signal(signal.SIGHUP)
+            state.check()
+        assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGHUP, before)

@@ -24,7 +24,7 @@ def test_an_intent_and_its_outcome() -> None:
     end = Outcome("complete", 1, 2, 3, ("192.0.2.1",), "192.0.2.1", 200)
     outcome = records.outcome(WHO, HTTP, YES, ID, end)
     assert (outcome["action_id"], outcome["phase"], outcome["layer"]) == (ID, "outcome", "outcome")
-    assert outcome["pattern"] == "status=200 bytes=3 complete"
+    assert outcome["pattern"] == "status=200 bytes=3 reason=complete"
     flow = outcome["flow"]
     assert isinstance(flow, dict)
     assert (flow["bytes_up"], flow["bytes_down"], flow["peer"]) == (1, 2, "192.0.2.1")

@@ -52,11 +52,14 @@ def examine() -> tuple[Finding, ...]:
     """What this machine can do, for the user who asks. Leaves nothing behind."""
     root = os.geteuid() == 0
     found = [_release(), _root(root), _ordinary(root)]
+    found += [_tool("ip", "iproute2"), _tool("nft", "nftables"), _filter(), _interpreter()]
     if not root:
         found.append(_user_namespaces())
+        if not found[-1].ok:
+            return tuple(
+                found
+            )  # whatever else would be tried needs one, and would be blamed for it
     found += [
-        _tool("ip", "iproute2"),
-        _tool("nft", "nftables"),
         _tried("namespaces", _namespaces, "run on the host, or give the container CAP_SYS_ADMIN"),
         _tried(
             "capture",
@@ -67,8 +70,6 @@ def examine() -> tuple[Finding, ...]:
             "overlay", _overlay, "load the module overlay; without it trees are bound read-only"
         ),
         _tried("proc", _proc, "the container masks /proc: run outside, or with an unmasked one"),
-        _filter(),
-        _interpreter(),
     ]
     if root:
         remedy = "needs Linux 5.12; a workspace must belong to the command's user without it"

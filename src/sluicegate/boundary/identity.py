@@ -47,9 +47,9 @@ def identity(
         found = lookup(caller[0])
         home = environ.get("HOME") or (found.home if found else "/")
         return Identity(*caller, home, "the caller")
-    sudo = _number(environ, "SUDO_UID")
+    sudo = number(environ, "SUDO_UID")
     if sudo:
-        return _of(sudo, _number(environ, "SUDO_GID") or sudo, lookup, "the caller of sudo")
+        return _of(sudo, number(environ, "SUDO_GID") or sudo, lookup, "the caller of sudo")
     if owner[0] != 0:
         return _of(owner[0], owner[1] or owner[0], lookup, "the workspace's owner")
     for uid in range(FIRST_UNNAMED_UID, _LAST_UNNAMED_UID):
@@ -59,7 +59,8 @@ def identity(
     raise BoundaryError("every uid for unnamed commands is taken", "name one with --user")
 
 
-def _number(environ: Mapping[str, str], name: str) -> int | None:
+def number(environ: Mapping[str, str], name: str) -> int | None:
+    """The id that a variable holds, or None if it holds none."""
     text = environ.get(name, "")
     return int(text) if text.isascii() and text.isdigit() and int(text) < 2**32 - 1 else None
 

@@ -257,6 +257,8 @@ def _become_the_command(
     try:
         if os.read(allowed, 1):
             _default_signals()
+            for number in command.ignored:
+                signal.signal(number, signal.SIG_IGN)
             os.setsid()
             if pty_slave is not None:
                 fcntl.ioctl(pty_slave, termios.TIOCSCTTY, 0)

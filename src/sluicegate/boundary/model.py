@@ -22,7 +22,8 @@ class Command:
     """What is executed inside, and as whom.
 
     `rootless`: the child makes a second user namespace in which `uid` and `gid` map to the current
-    0, so that no `exec` gains a capability. `tty` says which of the descriptors 0 to 2 is the pty.
+    0, so that no `exec` gains a capability. `tty` says which of the descriptors 0 to 2 is the pty, `ignored` which
+    signals it begins with ignoring, as whoever started the run did.
     """
 
     argv: tuple[str, ...]
@@ -33,6 +34,7 @@ class Command:
     groups: tuple[int, ...] = ()
     rootless: bool = False
     tty: tuple[bool, bool, bool] = (False, False, False)
+    ignored: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -61,16 +61,18 @@ def start_notary(
     def work(control: socket.socket) -> int:
         seed = None
         if key_fd is not None:
-            with open(key_fd, "rb") as source:
-                try:
+            try:
+                with open(key_fd, "rb") as source:
                     seed = keys.read_private(source.read(MAX_MESSAGE_BYTES).decode("ascii"))
-                except (keys.KeyTextError, UnicodeDecodeError) as error:
-                    control.sendall(json.dumps({"refused": str(error)}).encode() + b"\n")
-                    return notary.FAILED
-        if uid is not None:
-            syscalls.unshare(syscalls.CLONE_NEWNET)
-        else:
-            syscalls.unshare(syscalls.CLONE_NEWUSER | syscalls.CLONE_NEWNET)
+            except (keys.KeyTextError, UnicodeDecodeError, OSError) as error:
+                control.sendall(_refusal(f"the signing key can not be used: {error}"))
+                return notary.FAILED
+        try:
+            user = 0 if uid is not None else syscalls.CLONE_NEWUSER
+            syscalls.unshare(user | syscalls.CLONE_NEWNET)
+        except OSError as error:
+            control.sendall(_refusal(f"no namespace for the notary: {error.strerror}"))
+            return notary.FAILED
         become(uid)
         settle()
         return notary.serve(gate, control, *files, seed)
@@ -105,6 +107,10 @@ def start_gate(
         return serve.serve(tcp, dns_tcp, dns_udp, nflog, notary, control, policies, Limits())
 
     return _fork(f"sluicegate: gate {run}", work, [notary.fileno()])
+
+
+def _refusal(why: str) -> bytes:
+    return json.dumps({"refused": why}).encode() + b"\n"
 
 
 def hand_over(gate: Child, sockets: Mapping[str, socket.socket]) -> None:

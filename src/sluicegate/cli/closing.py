@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import os
 from collections.abc import Mapping
@@ -58,6 +57,7 @@ class Result:
     packet: str
     signer: str
     error: str = ""
+    blocked: int = 0
 
 
 def now() -> str:
@@ -72,16 +72,33 @@ def ascii_text(text: str) -> str:
     )
 
 
-def leave_prefix(out: Out, documents: Documents) -> None:
-    """Copy out what there is of a record that was never closed; it verifies as a prefix only."""
+def ascii_values(value: object) -> object:
+    """`value` with every text in it as `ascii_text`."""
+    if isinstance(value, str):
+        return ascii_text(value)
+    if isinstance(value, dict):
+        return {ascii_text(str(name)): ascii_values(item) for name, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [ascii_values(item) for item in value]
+    return value
+
+
+def cut_short(why: str, out: Out, documents: Documents) -> EvidenceError:
+    """The error to raise for a record that was never closed, after what there is of it was copied out.
+
+    The copy verifies as a prefix only.
+    """
     files: dict[str, bytes | int] = {
         "evidence.jsonl": out.files[0],
         "flows.jsonl": out.files[1],
         "policy.json": documents.policy,
         "boundary.json": packet.boundary(documents.opened, None),
     }
-    with contextlib.suppress(packetdir.PacketDirError):
+    try:
         packetdir.publish(out.reserved, files, out.owner)
+    except packetdir.PacketDirError as error:
+        return EvidenceError(f"{why}; and nothing of the record could be kept: {error}", error.hint)
+    return EvidenceError(why, f"{out.reserved.path} holds the record so far")
 
 
 def close(
@@ -120,8 +137,7 @@ def close(
         timing.mark("record closed")
         packetdir.publish(out.reserved, files, out.owner)
     except supervise.ControlError as error:
-        leave_prefix(out, documents)
-        raise EvidenceError(f"the record could not be closed: {error}") from error
+        raise cut_short(f"the record could not be closed: {error}", out, documents) from error
     except packetdir.PacketDirError as error:
         raise EvidenceError(str(error), error.hint) from error
     timing.mark("copied out")
@@ -168,6 +184,7 @@ def _verified(out: Out, documents: Documents, ended: supervise.Ended) -> Result:
         out.reserved.path,
         documents.signer,
         ended.error,
+        report.tally.totals["block"],
     )
 
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import importlib
+import io
+import os
 import sys
 from collections.abc import Sequence
 
@@ -26,11 +29,26 @@ COMMANDS = {
     "verify": "sluicegate.cli.verify",
 }
 EXIT_USAGE = 2
+EXIT_INTERRUPTED = 130
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """The exit code of the subcommand that `argv` (default: the process's own) names."""
     args = list(sys.argv[1:] if argv is None else argv)
+    _open_standard()
+    # Collected, then written: a reader that left early must not change what the exit code says.
+    said, sys.stdout = sys.stdout, io.StringIO()
+    code = EXIT_INTERRUPTED
+    try:
+        code = _run(args)
+    except KeyboardInterrupt:
+        pass  # the exit code says it
+    finally:
+        text, sys.stdout = sys.stdout.getvalue(), said
+    return _write(text, code)
+
+
+def _run(args: list[str]) -> int:
     command = args[0] if args else ""
     if command in {"-h", "--help", "help"}:
         sys.stdout.write(USAGE)
@@ -46,3 +64,37 @@ def main(argv: Sequence[str] | None = None) -> int:
         sys.stderr.write(f"sluicegate: {said}\n{USAGE}")
         return EXIT_USAGE
     return int(importlib.import_module(module).main(args[1:]))
+
+
+def _open_standard() -> None:
+    """Descriptors 0 to 2 are there, if only as /dev/null: the next file we open must not become one of them."""
+    for number in (0, 1, 2):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)
+    if sys.stderr is None:
+        sys.stderr = open(2, "w", closefd=False)  # noqa: SIM115 - for as long as the process lives
+
+
+def _write(text: str, code: int) -> int:
+    """`code`; where the text can not be written for another reason than a reader that left, a failure's."""
+    if sys.stdout is not None and not _is_own(sys.stdout):
+        sys.stdout.write(text)  # a caller's in this process, as a test's
+        return code
+    data = text.encode("utf-8", "backslashreplace")
+    try:
+        while data:
+            data = data[os.write(1, data) :]
+    except OSError as error:
+        if error.errno != errno.EPIPE:
+            return code or EXIT_USAGE
+    return code
+
+
+def _is_own(stream: object) -> bool:
+    try:
+        own = sys.__stdout__
+        return own is not None and stream is own and own.fileno() == 1
+    except (OSError, ValueError):
+        return False

@@ -149,8 +149,13 @@ def staging() -> int:
             ) from error
     import tempfile
 
-    descriptor, path = tempfile.mkstemp(dir=directory)
-    os.unlink(path)
+    try:
+        descriptor, path = tempfile.mkstemp(dir=directory)
+        os.unlink(path)
+    except OSError as error:
+        raise PacketDirError(
+            f"no temporary file in {directory}: {error.strerror}", "set TMPDIR"
+        ) from error
     return descriptor
 
 

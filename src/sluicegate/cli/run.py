@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
+import traceback
 from collections.abc import Sequence
 
 from sluicegate.boundary.model import BoundaryError
-from sluicegate.cli import closing, packetdir, say, session, supervise, timing
+from sluicegate.cli import closing, opening, packetdir, say, session, supervise, timing
 from sluicegate.cli import options as opts
 from sluicegate.policy.model import PolicyError
 
@@ -23,12 +24,13 @@ def main(argv: Sequence[str]) -> int:
     if options is None:
         print(opts.USAGE, end="")
         return 0
+    state: supervise.Signals | None = None
     try:
         with supervise.signals() as state:
             return _run(options, state)
     except PolicyError as error:
         say.complain(str(error), error.hint)
-    except (BoundaryError, packetdir.PacketDirError, session.SetupError) as error:
+    except (BoundaryError, packetdir.PacketDirError, opening.SetupError) as error:
         say.complain(f"the command was not started: {error}", error.hint)
     except supervise.Interrupted as stop:
         say.say(f"{stop} before the command was started")
@@ -36,17 +38,24 @@ def main(argv: Sequence[str]) -> int:
     except closing.EvidenceError as error:
         say.complain(f"evidence failed: {error}", error.hint)
         return EVIDENCE
+    except Exception as error:  # noqa: BLE001 - the exit code must never pass for the command's own
+        at = traceback.extract_tb(error.__traceback__)[-1]
+        say.complain(
+            f"internal error: {type(error).__name__}: {error}",
+            f"please report it, with this: {os.path.basename(at.filename)}:{at.lineno}",
+        )
+        return EVIDENCE if state is not None and state.launched else REFUSED
     return REFUSED
 
 
 def _run(options: opts.Options, state: supervise.Signals) -> int:
     timing.mark("begin")
-    plan = session.prepare(options, os.environ, os.urandom(8).hex())
+    plan = session.prepare(options, os.environ, os.urandom(8).hex(), state.ignored)
     session.warn(plan)
     timing.mark("options and policies")
     result = session.perform(plan, state)
     closing.tell(options, result)
     timing.report()
-    if options.fail_on_deny and result.denied and result.code == 0:
+    if options.fail_on_deny and result.blocked and result.code == 0:
         return DENIED
     return result.code

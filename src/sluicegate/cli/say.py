@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 
 PREFIX = "sluicegate: "
@@ -9,17 +10,20 @@ PREFIX = "sluicegate: "
 
 def say(text: str) -> None:
     """Lines to stderr; control characters are shown, not obeyed: some text comes from the command."""
-    for line in text.splitlines() or [""]:
-        sys.stderr.write(f"{PREFIX}{visible(line)}\n")
-    sys.stderr.flush()
+    _write([f"{PREFIX}{visible(line)}" for line in text.splitlines() or [""]])
 
 
 def complain(message: str, hint: str = "") -> None:
     """An error, and on a line of its own the remedy."""
     say(message)
-    for line in hint.splitlines():
-        sys.stderr.write(f"hint: {visible(line)}\n")
-    sys.stderr.flush()
+    _write([f"hint: {visible(line)}" for line in hint.splitlines()])
+
+
+def _write(lines: list[str]) -> None:
+    # Whoever does not want to hear it shall not change what the exit code says.
+    with contextlib.suppress(OSError, ValueError):
+        sys.stderr.write("".join(f"{line}\n" for line in lines))
+        sys.stderr.flush()
 
 
 def visible(text: str) -> str:

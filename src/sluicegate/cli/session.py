@@ -3,56 +3,50 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 import os
-import platform
 import pwd
 import signal
 import socket
+import stat
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from sluicegate import __version__
-from sluicegate.boundary import build, environment, identity, posture, stores, survey
+from setproctitle import setproctitle
+
+from sluicegate.boundary import build, environment, identity, stores, survey
 from sluicegate.boundary.model import ROOT_TIER, ROOTLESS_TIER, Command, Spec
+from sluicegate.boundary.plan import within
 from sluicegate.boundary.terminal import Terminal
-from sluicegate.cli import children, closing, packetdir, policyfiles, say, supervise, timing
+from sluicegate.cli import (
+    children,
+    closing,
+    opening,
+    packetdir,
+    policyfiles,
+    say,
+    supervise,
+    timing,
+)
+from sluicegate.cli.opening import Plan, SetupError
 from sluicegate.cli.options import Options
 from sluicegate.evidence import packet
 from sluicegate.policy import normal
-from sluicegate.policy.model import Policy
 from sluicegate.policy.together import together
 
-SHOWN_HOLES = 5
-DOCKER_SOCKETS = ("/var/run/docker.sock", "/run/docker.sock")
+# Of a signing key's mode: whatever others may, and a group's writing (a group's reading is a deployment's choice).
+LOOSE_BITS = 0o037
 
 
-class SetupError(Exception):
-    """The run can not begin; `hint` is the remedy."""
-
-    def __init__(self, message: str, hint: str = "") -> None:
-        super().__init__(message)
-        self.hint = hint
-
-
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """Everything decided before anything is started."""
-
-    options: Options
-    policies: tuple[Policy, ...]
-    spec: Spec
-    packet: str
-    withheld: tuple[str, ...]
-    owner: tuple[int, int] | None
-    started_at: str
-    key: str | None
-    secrets: tuple[str, ...] = ()
-
-
-def prepare(options: Options, environ: Mapping[str, str], run: str) -> Plan:
-    """The plan of `run` for these options in this environment."""
-    workdir = os.path.realpath(options.workdir)
+def prepare(
+    options: Options, environ: Mapping[str, str], run: str, ignored: tuple[int, ...] = ()
+) -> Plan:
+    """The plan of `run` for these options in this environment; `ignored` are the signals the command ignores too."""
+    try:
+        workdir = os.path.realpath(options.workdir)
+    except FileNotFoundError as error:
+        raise SetupError("the current directory is gone", "change to one that exists") from error
     if not os.path.isdir(workdir):
         raise SetupError(f"--workdir {workdir} is not a directory", "name one that exists")
     policies = policyfiles.load(options.policies, workdir, observe=options.observe)
@@ -62,9 +56,9 @@ def prepare(options: Options, environ: Mapping[str, str], run: str) -> Plan:
             f"tier {options.tier} is not to be had as uid {os.geteuid()}",
             "run it as root" if tier == ROOTLESS_TIER else "run it as a user, not as root",
         )
-    stat = os.stat(workdir)
+    found = os.stat(workdir)
     caller = os.getuid(), os.getgid()
-    who = identity.identity(environ, (stat.st_uid, stat.st_gid), caller, tier, _account)
+    who = identity.identity(environ, (found.st_uid, found.st_gid), caller, tier, _account)
     grants = together(policies)
     names, given = _named(options.env, grants.env)
     env, withheld = environment.allowed(environ, names, {**_person(who), **given})
@@ -76,10 +70,16 @@ def prepare(options: Options, environ: Mapping[str, str], run: str) -> Plan:
         gid=who.gid,
         rootless=tier == ROOTLESS_TIER,
         tty=(os.isatty(0), os.isatty(0) and os.isatty(1), os.isatty(0) and os.isatty(2)),
+        ignored=ignored,
     )
     out = os.path.join(os.path.realpath(os.path.dirname(options.packet) or "."), _base(options))
-    key = None if options.key is None else os.path.realpath(options.key)
+    key = None if options.key is None else os.path.abspath(options.key)
     binds = [_expanded(path, who.home) for path in grants.bind] + list(options.binds)
+    if any(within(path, out) for path in (workdir, *(os.path.realpath(path) for path in binds))):
+        raise SetupError(
+            f"--packet {out} is, or holds, a place where the command writes",
+            "name a directory of its own, for example --packet out",
+        )
     pointed = stores.pointed({name: environ[name] for name in withheld} | _moved(environ))
     spec = Spec(
         run=run,
@@ -134,10 +134,8 @@ def _person(who: identity.Identity) -> dict[str, str]:
 
 def _owner(environ: Mapping[str, str]) -> tuple[int, int] | None:
     """To whom sudo's caller expects the packet to belong; None leaves it ours."""
-    uid, gid = environ.get("SUDO_UID", ""), environ.get("SUDO_GID", "")
-    if os.geteuid() == 0 and uid.isascii() and uid.isdigit() and gid.isascii() and gid.isdigit():
-        return int(uid), int(gid)
-    return None
+    uid, gid = identity.number(environ, "SUDO_UID"), identity.number(environ, "SUDO_GID")
+    return None if os.geteuid() or uid is None or gid is None else (uid, gid)
 
 
 def _base(options: Options) -> str:
@@ -190,24 +188,27 @@ def perform(plan: Plan, state: supervise.Signals) -> closing.Result:
         closing.EvidenceError: gate, notary or the copy failed; the command is dead.
         Interrupted: a signal came before the command was started.
     """
-    reserved = packetdir.reserve(plan.packet, plan.owner)
-    files = packetdir.staging(), packetdir.staging()
-    processes = _Processes()
-    try:
-        return _perform(plan, state, processes, closing.Out(reserved, files, plan.owner))
-    finally:
-        processes.end()
-        packetdir.discard(reserved)
+    setproctitle(f"sluicegate: supervisor {plan.spec.run}")
+    with contextlib.ExitStack() as stack:
+        files = packetdir.staging(), packetdir.staging()
         for number in files:
-            os.close(number)
+            stack.callback(os.close, number)
+        reserved = packetdir.reserve(plan.packet, plan.owner)
+        stack.callback(packetdir.discard, reserved)
+        processes = _Processes()
+        stack.callback(processes.end)
+        return _perform(plan, state, processes, closing.Out(reserved, files, plan.owner))
 
 
 def _perform(
     plan: Plan, state: supervise.Signals, processes: _Processes, out: closing.Out
 ) -> closing.Result:
+    state.check()
     wall = _start(plan, processes, out)
+    state.check()
     witnesses, command, documents = _open(plan, processes, wall)
     gate, notary = witnesses
+    state.check()
     try:
         ended = _command(plan, state, wall, command, witnesses)
         timing.mark("command")
@@ -216,10 +217,7 @@ def _perform(
         stopped = gate.ask({"stop": True}, "stopped")
     except supervise.ControlError as error:
         wall.close()
-        closing.leave_prefix(out, documents)
-        raise closing.EvidenceError(
-            f"{error}; the command was ended", f"{plan.packet} holds the record so far"
-        ) from error
+        raise closing.cut_short(f"{error}; the command was ended", out, documents) from error
     timing.mark("gate drained")
     counts = wall.counters()
     wall.close()
@@ -262,10 +260,11 @@ def _open(
     gate = supervise.Control(processes.gate.control, "gate")
     notary = supervise.Control(processes.notary.control, "notary")
     command = supervise.Control(wall.wire, "boundary")
-    policy, opened = normal.policy_text(plan.policies), _opened(plan, wall, command)
+    policy, opened = normal.policy_text(plan.policies), opening.opened(plan, wall, command)
     digests = {
         "policy_hash": "sha256:" + hashlib.sha256(policy).hexdigest(),
         "boundary_open_sha256": packet.opening_digest(opened),
+        "actor": plan.options.identity,
     }
     try:
         said = notary.ask({"open": digests}, "opened")
@@ -286,9 +285,9 @@ def _command(
     command: supervise.Control,
     witnesses: tuple[supervise.Control, ...],
 ) -> supervise.Ended:
-    state.armed = True  # from here on signals are the command's
     terminal = None if wall.pty_master is None else Terminal(wall.pty_master, plan.spec.command.tty)
     with terminal or contextlib.nullcontext():
+        state.launched = True
         command.send({"launch": True})
         ended = supervise.wait(command, witnesses, state, terminal, plan.options.timeout)
         if terminal is not None:
@@ -300,70 +299,20 @@ def _open_key(path: str | None) -> int | None:
     if path is None:
         return None
     try:
-        return os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        flags = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
+        key = os.open(path, flags)
     except OSError as error:
+        why = "it is a symbolic link" if error.errno == errno.ELOOP else error.strerror
         raise SetupError(
-            f"can not read the key {path}: {error.strerror}", "make one: sluicegate keygen NAME"
+            f"can not read the key {path}: {why}", "make one: sluicegate keygen NAME"
         ) from error
-
-
-def _probed(
-    plan: Plan, wall: build.Boundary, command: supervise.Control
-) -> tuple[dict[str, str], frozenset[str], tuple[str, ...]]:
-    """The ways that were tried from inside, those whose traffic was captured, and the holes.
-
-    Raises:
-        SetupError: there is a hole, and nobody said to go on all the same.
-    """
-    try:
-        command.expect("ready")
-        said = command.ask({"probe": True}, "probe")
-    except supervise.ControlError as error:
-        raise SetupError(str(error)) from error
-    outcomes = {name: closing.ascii_text(str(value)) for name, value in said.items()}
-    captured = wall.captured()
-    timing.mark("probed")
-    found = posture.holes(outcomes, captured)
-    if found and not plan.options.unsafe_ignore_holes:
-        raise SetupError(
-            "the boundary does not hold: " + "; ".join(found[:SHOWN_HOLES]),
-            "`sluicegate doctor` says what this machine lacks",
-        )
-    return outcomes, captured, found
-
-
-def _opened(plan: Plan, wall: build.Boundary, command: supervise.Control) -> dict[str, object]:
-    """The open part of boundary.json: what was asked, what was achieved."""
-    spec, argv = plan.spec, plan.spec.command.argv
-    outcomes, captured, found = _probed(plan, wall, command)
-    docker = any(os.path.exists(path) for path in DOCKER_SOCKETS)
-    digest = hashlib.sha256(b"\0".join(os.fsencode(word) for word in argv)).hexdigest()
-    return {
-        "run": spec.run,
-        "tier": spec.tier,
-        "started_at": plan.started_at,
-        "sluicegate": __version__,
-        "kernel": platform.release(),
-        "plan": list(wall.plan),
-        "counters": wall.counters(),
-        "withheld": list(plan.withheld),
-        "workspace_credentials": [closing.ascii_text(name) for name in plan.secrets],
-        # Arguments may hold secrets: the count and the digest bind them, the text stays out.
-        "command": {
-            "name": closing.ascii_text(os.path.basename(argv[0])),
-            "args": len(argv) - 1,
-            "argv_sha256": digest,
-        },
-        "identity": {"uid": spec.command.uid, "gid": spec.command.gid},
-        "probe": {"outcomes": outcomes, "captured": sorted(captured), "holes": list(found)},
-        "holes_ignored": bool(found),
-        "posture": {
-            "enforcement_mode": f"linux_{spec.tier.replace('-', '_')}_tproxy",
-            "runner_os": platform.system(),
-            "runner_arch": platform.machine(),
-            "agent_uid": spec.command.uid,
-            **posture.members(outcomes, captured, docker),
-            "websocket_frame_scanning": "off",
-            "unsupported_paths": [],
-        },
-    }
+    mode = os.fstat(key).st_mode
+    if stat.S_ISREG(mode) and not mode & LOOSE_BITS:
+        return key
+    os.close(key)
+    if not stat.S_ISREG(mode):
+        raise SetupError(f"the key {path} is not a regular file", "name the .key file of keygen")
+    raise SetupError(
+        f"the key {path} may be read or changed by others (mode {stat.S_IMODE(mode):04o})",
+        f"chmod 600 {path}, and make a new one if others may have read it",
+    )

@@ -10,7 +10,7 @@ import signal
 import socket
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from types import FrameType
 
 from sluicegate.boundary.terminal import Terminal
@@ -28,6 +28,9 @@ IMPATIENT = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
 MAX_LINE_BYTES = 65_536  # a control message is a short JSON object
 # How long a command may take to end after the time limit's SIGTERM.
 GRACE_SECONDS = 5.0
+# How long a process of ours may take for one answer. Draining thousands of flows takes well under a second, a slow
+# disk a few; one that is stopped or taken over never answers, and must not hold the run.
+ANSWER_SECONDS = 60.0
 EXIT_TIMEOUT = 124
 
 
@@ -52,17 +55,28 @@ class Control:
     rest: bytes = b""
 
     def send(self, message: object) -> None:
+        self.peer.settimeout(ANSWER_SECONDS)
         try:
             self.peer.sendall(json.dumps(message).encode() + b"\n")
         except OSError as error:
-            raise ControlError(f"the {self.name} is gone") from error
+            # Its last words, if it had any, say more than that it is gone.
+            said: object = None
+            with contextlib.suppress(ControlError):
+                said = self.receive().get("refused")
+            raise ControlError(str(said or f"the {self.name} is gone")) from error
 
-    def receive(self) -> dict[str, object]:
-        """The next message; blocks."""
+    def receive(self, seconds: float = ANSWER_SECONDS) -> dict[str, object]:
+        """The next message; waits for it, but not for ever."""
+        deadline = time.monotonic() + seconds
         while b"\n" not in self.rest:
             data = b""
-            with contextlib.suppress(ConnectionError):
+            self.peer.settimeout(max(0.001, deadline - time.monotonic()))
+            try:
                 data = self.peer.recv(MAX_LINE_BYTES)
+            except TimeoutError as error:
+                raise ControlError(f"the {self.name} does not answer") from error
+            except ConnectionError:
+                pass  # as good as an end of file
             if not data:
                 raise ControlError(f"the {self.name} ended early")
             self.rest += data
@@ -95,15 +109,30 @@ class Control:
 
 @dataclass(slots=True)
 class Signals:
-    """Signals as readable bytes; before `armed` they stop the set-up instead."""
+    """Signals as readable bytes, for the wait; `check` looks for one that came before it.
 
-    armed: bool = False
+    `ignored` are those that were ignored when we were started (nohup, a shell's background job): so they stay, for
+    us and for the command. `launched`: the command was told to start. A handler never raises: an exception could
+    come in the middle of anything.
+    """
+
     reader: int = -1
-    pending: list[int] = field(default_factory=list)
+    ignored: tuple[int, ...] = ()
+    stopped: int = 0
+    launched: bool = False
 
     def handle(self, number: int, _frame: FrameType | None) -> None:
-        if not self.armed and number in IMPATIENT:
-            raise Interrupted(number)
+        if number in IMPATIENT:
+            self.stopped = self.stopped or number
+
+    def check(self) -> None:
+        """Nothing, unless somebody wants the run to stop before it has begun.
+
+        Raises:
+            Interrupted: so it is.
+        """
+        if self.stopped:
+            raise Interrupted(self.stopped)
 
     def read(self) -> list[int]:
         try:
@@ -116,10 +145,12 @@ class Signals:
 def signals() -> Iterator[Signals]:
     """Our handlers for as long as the run lasts; those before come back after it."""
     reader, writer = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
-    state = Signals(reader=reader)
+    ignored = tuple(n for n in FORWARDED if signal.getsignal(n) is signal.SIG_IGN)
+    state = Signals(reader=reader, ignored=ignored)
     before = {
         number: signal.signal(number, state.handle)
         for number in (*FORWARDED, signal.SIGWINCH, signal.SIGPIPE)
+        if number not in ignored
     }
     wakeup = signal.set_wakeup_fd(writer)
     try:

@@ -24,6 +24,9 @@ MAX_BRACKETS = 1024
 MAX_DEPTH = 8
 # Only the supervisor may say this: it is what boundary.json and the counters hang on.
 BOUNDARY = "boundary"
+LIFECYCLE = "receipt_session"
+# Who acted: the agent as the caller names it; of the lifecycle, we ourselves.
+ANONYMOUS, OURSELVES = "anonymous", "sluicegate"
 
 
 class MessageError(Exception):
@@ -67,6 +70,8 @@ def check(message: object) -> dict[str, object]:
         raise MessageError("flow is an object with a kind")
     if BOUNDARY in {flow["kind"], message["transport"]}:
         raise MessageError("the boundary speaks through the supervisor")
+    if message["transport"] == LIFECYCLE:
+        raise MessageError("the lifecycle is the notary's own")
     for name in message.keys() - {"flow"}:
         value = message[name]
         if value is None and name in _OPTIONAL:
@@ -81,15 +86,29 @@ def check(message: object) -> dict[str, object]:
         raise MessageError("unknown verdict")
     if message.get("phase") not in {None, "intent", "outcome"}:
         raise MessageError("unknown phase")
+    if message.get("phase") and message["verdict"] != "allow":
+        raise MessageError("a phase belongs to what is allowed")
     return message
 
 
 class Journal:
     """The record so far. Each method returns the lines to write; `sign` makes the signatures."""
 
-    __slots__ = ("_beat", "_entry", "_first", "_head", "_key", "_last", "_prev", "_run", "_sign")
+    __slots__ = (
+        "_actor",
+        "_beat",
+        "_entry",
+        "_first",
+        "_head",
+        "_key",
+        "_last",
+        "_prev",
+        "_run",
+        "_sign",
+    )
 
-    def __init__(self, run: chain.Run, sign: receipt.Sign) -> None:
+    def __init__(self, run: chain.Run, sign: receipt.Sign, actor: str = ANONYMOUS) -> None:
+        self._actor = actor
         self._run, self._key, self._sign = run, run.signer_key, sign
         self._head = chain.Head(0, chain.genesis(run))
         self._prev, self._entry, self._beat = recorder.GENESIS, 0, 0
@@ -180,7 +199,8 @@ class Journal:
                 "side_effect_class": "none",
                 "reversibility": "unknown",
                 "verdict": "allow",
-                "transport": "receipt_session",
+                "transport": LIFECYCLE,
+                "actor": OURSELVES,
                 "session_control": control,
             },
             now,
@@ -191,14 +211,14 @@ class Journal:
             "version": 1,
             "timestamp": now,
             "principal": "local",
-            "actor": "sluicegate",
+            "actor": self._actor,
             "delegation_chain": None,
             "policy_hash": self._run.policy_hash,
             "chain_prev_hash": self._head.prev,
             "chain_seq": self._head.seq,
             "run_nonce": self._run.nonce,
         }
-        raw = receipt.sealed(fields | common, self._key, self._sign)
+        raw = receipt.sealed(common | fields, self._key, self._sign)
         self._head = chain.Head(self._head.seq + 1, receipt.receipt_hash(raw))
         self._first, self._last = self._first or now, now
         verdict, kind = str(fields["verdict"]), str(fields["action_type"])

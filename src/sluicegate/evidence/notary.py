@@ -182,7 +182,8 @@ class _Notary:
             self.heartbeat_s,
             posture,
         )
-        self.book = journal.Journal(run, self.sign)
+        actor = _text(given, "actor") or journal.ANONYMOUS
+        self.book = journal.Journal(run, self.sign, actor)
         self.store(b"", self.book.open(_action_id(), self.now()))
         self.sync()
         self.beat_at = time.monotonic() + self.heartbeat_s

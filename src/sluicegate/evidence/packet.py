@@ -125,7 +125,8 @@ def packet(
         summary["domains_touched"] = tally.domains
     whole: dict[str, object] = {
         "schema_version": SCHEMA,
-        "generated_at": tally.last,
+        # Whole seconds, as the readers of the format expect.
+        "generated_at": tally.last[:19] + "Z",
         "run": _run(run),
         "policy": {"policy_hashes": [policy_hash], "config_path": "policy.json"},
         "summary": summary,

@@ -84,11 +84,12 @@ def outcome(
     flow |= {key: value for key, value in optional.items() if value is not None}
     message = _message(flow, facts, judged, action_id)
     status = "" if end.status is None else f"status={end.status} "
+    reason = "-".join(printable(end.reason).split())
     message |= {
         "verdict": "allow",
         "phase": "outcome",
         "layer": "outcome",
-        "pattern": f"{status}bytes={end.bytes_up + end.bytes_down} {printable(end.reason)}",
+        "pattern": f"{status}bytes={end.bytes_up + end.bytes_down} reason={reason}",
     }
     return message
 

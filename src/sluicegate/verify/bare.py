@@ -204,7 +204,8 @@ def _entry(file: _File, entry: Mapping[str, object], line: bytes, what: str) -> 
     ts = strict.text(entry["ts"], f"{what}: ts")
     # A new key may sit on another machine with another clock: only within a segment does time not run back.
     before = "" if _moves(entry["detail"]) else file.time
-    need(strict.TIME.match(ts) and not receipts.earlier(ts, before), f"{what}: ts")
+    strict.time(ts, f"{what}: ts")
+    need(not receipts.earlier(ts, before), f"{what}: ts")
     file.time = ts
     need(entry["seq"] == file.seq and entry["seq"] is not False, f"{what}: seq")
     need(entry["session_id"] == file.chain.session, f"{what}: another session")

@@ -47,7 +47,7 @@ def read(data: bytes) -> Endorsement:
     names = set(_SIGNED) - {"version", "prior_final_seq"}
     texts = {name: strict.text(found[name], f"{what}: {name}") for name in names}
     need(texts["session_id"].strip(), f"{what}: session_id")
-    need(strict.TIME.match(texts["rotated_at"]), f"{what}: rotated_at")
+    strict.time(texts["rotated_at"], f"{what}: rotated_at")
     old = strict.raw_hex(texts["prior_signer_key"], 32, f"{what}: prior_signer_key")
     new = strict.raw_hex(texts["new_signer_key"], 32, f"{what}: new_signer_key")
     strict.raw_hex(texts["prior_tail_hash"], 32, f"{what}: prior_tail_hash")

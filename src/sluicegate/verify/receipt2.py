@@ -63,7 +63,7 @@ def checked(detail: Mapping[str, object], keys: Sequence[bytes], what: str) -> s
     need(detail["record_type"] == "evidence_receipt_v2", f"{what}: record_type")
     need(detail["receipt_version"] == 2, f"{what}: receipt_version")
     need(detail["payload_kind"] in _RECEIPT_KINDS, f"{what}: unknown payload_kind")
-    need(strict.TIME.match(strict.text(detail["timestamp"], what)), f"{what}: timestamp")
+    strict.time(strict.text(detail["timestamp"], what), f"{what}: timestamp")
     strict.count(detail["chain_seq"], f"{what}: chain_seq")
     strict.mapping(detail["payload"], f"{what}: payload")
     need(detail.get("crit", []) in ([], ["canonicalization"]), f"{what}: crit")

@@ -90,7 +90,7 @@ def _shape(record: Mapping[str, object], what: str) -> None:
             need(text or name not in _TEXTS, f"{here}: is required")
             need("\0" not in text, f"{here}: has a NUL")
     need(record["version"] == 1, f"{what}: version")
-    need(strict.TIME.match(str(record["timestamp"])), f"{what}: timestamp")
+    strict.time(str(record["timestamp"]), f"{what}: timestamp")
     need(not str(record["timestamp"]).startswith("0001-"), f"{what}: timestamp is required")
     need(record["action_type"] in ACTION_TYPES, f"{what}: unknown action_type")
     need(record["verdict"] in VERDICTS, f"{what}: unknown verdict")

@@ -74,7 +74,7 @@ def replay(evidence: bytes, flows: bytes) -> Replay:
 def _line(state: Replay, seq: int, line: bytes, facts: Iterator[bytes], what: str) -> None:
     entry = strict.value(line, what)
     ts, kind = strict.text(entry.get("ts"), f"{what}: ts"), entry.get("type")
-    need(strict.TIME.match(ts), f"{what}: ts")
+    strict.time(ts, f"{what}: ts")
     detail = strict.mapping(entry.get("detail"), f"{what}: detail")
     event, transport = str(kind), ""
     if kind == "action_receipt":
@@ -163,7 +163,7 @@ def _control(state: Replay, control: Mapping[str, object], what: str) -> None:
         return
     beat = strict.mapping(control.get("heartbeat"), f"{what}: session_control")
     now = strict.text(beat.get("heartbeat_time"), f"{what}: heartbeat_time")
-    need(strict.TIME.match(now), f"{what}: heartbeat_time")
+    strict.time(now, f"{what}: heartbeat_time")
     state.beats += 1
     expected = chain.heartbeat(state.run, head, state.beats, now)
     need(control == expected, f"{what}: the heartbeat does not reproduce")
@@ -181,6 +181,7 @@ def _facts(state: Replay, record: Mapping[str, object], facts: Iterator[bytes], 
     canonical = jcs.encode(flow)  # type: ignore[arg-type]
     need(canonical == line, f"{what}: its line of flows.jsonl is not canonical")
     kind = strict.text(flow.get("kind"), f"{what}: its facts' kind")
+    need(record["transport"] != "receipt_session", f"{what}: facts of the lifecycle")
     need(kind != "boundary" or record["transport"] == "boundary", f"{what}: not the boundary")
     state.account.add(record, flow)
 
@@ -189,6 +190,7 @@ def _pair(state: Replay, record: Mapping[str, object], what: str) -> None:
     name = hashlib.sha256(str(record["action_id"]).encode()).digest()[:16]
     phase = record.get("decision_phase")
     need(phase in {None, "intent", "outcome"}, f"{what}: a phase our notary does not sign")
+    need(phase is None or record["verdict"] == "allow", f"{what}: a phase of what is not allowed")
     if phase == "outcome":
         need(state.phases.get(name), f"{what}: an outcome without its intent")
         state.phases[name] = False

@@ -18,6 +18,7 @@ TIME = re.compile(
     r"[0-9]{4}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])"
     r"T([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](\.[0-9]{0,8}[1-9])?Z\Z"
 )
+_DAYS = (31, 29, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31)
 HEX32 = re.compile(r"[0-9a-f]{32}\Z")
 HEX64 = re.compile(r"[0-9a-f]{64}\Z")
 HASH = re.compile(r"sha256:[0-9a-f]{64}\Z")
@@ -42,6 +43,18 @@ def need(ok: object, message: str) -> None:
     """
     if not ok:
         raise VerificationError(message)
+
+
+def time(text: str, what: str) -> None:
+    """Nothing, if `text` is a canonical time on a day that the calendar has.
+
+    Raises:
+        VerificationError: it is not.
+    """
+    need(TIME.match(text), what)
+    year, month, day = int(text[:4]), int(text[5:7]), int(text[8:10])
+    leap = year % 4 == 0 and (year % 100 != 0 or year % 400 == 0)
+    need(day <= _DAYS[month - 1] - (month == 2 and not leap), what)
 
 
 def lines(data: bytes) -> Iterator[bytes]:

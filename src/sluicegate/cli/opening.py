@@ -1,0 +1,105 @@
+"""What is decided before a run begins, and what is known when its wall stands: the open part of boundary.json."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import platform
+from dataclasses import dataclass
+
+from sluicegate import __version__
+from sluicegate.boundary import build, posture
+from sluicegate.boundary.model import Spec
+from sluicegate.cli import closing, supervise, timing
+from sluicegate.cli.options import Options
+from sluicegate.policy.model import Policy
+
+SHOWN_HOLES = 5
+DOCKER_SOCKETS = ("/var/run/docker.sock", "/run/docker.sock")
+
+
+class SetupError(Exception):
+    """The run can not begin; `hint` is the remedy."""
+
+    def __init__(self, message: str, hint: str = "") -> None:
+        super().__init__(message)
+        self.hint = hint
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Everything decided before anything is started."""
+
+    options: Options
+    policies: tuple[Policy, ...]
+    spec: Spec
+    packet: str
+    withheld: tuple[str, ...]
+    owner: tuple[int, int] | None
+    started_at: str
+    key: str | None
+    secrets: tuple[str, ...] = ()
+
+
+def _probed(
+    plan: Plan, wall: build.Boundary, command: supervise.Control
+) -> tuple[dict[str, str], frozenset[str], tuple[str, ...]]:
+    """The ways that were tried from inside, those whose traffic was captured, and the holes.
+
+    Raises:
+        SetupError: there is a hole, and nobody said to go on all the same.
+    """
+    try:
+        command.expect("ready")
+        said = command.ask({"probe": True}, "probe")
+    except supervise.ControlError as error:
+        raise SetupError(str(error)) from error
+    outcomes = {name: closing.ascii_text(str(value)) for name, value in said.items()}
+    captured = wall.captured()
+    timing.mark("probed")
+    found = posture.holes(outcomes, captured)
+    if found and not plan.options.unsafe_ignore_holes:
+        raise SetupError(
+            "the boundary does not hold: " + "; ".join(found[:SHOWN_HOLES]),
+            "`sluicegate doctor` says what this machine lacks",
+        )
+    return outcomes, captured, found
+
+
+def opened(plan: Plan, wall: build.Boundary, command: supervise.Control) -> dict[str, object]:
+    """The open part of boundary.json: what was asked, what was achieved."""
+    spec, argv = plan.spec, plan.spec.command.argv
+    outcomes, captured, found = _probed(plan, wall, command)
+    docker = any(os.path.exists(path) for path in DOCKER_SOCKETS)
+    digest = hashlib.sha256(b"\0".join(os.fsencode(word) for word in argv)).hexdigest()
+    whole: dict[str, object] = {
+        "run": spec.run,
+        "tier": spec.tier,
+        "started_at": plan.started_at,
+        "sluicegate": __version__,
+        "kernel": platform.release(),
+        "plan": list(wall.plan),
+        "counters": wall.counters(),
+        "withheld": list(plan.withheld),
+        "workspace_credentials": list(plan.secrets),
+        # Arguments may hold secrets: the count and the digest bind them, the text stays out.
+        "command": {
+            "name": os.path.basename(argv[0]),
+            "args": len(argv) - 1,
+            "argv_sha256": digest,
+        },
+        "identity": {"uid": spec.command.uid, "gid": spec.command.gid},
+        "probe": {"outcomes": outcomes, "captured": sorted(captured), "holes": list(found)},
+        "holes_ignored": bool(found),
+        "posture": {
+            "enforcement_mode": f"linux_{spec.tier.replace('-', '_')}_tproxy",
+            "runner_os": platform.system(),
+            "runner_arch": platform.machine(),
+            "agent_uid": spec.command.uid,
+            **posture.members(outcomes, captured, docker),
+            "websocket_frame_scanning": "off",
+            "unsupported_paths": [],
+        },
+    }
+    # Names and paths of the host may hold bytes that are no text.
+    return {name: closing.ascii_values(value) for name, value in whole.items()}
