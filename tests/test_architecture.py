@@ -39,6 +39,7 @@ SHELLS = {
     "boundary/network.py",
     "boundary/privilege.py",
     "boundary/probe.py",
+    "boundary/streams.py",
     "boundary/survey.py",
     "boundary/syscalls.py",
     "boundary/terminal.py",

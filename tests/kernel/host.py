@@ -96,10 +96,12 @@ def _supervise(asked: Spec, meanwhile: Callable[[Boundary], Any] | None) -> dict
         boundary.wire.settimeout(20)
         lines = boundary.wire.makefile("rb")
         assert json.loads(lines.readline()) == {"ready": True}
+        boundary.streams.start()
         boundary.wire.sendall(b'{"launch":true}\n')
         extra = meanwhile(boundary) if meanwhile else None
         ended = json.loads(lines.readline())["exit"]
         boundary.stop()
+        boundary.streams.finish(lambda: False)
         counted = boundary.counters()
     finally:
         boundary.close()

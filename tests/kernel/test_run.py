@@ -259,6 +259,33 @@ def test_a_workspace_behind_a_closed_directory_says_so(tier: Tier) -> None:
         assert done.code == 125
 
 
+COUNTED = """
+import socket
+def attempt(work):
+    try:
+        work()
+    except OSError as error:
+        print(error.errno)
+attempt(lambda: socket.create_connection(("127.0.0.1", 15001)).close())
+attempt(lambda: socket.create_connection(("::1", 15001)).close())
+for host in ("224.0.0.251", "255.255.255.255"):
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as s:
+        s.setsockopt(socket.SOL_SOCKET, socket.SO_BROADCAST, 1)
+        attempt(lambda: s.sendto(b"x" * 40, (host, 53)))
+"""
+
+
+def test_what_the_kernel_counts_is_what_arrives(tier: Tier) -> None:
+    done = tier.python(COUNTED)
+    assert done.out == "1\n1\n"
+    whole = done.boundary()
+    counted = {n: v - whole["open"]["counters"][n] for n, v in whole["close"]["counters"].items()}
+    gate = whole["close"]["gate"]
+    assert counted["captured"] == gate["connections"] == 2
+    assert counted["questions"] == gate["dns_captured"] == 0
+    assert counted["refused"] == gate["drops_seen"] == 2
+
+
 WORD = """
 import socket
 with socket.create_connection(("203.0.113.10", 7000)) as s:

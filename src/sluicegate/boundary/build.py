@@ -15,6 +15,7 @@ from sluicegate.boundary import counters, warden
 from sluicegate.boundary.model import ROOTLESS_TIER, BoundaryError, Spec
 from sluicegate.boundary.network import Sockets
 from sluicegate.boundary.probe import QUESTION
+from sluicegate.boundary.streams import Streams
 from sluicegate.wire.cursor import WireError
 
 # Building takes well under a second; a kernel that hangs must not hang the run.
@@ -33,8 +34,11 @@ class Boundary:
     (what, to which path, how it came out).
     """
 
-    def __init__(self, pid: int, lifeline: socket.socket, wire: socket.socket) -> None:
+    def __init__(
+        self, pid: int, lifeline: socket.socket, wire: socket.socket, streams: Streams
+    ) -> None:
         self.warden = pid
+        self.streams = streams
         self.lifeline = lifeline
         self.wire = wire
         self.pty_master: int | None = None
@@ -128,6 +132,7 @@ class Boundary:
         """`stop`, and lets go of the sockets, which were the last of the namespace. Idempotent."""
         self.stop()
         self.wire.close()
+        self.streams.close()
         if self._sockets is not None:
             self._sockets.close()
         if self.pty_master is not None:
@@ -167,12 +172,16 @@ def begin(spec: Spec) -> Boundary:
     spec = _resolved(spec)
     life, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     wire, inner = socket.socketpair()
+    command = spec.command
+    streams = Streams(command.tty, None if command.rootless else (command.uid, command.gid))
     pid = os.fork()
     if pid == 0:
+        streams.install()
         warden.run(spec, theirs, inner)
+    streams.keep_outer()
     theirs.close()
     inner.close()
-    return Boundary(pid, life, wire)
+    return Boundary(pid, life, wire, streams)
 
 
 def _resolved(spec: Spec) -> Spec:

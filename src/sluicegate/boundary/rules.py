@@ -25,6 +25,9 @@ def ip_batch() -> str:
 def ruleset() -> str:
     """The text for `nft -f -`: TCP to the listener, port 53 to the resolver, the rest refused.
 
+    What would be counted as a question or a connection and never arrive as one is refused before that: multicast, a
+    routing header. The listener's own port on loopback is a way to the gate like any other, and counted so.
+
     Unreachable messages are the kernel's own (nobody inside has a raw socket): the one that `reject`
     makes would otherwise be refused, counted and logged like a second packet of the command.
     """
@@ -38,19 +41,28 @@ def ruleset() -> str:
     ip6 daddr ::1 accept
     meta l4proto tcp tproxy to :{LISTENER_PORT} accept
   }}
+  chain refused {{
+    counter name refused
+    log group {LOG_GROUP} snaplen {LOG_SNAPLEN}
+    reject with icmpx admin-prohibited
+  }}
   chain refuse {{
     type filter hook output priority filter; policy drop;
+    ip daddr 127.0.0.0/8 tcp dport {LISTENER_PORT} tcp flags & (syn | ack) == syn counter name captured
+    ip6 daddr ::1 tcp dport {LISTENER_PORT} tcp flags & (syn | ack) == syn counter name captured
     ip daddr 127.0.0.0/8 accept
     ip6 daddr ::1 accept
+    ip daddr 224.0.0.0/4 goto refused
+    ip daddr 255.255.255.255 goto refused
+    ip6 daddr ff00::/8 goto refused
+    exthdr rt exists goto refused
     udp dport 53 counter name questions accept
     udp sport 53 accept
     tcp flags & (syn | ack) == syn counter name captured accept
     meta l4proto tcp accept
     icmp type destination-unreachable accept
     icmpv6 type destination-unreachable accept
-    counter name refused
-    log group {LOG_GROUP} snaplen {LOG_SNAPLEN}
-    reject with icmpx admin-prohibited
+    goto refused
   }}
 }}
 """

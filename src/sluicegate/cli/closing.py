@@ -156,9 +156,10 @@ def _verified(out: Out, documents: Documents, ended: supervise.Ended) -> Result:
     report = check.verify(files, [pin], finished=False)
     if report.outcome != check.VALID:
         why = "; ".join(f"{k.value}: {why}" for k, (ok, why) in report.reached.items() if not ok)
-        for name in files:
-            os.unlink(name, dir_fd=directory)
-        raise EvidenceError(f"the copied packet does not verify: {why}")
+        # The record stays for whoever must find out; without packet.json it never passes for a whole packet.
+        raise EvidenceError(
+            f"the copied packet does not verify: {why}", f"{out.reserved.path} holds it as it is"
+        )
     words: dict[str, bytes | int] = {
         "packet.json": packet.packet(
             report.tally, report.boundary, report.policy_hash, report.root, report.signer_key

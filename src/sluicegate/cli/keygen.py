@@ -8,6 +8,7 @@ import secrets
 import sys
 from collections.abc import Sequence
 
+from sluicegate.cli import say
 from sluicegate.evidence import keys
 
 USAGE = """\
@@ -23,7 +24,10 @@ def main(argv: Sequence[str]) -> int:
         sys.stdout.write(USAGE)
         return 0
     if len(argv) != 1 or argv[0].startswith("-"):
-        sys.stderr.write(f"sluicegate: want one NAME\n{USAGE}")
+        say.complain(f"want one NAME, got {len(argv)}", USAGE.splitlines()[0])
+        return 2
+    if os.path.basename(argv[0]) in {"", ".", ".."}:
+        say.complain(f"{argv[0]!r} names no file", "for example: sluicegate keygen release")
         return 2
     seed = secrets.token_bytes(32)
     public = keys.signer(seed)[1]
@@ -33,7 +37,7 @@ def main(argv: Sequence[str]) -> int:
     )
     for path, _, _ in files:
         if os.path.lexists(path):
-            sys.stderr.write(f"sluicegate: {path} exists\nsluicegate: hint: choose another name\n")
+            say.complain(f"{path} exists", "choose another name")
             return 2
     written: list[str] = []
     try:
@@ -46,7 +50,8 @@ def main(argv: Sequence[str]) -> int:
         for path in written:
             with contextlib.suppress(OSError):
                 os.unlink(path)
-        sys.stderr.write(f"sluicegate: can not write {path}: {error.strerror}\n")
+        say.complain(f"can not write {path}: {error.strerror}", "choose another place")
         return 2
-    sys.stdout.write(f"{argv[0]}.key\n{argv[0]}.pub {public}\n")
+    sys.stdout.write(say.visible(f"{argv[0]}.key") + "\n")
+    sys.stdout.write(say.visible(f"{argv[0]}.pub {public}") + "\n")
     return 0

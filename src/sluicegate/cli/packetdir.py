@@ -162,7 +162,11 @@ def staging() -> int:
 def content(descriptor: int) -> bytes:
     """All bytes of a staging file."""
     size = os.fstat(descriptor).st_size
-    return os.pread(descriptor, size, 0) if size else b""
+    found = bytearray()
+    # One read gives 2 GiB at most (read(2)).
+    while len(found) < size and (piece := os.pread(descriptor, size - len(found), len(found))):
+        found += piece
+    return bytes(found)
 
 
 def _fill(descriptor: int, what: bytes | int) -> None:

@@ -10,7 +10,7 @@ import pwd
 import signal
 import socket
 import stat
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from setproctitle import setproctitle
@@ -75,10 +75,17 @@ def prepare(
     out = os.path.join(os.path.realpath(os.path.dirname(options.packet) or "."), _base(options))
     key = None if options.key is None else os.path.abspath(options.key)
     binds = [_expanded(path, who.home) for path in grants.bind] + list(options.binds)
-    if any(within(path, out) for path in (workdir, *(os.path.realpath(path) for path in binds))):
+    writable = (workdir, *(os.path.realpath(path) for path in binds))
+    if any(within(path, out) for path in writable):
         raise SetupError(
             f"--packet {out} is, or holds, a place where the command writes",
             "name a directory of its own, for example --packet out",
+        )
+    above = os.path.dirname(out)
+    if above not in writable and any(within(above, path) for path in writable):
+        raise SetupError(
+            f"--packet {out} lies deep in a place where the command writes: it could move {above} away",
+            f"name one outside of it, or directly in it: --packet {os.path.basename(out)}",
         )
     pointed = stores.pointed({name: environ[name] for name in withheld} | _moved(environ))
     spec = Spec(
@@ -169,8 +176,10 @@ class _Processes:
     notary: children.Child | None = None
     boundary: build.Boundary | None = None
 
-    def end(self) -> None:
+    def end(self, impatient: Callable[[], bool]) -> None:
         if self.boundary is not None:
+            self.boundary.stop()
+            self.boundary.streams.finish(impatient)
             self.boundary.close()
         for child in (self.gate, self.notary):
             if child is not None:
@@ -196,7 +205,7 @@ def perform(plan: Plan, state: supervise.Signals) -> closing.Result:
         reserved = packetdir.reserve(plan.packet, plan.owner)
         stack.callback(packetdir.discard, reserved)
         processes = _Processes()
-        stack.callback(processes.end)
+        stack.callback(processes.end, lambda: supervise.impatient(state.read()))
         return _perform(plan, state, processes, closing.Out(reserved, files, plan.owner))
 
 
@@ -288,6 +297,7 @@ def _command(
     terminal = None if wall.pty_master is None else Terminal(wall.pty_master, plan.spec.command.tty)
     with terminal or contextlib.nullcontext():
         state.launched = True
+        wall.streams.start()
         command.send({"launch": True})
         ended = supervise.wait(command, witnesses, state, terminal, plan.options.timeout)
         if terminal is not None:

@@ -234,6 +234,11 @@ def _forward(numbers: list[int], command: Control, terminal: Terminal | None, se
     return seen
 
 
+def impatient(numbers: list[int]) -> bool:
+    """Whether one of these signals means that somebody does not want to wait any longer."""
+    return any(number in IMPATIENT for number in numbers)
+
+
 def _ended(message: dict[str, object], late: bool) -> Ended:
     how = message.get("exit")
     if not isinstance(how, dict):

@@ -1,0 +1,94 @@
+"""SHELL. The command's stdin, stdout and stderr where they are no terminal: pipes of our own, copied by threads.
+
+The command never gets what the caller opened. Whoever holds a file's or a pipe's own description can read ahead of
+the caller, move its offset, make it non-blocking, or open it again through /proc/self/fd for the other direction: into
+the script that an outer shell is reading. Bytes go one way through each pipe, and nothing else does.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import threading
+from collections.abc import Callable
+
+COPY_BYTES = 65_536  # what a pipe holds
+# How often the end of a run asks whether somebody wants it now, while a slow reader still takes the output.
+PATIENCE_SECONDS = 0.25
+
+
+class Streams:
+    """Pipes for those of the descriptors 0, 1 and 2 that `tty` does not replace, owned by `owner` (uid, gid).
+
+    `inner` are the command's ends by number. stdout and stderr that lead to the same place share a pipe, so that
+    their order is kept.
+    """
+
+    def __init__(self, tty: tuple[bool, bool, bool], owner: tuple[int, int] | None) -> None:
+        self.inner: dict[int, int] = {}
+        self._outer: dict[int, int] = {}
+        self._threads: list[threading.Thread] = []
+        for number in (0, 1, 2):
+            if tty[number]:
+                continue
+            if number == 2 and 1 in self.inner and _same_place():
+                self.inner[2] = self.inner[1]
+                continue
+            out, into = os.pipe2(os.O_CLOEXEC)
+            self.inner[number], self._outer[number] = (out, into) if number == 0 else (into, out)
+            if owner is not None:
+                # A program that opens /dev/stdout opens this pipe again.
+                os.fchown(out, *owner)
+
+    def install(self) -> None:
+        """In the forked child: the command's ends become 0, 1 and 2."""
+        for number, end in self.inner.items():
+            os.dup2(end, number)
+
+    def keep_outer(self) -> None:
+        """In the parent: only the command's side holds the command's ends."""
+        for end in set(self.inner.values()):
+            os.close(end)
+        self.inner.clear()
+
+    def start(self) -> None:
+        """Begin to copy. No process may be forked any more."""
+        for number, end in self._outer.items():
+            work = (0, end) if number == 0 else (end, number)
+            thread = threading.Thread(target=_copy, args=work, daemon=True)
+            thread.start()
+            if number != 0:
+                self._threads.append(thread)
+        self._outer.clear()
+
+    def finish(self, impatient: Callable[[], bool]) -> None:
+        """Wait until all output is out, or `impatient` says that nobody wants to. The command is gone by now."""
+        for thread in self._threads:
+            while thread.is_alive() and not impatient():
+                thread.join(PATIENCE_SECONDS)
+
+    def close(self) -> None:
+        """Let go of what was never started."""
+        for end in {*self.inner.values(), *self._outer.values()}:
+            with contextlib.suppress(OSError):
+                os.close(end)
+        self.inner.clear()
+        self._outer.clear()
+
+
+def _same_place() -> bool:
+    one, other = os.fstat(1), os.fstat(2)
+    return (one.st_dev, one.st_ino, one.st_rdev) == (other.st_dev, other.st_ino, other.st_rdev)
+
+
+def _copy(source: int, sink: int) -> None:
+    """All of `source` to `sink`; the end that is ours is closed with it, so that the other side hears of it."""
+    try:
+        while data := os.read(source, COPY_BYTES):
+            view = memoryview(data)
+            while view:
+                view = view[os.write(sink, view) :]
+    except OSError:
+        pass  # no reader, no writer, a full disk: the closed end below says it to the command
+    finally:
+        os.close(sink if source == 0 else source)
