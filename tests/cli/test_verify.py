@@ -11,6 +11,8 @@ import pytest
 
 from sluicegate.cli import verify
 from sluicegate.evidence import keys, packet
+from sluicegate.report import summary
+from sluicegate.verify import packet as check
 from tests.evidence import made
 from tests.evidence.test_journal import VECTOR
 
@@ -22,8 +24,11 @@ VECTORS = VECTOR.parent / "pipelock"
 def where(tmp_path: Path) -> Path:
     directory = tmp_path / "packet"
     directory.mkdir()
-    for name, data in made.files(directory, made.some()).items():
+    files = made.files(directory, made.some())
+    for name, data in files.items():
         (directory / name).write_bytes(data)
+    report = check.verify(files, [])
+    (directory / "summary.md").write_text(summary.of_the_run(report))
     return directory
 
 
@@ -63,6 +68,7 @@ def test_exit_3_when_the_end_is_missing(where: Path) -> None:
     (where / "evidence.jsonl").write_bytes(b"".join(lines[:4]))
     (where / "boundary.json").write_bytes(packet.boundary(made.OPENED, None))
     (where / "packet.json").unlink()
+    (where / "summary.md").unlink()
     assert run(where, "--key", made.PUBLIC) == 3
     assert run(where, "--key", made.PUBLIC, "--require", "intact,pinned") == 0
     assert run(where) == 3
@@ -179,3 +185,49 @@ def test_it_never_opens_a_socket(where: Path, monkeypatch: pytest.MonkeyPatch) -
 
     monkeypatch.setattr(socket, "socket", refuse)
     assert run(where, "--key", made.PUBLIC) == 0
+
+
+def test_the_page_for_people_is_the_records_own(
+    where: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    page = (where / "summary.md").read_text()
+    for text in (page.replace("denied", "allowed"), "", page + "\n", page + "\0"):
+        (where / "summary.md").write_text(text)
+        assert run(where, "--key", made.PUBLIC) == 1
+    (where / "summary.md").unlink()
+    assert run(where, "--key", made.PUBLIC) == 1
+    assert "summary.md is missing" in capsys.readouterr().out
+    (where / "summary.md").write_text(page)
+    assert run(where, "--key", made.PUBLIC) == 0
+
+
+def test_an_unknown_file_is_refused(where: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (where / "report.html").write_text("<p>all is well</p>")
+    assert run(where, "--key", made.PUBLIC) == 1
+    assert "'report.html' is no file of a packet" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("options", [("--session", "x"), ("--endorsement", "/nope")])
+def test_demands_that_do_not_apply_are_no_success(where: Path, options: tuple[str, str]) -> None:
+    assert run(where, "--key", made.PUBLIC, *options) == 2
+
+
+def test_a_recorder_file_has_no_tier() -> None:
+    assert run(VECTOR, "--expect", "tier=netns-root") == 2
+
+
+def test_a_second_generation_receipt_has_only_its_signer(tmp_path: Path) -> None:
+    single = VECTORS / "valid-evidence-proxy-decision.json"
+    key = json.loads((VECTORS / "v2-test-keys.json").read_text())
+    public = next(v for v in key.values() if isinstance(v, str) and len(v) == 64)
+    assert run(single, "--key", public, "--require", "INTACT", "--expect", "root=bogus") == 1
+
+
+def test_a_public_key_may_come_by_link_and_a_bad_one_is_named(
+    where: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "run.pub").write_text(keys.write_public(made.PIN))
+    (tmp_path / "link").symlink_to("run.pub")
+    assert run(where, "--key", tmp_path / "link") == 0
+    assert run(where, "--key", tmp_path) == 2
+    assert f"--key {tmp_path}: Is a directory" in capsys.readouterr().err

@@ -164,7 +164,7 @@ def _verified(out: Out, documents: Documents, ended: supervise.Ended) -> Result:
         "packet.json": packet.packet(
             report.tally, report.boundary, report.policy_hash, report.root, report.signer_key
         ),
-        "summary.md": summary.summary(report).encode(),
+        "summary.md": summary.of_the_run(report).encode(),
     }
     try:
         packetdir.publish(out.reserved, words, out.owner, RECORD)

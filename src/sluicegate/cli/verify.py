@@ -10,6 +10,7 @@ import sys
 from collections.abc import Sequence
 
 from sluicegate.evidence import keys
+from sluicegate.report import summary
 from sluicegate.verify import bare, packet, strict
 
 # Name -> the most we read of it. A verifier that is fed a terabyte says so instead of dying of it.
@@ -22,6 +23,7 @@ FILES = {
     "boundary.json": SMALL_BYTES,
     "packet.json": SMALL_BYTES,
 }
+SUMMARY = "summary.md"
 KEY_BYTES = 65_536
 DENIED = 5
 
@@ -43,7 +45,8 @@ def main(argv: Sequence[str]) -> int:
         print(f"sluicegate: {error}", file=sys.stderr)
         return packet.USAGE
     except OSError as error:
-        print(f"sluicegate: {error.filename}: {error.strerror}", file=sys.stderr)
+        name = error.filename if isinstance(error.filename, str) else args.packet
+        print(f"sluicegate: {name}: {error.strerror}", file=sys.stderr)
         return packet.USAGE
     code = report.outcome
     if code == packet.VALID and args.fail_on_deny and report.tally.totals["block"]:
@@ -79,19 +82,44 @@ def _verify(args: argparse.Namespace) -> packet.Report:
     require = [_level(name) for name in args.require.split(",") if name]
     expect = dict(_pair(text) for text in args.expect)
     if stat.S_ISDIR(os.stat(args.packet).st_mode):
-        files = {}
-        for name, most in FILES.items():
-            try:
-                files[name] = _read(os.path.join(args.packet, name), most)
-            except FileNotFoundError:
-                # The verifier knows which may be missing in which record; without this one there is none.
-                if name == "evidence.jsonl":
-                    raise
-        return packet.verify(files, pins, require, expect)
+        return _packet(args, pins, require, expect)
+    if wrong := expect.keys() - bare.EXPECTABLE:
+        raise _UsageError(f"--expect {', '.join(sorted(wrong))}: a packet alone has that")
     data = _read(args.packet, RECORD_BYTES)
     endorsements = [_read(name, KEY_BYTES) for name in args.endorsement]
     single = args.packet.endswith(".json")
     return bare.verify(data, pins, require, expect, endorsements, args.session, single=single)
+
+
+def _packet(
+    args: argparse.Namespace,
+    pins: list[bytes],
+    require: list[packet.Level],
+    expect: dict[str, str],
+) -> packet.Report:
+    if args.endorsement or args.session is not None:
+        raise _UsageError("--endorsement and --session are for recorder files, not for packets")
+    files, known = {}, {*FILES, SUMMARY}
+    unknown = sorted(set(os.listdir(args.packet)) - known)
+    for name in known:
+        try:
+            files[name] = _read(os.path.join(args.packet, name), FILES.get(name, SMALL_BYTES))
+        except FileNotFoundError:
+            # The verifier knows which may be missing in which record; without this one there is none.
+            if name == "evidence.jsonl":
+                raise
+    page = files.pop(SUMMARY, None)
+    report = packet.verify(files, pins, require, expect)
+    if report.outcome == packet.INVALID:
+        return report
+    if unknown:
+        return packet.refused(f"{unknown[0]!a} is no file of a packet")
+    whole = "packet.json" in files
+    if page is None and whole:
+        return packet.refused("summary.md is missing")
+    if page is not None and (not whole or page != summary.of_the_run(report).encode()):
+        return packet.refused("summary.md says other things than the record")
+    return report
 
 
 def _level(name: str) -> packet.Level:
@@ -128,9 +156,13 @@ def _key(text: str) -> str:
     if strict.HEX64.match(text.lower()):
         return text
     try:
-        return _read(text, KEY_BYTES).decode("ascii")
+        # A public key may come by a link or a pipe: whoever names it vouches for it.
+        with open(text, "rb") as source:
+            return source.read(KEY_BYTES).decode("ascii")
     except UnicodeDecodeError as error:
         raise _UsageError(f"{text}: not a key text") from error
+    except OSError as error:
+        raise _UsageError(f"--key {text}: {error.strerror}") from error
 
 
 def _as_json(report: packet.Report, code: int) -> None:

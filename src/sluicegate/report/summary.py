@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 
 from sluicegate.verify.account import Denial
-from sluicegate.verify.packet import Level, Report
+from sluicegate.verify.packet import DEFAULT, Level, Report, outcome, pinned
 
 # Denials written out; a longer page is not read. The rest is counted.
 MAX_DENIALS = 50
@@ -43,6 +44,16 @@ def summary(report: Report) -> str:
         steps = len(plan) if isinstance(plan, list) else 0
         lines.append(f"- 0 requests; the boundary was made in {steps} steps, each in boundary.json")
     return "\n".join([*lines, *_denials(report)]) + "\n"
+
+
+def of_the_run(report: Report) -> str:
+    """The page that the run itself made of this record: it knew its own key.
+
+    So a reader can make it again, whatever keys the reader trusts.
+    """
+    own = pinned(report.signer_key, [bytes.fromhex(report.signer_key)])
+    reached = {**report.reached, Level.PINNED: own}
+    return summary(replace(report, outcome=outcome(reached, DEFAULT), reached=reached))
 
 
 def _verdict(report: Report, run: Mapping[str, object]) -> list[str]:

@@ -13,6 +13,8 @@ from sluicegate.verify.lifecycle import Chain, signed_by
 from sluicegate.verify.packet import DEFAULT, INVALID, Level, Report, outcome, pinned
 from sluicegate.verify.strict import need
 
+# What a caller may demand of a record that is not a packet.
+EXPECTABLE = frozenset(("root", "receipts", "signer_key", "run_nonce", "policy_hash"))
 # As the readers of the published format bound a line.
 MAX_LINE_BYTES = 1 << 20
 _ALWAYS = {
@@ -84,10 +86,11 @@ def _single(
 ) -> Report:
     found = strict.value(data, "receipt")
     end = (False, "one receipt alone says nothing about an end")
-    if "detail" in found and "type" in found:
-        found = dict(strict.mapping(found["detail"], "receipt"))
+    need("detail" not in found, "an entry of a recorder file: give it as a file of lines (.jsonl)")
     if "record_type" in found:
         signer = receipt2.checked(found, keys, "receipt")
+        for name, value in expect.items():
+            need(name == "signer_key" and value == signer, f"{name} is not in such a receipt")
         reached = {Level.INTACT: (True, "the signature holds"), Level.CLOSED: end}
         reached[Level.PINNED] = pinned(signer, keys)
         return Report(outcome(reached, require), reached, signer, receipts=1)

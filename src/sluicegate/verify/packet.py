@@ -63,7 +63,7 @@ def verify(
         _packet(state, measured, files, finished)
         _expected(state, measured, expect or {})
     except strict.VerificationError as error:
-        return Report(INVALID, dict.fromkeys(Level, (False, str(error))))
+        return refused(str(error))
     reached = {
         Level.INTACT: (True, f"{state.tally.receipts} receipts, every line reproduces"),
         Level.CLOSED: _closed(state),
@@ -81,6 +81,11 @@ def verify(
         state.account,
         measured,
     )
+
+
+def refused(why: str) -> Report:
+    """The report on what is not what it seems."""
+    return Report(INVALID, dict.fromkeys(Level, (False, why)))
 
 
 def outcome(reached: Mapping[Level, tuple[bool, str]], require: Sequence[Level]) -> int:
