@@ -56,6 +56,7 @@ SHELLS = {
     "gate/threads.py",
     "gate/flow.py",
     "gate/lookup.py",
+    "gate/reach.py",
     "gate/relay.py",
     "gate/resolver.py",
     "gate/second.py",

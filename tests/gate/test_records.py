@@ -1,6 +1,7 @@
 from sluicegate.evidence import journal
 from sluicegate.facts import Decision, Facts, Protocol, Verdict, Via
 from sluicegate.gate import records
+from sluicegate.gate.limits import MAX_ADDRESSES
 from sluicegate.gate.records import Client, Outcome
 
 WHO = Client(7, 40_000)
@@ -32,6 +33,19 @@ def test_an_intent_and_its_outcome() -> None:
     assert "secret" not in str((intent, outcome))
 
 
+def test_a_long_list_of_addresses_is_cut_and_counted() -> None:
+    many = tuple(f"192.0.2.{n}" for n in range(MAX_ADDRESSES + 1))
+    for end, count in (
+        (Outcome("x", addresses=many[:2], address_count=2), None),
+        (Outcome("x", addresses=many[:2], address_count=9), 9),
+        (Outcome("x", addresses=many, address_count=17), 17),
+    ):
+        flow = records.outcome(WHO, HTTP, YES, ID, end)["flow"]
+        assert isinstance(flow, dict)
+        assert flow["addresses"] == list(end.addresses[:MAX_ADDRESSES])
+        assert flow.get("address_count") == count
+
+
 def test_a_block_names_rule_reason_and_remedy() -> None:
     block = records.decision(WHO, HTTP, NO, ID)
     assert (block["verdict"], block["layer"], block["pattern"]) == ("block", "allowlist", "default")
@@ -52,11 +66,13 @@ def test_targets() -> None:
 
 def test_the_notary_takes_them_all() -> None:
     long = Facts(Protocol.HTTP, "192.0.2.1", 80, method="GET", path="/" + "\xff" * 60_000)
+    six = ("2001:db8:1111:2222:3333:4444:5555:6666",) * 4000
     for message in (
         records.decision(WHO, HTTP, YES, ID, ech=True),
         records.decision(WHO, long, NO, ID),
         records.warning(WHO, HTTP, YES, ID),
         records.outcome(WHO, long, YES, ID, Outcome("x")),
+        records.outcome(WHO, long, YES, ID, Outcome("\xff" * 9999, addresses=six)),
         records.overload(3, "connections", ID),
     ):
         assert journal.check(message) is message

@@ -7,7 +7,7 @@ import json
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from sluicegate.gate.limits import Limits
@@ -17,6 +17,11 @@ from sluicegate.policy.model import Policy, Rule
 
 # What a test opened; closed at the end of its gate.
 OPENED = list[socket.socket]()
+Names = Mapping[str, str | tuple[str, ...]]
+
+
+def answer(found: str | tuple[str, ...]) -> tuple[str, ...]:
+    return (found,) if isinstance(found, str) else found
 
 
 def policy(*hosts: str, ports: tuple[int, ...], **more: Any) -> Policy:
@@ -73,7 +78,7 @@ class Notary(threading.Thread):
 class Gate:
     """A running gate. `to` is what the next connections are taken to have been made to."""
 
-    def __init__(self, policies: tuple[Policy, ...], limits: Limits, names: dict[str, str]) -> None:
+    def __init__(self, policies: tuple[Policy, ...], limits: Limits, names: Names) -> None:
         self.listener = socket.create_server(("127.0.0.1", 0), backlog=4096)
         self.to = ("192.0.2.1", 443)
         ours, theirs = socket.socketpair()
@@ -82,7 +87,7 @@ class Gate:
         self.notary = Notary(ours)
         self.notary.start()
         self.code: int | None = None
-        answers = Lookup(lambda name: (names[name],) if name in names else ())
+        answers = Lookup(lambda name: answer(names.get(name, ())))
 
         def run() -> None:
             sockets = (self.listener, None, None, None, theirs, control)
@@ -110,7 +115,7 @@ class Gate:
 
 
 @contextlib.contextmanager
-def gate(*policies: Policy, names: dict[str, str] | None = None, **limits: Any) -> Iterator[Gate]:
+def gate(*policies: Policy, names: Names | None = None, **limits: Any) -> Iterator[Gate]:
     house = Gate(policies, Limits(**limits), names or {})
     try:
         yield house

@@ -1,6 +1,6 @@
 """Proxy forms, limits, and ends.
 
-Proves sluicegate.gate.flow, sluicegate.gate.second, sluicegate.gate.dial, sluicegate.gate.desk,
+Proves sluicegate.gate.flow, sluicegate.gate.second, sluicegate.gate.reach, sluicegate.gate.dial, sluicegate.gate.desk,
 sluicegate.gate.linger, sluicegate.gate.threads and sluicegate.gate.pipes.
 """
 
@@ -14,6 +14,7 @@ import time
 
 import pytest
 
+from sluicegate.gate.limits import MAX_ADDRESSES
 from sluicegate.policy.model import Policy
 from tests.hellos import hello
 from tests.kernel.gatehouse import Server, gate, local, named, read_all, until
@@ -125,6 +126,26 @@ def test_an_internal_answer_is_refused_and_a_missing_one_told() -> None:
         client.sendall(hello("gone.test"))
         assert read_all(client)[-1] == 40
         assert up.accepted == 0
+
+
+@pytest.mark.parametrize("inside", [False, True])
+def test_of_thousands_of_addresses_all_are_judged_and_a_few_recorded(inside: bool) -> None:
+    up = Server(echo)
+    many = tuple(f"127.0.{n // 250}.{n % 250 + 1}" for n in range(3900))
+    last = "10.0.0.1" if inside else "127.0.200.1"
+    with gate(named(up.port, "many.test"), names={"many.test": (*many, last)}) as house:
+        house.to = ("192.0.2.1", up.port)
+        client = house.connect()
+        client.sendall(hello("many.test"))
+        if inside:
+            assert read_all(client)[-1] == 49
+            assert "10.0.0.1 is internal" in house.notary.verdict("block")["flow"]["reason"]
+        else:
+            assert client.recv(1) == b"\x16"
+            client.close()
+        flow = house.notary.outcome()["flow"]
+        assert flow["addresses"] == list(many[:MAX_ADDRESSES])
+        assert flow["address_count"] == 3901
 
 
 def test_observe_mode_lets_through_and_says_so() -> None:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 
 from sluicegate.facts import Decision, Facts, Protocol, Verdict
 from sluicegate.gate import records
+from sluicegate.gate.dial import interleaved
 from sluicegate.gate.ledger import Ledger
 from sluicegate.gate.limits import Limits
 from sluicegate.gate.lookup import Lookup
@@ -135,8 +136,8 @@ class Deed:
     """One allowed action, from its intent to its outcome."""
 
     __slots__ = (
-        *("_action", "_begun", "_client", "_closed", "_desk", "addresses", "bytes_down"),
-        *("bytes_up", "decision", "facts", "peer", "status"),
+        *("_action", "_begun", "_client", "_closed", "_desk", "address_count", "addresses"),
+        *("bytes_down", "bytes_up", "decision", "facts", "peer", "status"),
     )
 
     def __init__(
@@ -144,6 +145,7 @@ class Deed:
     ) -> None:
         self.facts, self.decision = facts, decision
         self.addresses: tuple[str, ...] = ()
+        self.address_count = 0
         self.peer: str | None = None
         self.status: int | None = None
         self.bytes_up = self.bytes_down = 0
@@ -158,6 +160,10 @@ class Deed:
             desk.counts["observed"] += 1
             desk.note(records.warning(*known, action_id()))
         desk.submit(records.decision(*known, self._action, ech=ech), done)
+
+    def found(self, addresses: tuple[str, ...]) -> None:
+        """Keep what may be dialled and recorded of `addresses`: an answer may hold thousands."""
+        self.addresses, self.address_count = interleaved(addresses), len(addresses)
 
     def close(self, reason: str, *, in_order: bool = False) -> None:
         """Record the outcome, once; `in_order`: before the next receipt, which may be of the same connection."""
@@ -175,6 +181,7 @@ class Deed:
             self.addresses,
             self.peer,
             self.status,
+            self.address_count,
         )
         message = records.outcome(self._client, self.facts, self.decision, self._action, end)
         if in_order:

@@ -9,10 +9,9 @@ import socket
 import struct
 from collections.abc import Callable
 
-from sluicegate.gate.limits import Limits
+from sluicegate.gate.limits import MAX_ADDRESSES, Limits
 from sluicegate.gate.loop import BROKEN, WRITE, Loop, Timer
 
-MAX_ADDRESSES = 16  # a name with hundreds of addresses must not cost hundreds of descriptors
 RESET = struct.pack("ii", 1, 0)  # SO_LINGER on, 0 s: close sends RST
 Done = Callable[[socket.socket | None, str], None]
 
@@ -28,7 +27,7 @@ def reset(peer: socket.socket) -> None:
 
 
 def interleaved(addresses: tuple[str, ...]) -> tuple[str, ...]:
-    """The addresses with families taking turns, the first one's family first (RFC 8305 section 4)."""
+    """The first few, with families taking turns, the first one's family first (RFC 8305 section 4)."""
     first = ":" in addresses[0] if addresses else False
     mine = [a for a in addresses if (":" in a) is first]
     other = [a for a in addresses if (":" in a) is not first]

@@ -13,12 +13,13 @@ from dataclasses import replace
 from sluicegate.facts import Decision, Facts, Protocol, Verdict
 from sluicegate.gate import denials, records
 from sluicegate.gate.desk import Deed, Desk, nothing
-from sluicegate.gate.dial import Dial, reset
+from sluicegate.gate.dial import reset
 from sluicegate.gate.exchange import Exchange, Result
 from sluicegate.gate.kept import Kept
 from sluicegate.gate.linger import Linger
 from sluicegate.gate.loop import READ
 from sluicegate.gate.machine import Ask, Judge, Machine, Step
+from sluicegate.gate.reach import Reach
 from sluicegate.gate.relay import End, Relay
 from sluicegate.gate.second import Second, same
 
@@ -54,7 +55,7 @@ class Flow:
         self._machine = Machine(self._base, desk.names.name)
         self._stage = Stage.READING
         self._deed: Deed | None = None
-        self._dial: Dial | None = None
+        self._dial: Reach | None = None
         self._carrier: Relay | Exchange | None = None
         self._linger: Linger | None = None
         self._kept: Kept | None = None
@@ -208,7 +209,8 @@ class Flow:
             return
         kept, self._kept = self._kept, None
         if kept is not None and same(kept.decision, deed.decision) and kept.alive:
-            deed.addresses, deed.peer = kept.addresses, kept.peer
+            deed.addresses, deed.address_count = kept.addresses, kept.address_count
+            deed.peer = kept.peer
             self._reused = True
             self._carry(kept.socket)
             return
@@ -218,40 +220,21 @@ class Flow:
 
     def _reach(self, deed: Deed) -> None:
         self._stage, self._reused = Stage.DIALLING, False
-        if deed.decision.name is None:
-            self._answered((deed.decision.address or deed.facts.address,))
-        else:
-            loop = self._desk.loop
-            self._desk.lookup.ask(deed.decision.name, loop.now, self._answered)
-
-    def _answered(self, addresses: tuple[str, ...]) -> None:
-        deed = self._deed
-        if self._stage is not Stage.DIALLING or deed is None:
-            return
-        if not addresses:
-            self._fail("the name has no address")
-            return
-        good, denied = self._desk.admitted(deed.decision, addresses)
-        if denied is not None:
-            self._stage = Stage.DECIDING
-            deed.addresses = addresses
-            facts, refused = deed.facts, denied
-            self._desk.block(self.who, facts, refused, lambda: self._refuse(facts, refused))
-            deed.close(f"refused: {denied.reason}")
-            return
-        deed.addresses = good
-        self._dial = Dial(
-            self._desk.loop, good, deed.decision.port, self._desk.limits, self._connected
-        )
+        self._dial = Reach(self._desk, deed, self._reached)
         self._dial.start()
 
-    def _connected(self, peer: socket.socket | None, what: str) -> None:
+    def _reached(self, found: socket.socket | Decision | str) -> None:
         self._dial = None
-        if peer is None or self._deed is None:
-            self._fail(f"the destination can not be reached: {what}")
-            return
-        self._deed.peer = what
-        self._carry(peer)
+        deed = self._deed
+        if isinstance(found, str) or deed is None:
+            self._fail(str(found))
+        elif isinstance(found, socket.socket):
+            self._carry(found)
+        else:
+            self._stage = Stage.DECIDING
+            facts, refused = deed.facts, found
+            self._desk.block(self.who, facts, refused, lambda: self._refuse(facts, refused))
+            deed.close(f"refused: {refused.reason}")
 
     def _fail(self, reason: str) -> None:
         deed = self._deed
@@ -309,8 +292,7 @@ class Flow:
         deed.status = result.status
         deed.close(result.reason, in_order=result.rest is not None)
         if result.upstream is not None and result.rest is not None:
-            peer = deed.peer or ""
-            self._kept = Kept(result.upstream, deed.decision, deed.addresses, peer)
+            self._keep(result.upstream, deed)
         elif result.upstream is not None:
             result.upstream.close()
         if result.last:
@@ -346,7 +328,7 @@ class Flow:
         _, upstream = relay.detach()
         self._carrier, self._machine = None, machine
         deed.close("became an HTTP connection")
-        self._kept = Kept(upstream, deed.decision, deed.addresses, deed.peer or "")
+        self._keep(upstream, deed)
         self._judged(facts, decision)
 
     # The end.
@@ -377,6 +359,10 @@ class Flow:
             if self._deed is not None:
                 self._deed.close(reason)
             self._finish()
+
+    def _keep(self, upstream: socket.socket, deed: Deed) -> None:
+        known = (deed.addresses, deed.address_count, deed.peer or "")
+        self._kept = Kept(upstream, deed.decision, *known)
 
     def _drop_kept(self) -> None:
         if self._kept is not None:

@@ -15,6 +15,7 @@ class Kept:
     socket: socket.socket
     decision: Decision
     addresses: tuple[str, ...]
+    address_count: int
     peer: str
 
     @property

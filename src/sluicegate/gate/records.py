@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from sluicegate.facts import Decision, Facts, Protocol, Verdict, Via
+from sluicegate.gate.limits import MAX_ADDRESSES
 from sluicegate.jcs import Json
 
 MAX_TEXT = 2048  # characters of one client-made value in the record; a path may be 64 KiB
@@ -23,7 +24,10 @@ class Client:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """How an allowed flow ended. `peer` is the address it was connected to, `status` HTTP's."""
+    """How an allowed flow ended. `peer` is the address it was connected to, `status` HTTP's.
+
+    `address_count` is how many addresses there were, where `addresses` is only their beginning.
+    """
 
     reason: str
     bytes_up: int = 0
@@ -32,6 +36,7 @@ class Outcome:
     addresses: tuple[str, ...] = ()
     peer: str | None = None
     status: int | None = None
+    address_count: int = 0
 
 
 def printable(text: str) -> str:
@@ -39,7 +44,8 @@ def printable(text: str) -> str:
     if len(text) <= MAX_TEXT and text.isascii() and text.isprintable():
         return text
     shown = "".join(c if " " <= c <= "~" else f"\\x{ord(c):02x}" for c in text[:MAX_TEXT])
-    return shown if len(text) <= MAX_TEXT else shown + "..."
+    # What is shown is what counts: escapes are up to ten times as long as what they stand for.
+    return shown if len(text) <= MAX_TEXT >= len(shown) else shown[:MAX_TEXT] + "..."
 
 
 def decision(
@@ -80,7 +86,9 @@ def outcome(
     }
     optional: dict[str, Json] = {"peer": end.peer, "status": end.status}
     if end.addresses:
-        optional["addresses"] = list(end.addresses)
+        optional["addresses"] = list(end.addresses[:MAX_ADDRESSES])
+    if end.address_count > len(end.addresses[:MAX_ADDRESSES]):
+        optional["address_count"] = end.address_count
     flow |= {key: value for key, value in optional.items() if value is not None}
     message = _message(flow, facts, judged, action_id)
     status = "" if end.status is None else f"status={end.status} "
