@@ -169,3 +169,16 @@ def test_whatever_the_bytes_the_machine_states_facts_or_waits() -> None:
             step = machine.ended()
         assert isinstance(step, Judge)
         assert step.facts.address == BASE.address
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        *(b"GET%b/ HTTP/1.1" % bytes([sep]) for sep in b"\x0b\x0c\r\t"),
+        *(b"%bGET / HTTP/1.1" % bytes([sep]) for sep in b"\x0b\x0c\t "),
+    ],
+)
+def test_a_request_line_for_lenient_servers_is_a_fault(line: bytes) -> None:
+    found = facts(Machine(BASE), line + b"\r\nHost: b.test\r\n\r\n")
+    assert found.protocol is Protocol.HTTP
+    assert found.fault is not None

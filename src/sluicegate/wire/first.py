@@ -15,6 +15,8 @@ MAX_LINE = 16_384
 # NUL it is a request line to whoever takes any word for a method.
 _GIT = re.compile(rb"[0-9a-fA-F]{4}git-(?:upload-pack|receive-pack|upload-archive) /[^\n]*")
 _TOKEN = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]*")
+# Readers of some servers split a line at these too (RFC 9112 section 3), so that a method may end with any.
+_SEPARATORS = b" \t\x0b\x0c\r"
 # Change cipher spec, alert, handshake, application data, heartbeat: servers skip some of the others.
 _RECORDS = range(0x14, 0x19)
 
@@ -65,7 +67,7 @@ def _tls(stream: bytes) -> Kind | None:
 
 
 def _http(stream: bytes) -> Kind | None:
-    if stream[0] in b" \t\r\n":
+    if stream[0] in _SEPARATORS + b"\n":
         # Skipped by some servers before a request.
         return Kind.HTTP
     if git := _GIT.match(stream, 0, MAX_LINE):
@@ -77,10 +79,10 @@ def _http(stream: bytes) -> Kind | None:
     method = _TOKEN.match(line)
     size = method.end() if method else 0
     if size < len(line):
-        if not size or line[size] not in b" \t":
+        if not size or line[size] not in _SEPARATORS:
             return Kind.OPAQUE
         # A path, or a version anywhere in the line: servers differ about all that is between.
-        if line[size + 1 : size + 2] in {b"/", b"*"} or b"http/" in line.lower():
+        if line[size:].lstrip(_SEPARATORS)[:1] in {b"/", b"*"} or b"http/" in line.lower():
             return Kind.HTTP
     if ended:
         return Kind.OPAQUE
