@@ -330,3 +330,24 @@ def test_limits_that_a_session_set_for_good_are_no_hindrance(tier: Tier) -> None
     done = tier.world.run([*limited, *argv], user=tier.user, cwd=tier.work)
     assert done.code == 0, done.err
     assert "sink GET /low" in done.out
+
+
+def test_the_command_can_not_rewrite_the_policy_for_the_next_run(tier: Tier) -> None:
+    default = tier.work / "sluicegate.yaml"
+    default.write_text("version: 1\n")
+    os.chown(default, tier.work.stat().st_uid, tier.work.stat().st_gid)
+    named = tier.work / "more.yaml"
+    named.write_text("version: 1\n")
+    script = (
+        "for f in sluicegate.yaml more.yaml; do echo x >>$f; rm -f $f; mv $f away; echo y >new; mv -f new $f; done"
+        " 2>/dev/null; cat sluicegate.yaml"
+    )
+    argv, _ = tier.argv(["sh", "-c", script], "version: 1\n")
+    at = argv.index("--policy")
+    for chosen in ([], ["--policy", str(named)]):
+        named.write_text("version: 1\n")
+        run = [*argv[:at], *chosen, *argv[at + 2 :]]
+        run[run.index("--packet") + 1] += "x" * (1 + len(chosen))
+        done = tier.world.run(run, user=tier.user, cwd=tier.work)
+        assert done.code == 0, done.err
+        assert (named if chosen else default).read_text() == "version: 1\n"

@@ -43,6 +43,7 @@ class Builder:
             Do.SYSFS: self._sysfs,
             Do.TEXT: self._text,
             Do.COVER: self._cover,
+            Do.KEPT: self._keep,
             Do.EMPTY_DIRECTORY: self._empty_directory,
             Do.SOCKET: self._socket,
             Do.TREE: self._tree,
@@ -247,6 +248,14 @@ class Builder:
         tree = sys_.open_tree(source)
         sys_.mount_setattr(tree, _SAFE_ATTRIBUTES | sys_.MOUNT_ATTR_RDONLY)
         self._attach_file(tree, step.target)
+        return "done"
+
+    def _keep(self, step: Step) -> str:
+        # From the inside, so that an id-mapped tree's file stays mapped.
+        tree = sys_.open_tree(ROOT + step.target)
+        sys_.mount_setattr(tree, _SAFE_ATTRIBUTES | sys_.MOUNT_ATTR_RDONLY)
+        sys_.move_mount(tree, ROOT + step.target)
+        os.close(tree)
         return "done"
 
     def _empty_directory(self, step: Step) -> str:

@@ -45,6 +45,7 @@ class Do(enum.Enum):
     SYSFS = "sysfs, read-only"
     TEXT = "file of ours"
     TREE = "bind, writable"
+    KEPT = "bound over itself, read-only"
     EMPTY_DIRECTORY = "covered with an empty directory"
     COVER = "covered with an empty file"
     SOCKET = "socket covered"
@@ -105,6 +106,7 @@ def mount_plan(spec: Spec, host: Host) -> tuple[Step, ...]:
         # After the host's own mounts: containers mount a file over each of these.
         *(Step(Do.TEXT, path, mode=0o644, text=text) for path, text in host.texts),
         *(Step(Do.TREE, path, path) for path in sorted(writable)),
+        *(Step(Do.KEPT, path, path) for path in spec.kept),
         *_covers(spec, host, writable),
         *(Step(Do.SOCKET, path) for path in host.sockets if not _own(path, writable)),
     )

@@ -35,6 +35,13 @@ def load(paths: Sequence[str], workdir: str, *, observe: bool = False) -> tuple[
     return policies
 
 
+def paths(given: Sequence[str], workdir: str) -> tuple[str, ...]:
+    """Where the files that `load` reads are, free of links."""
+    default = os.path.join(workdir, DEFAULT)
+    found = given or ([default] if os.path.isfile(default) else [])
+    return tuple(os.path.realpath(path) for path in found)
+
+
 def read(path: str, source: str) -> Policy:
     """The policy in the file at `path`, called `source` in labels and errors.
 

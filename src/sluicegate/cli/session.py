@@ -97,6 +97,7 @@ def prepare(
         home=who.home,
         hidden=(*pointed, *(() if key is None else (key,))),
         packet=out,
+        kept=_kept(options, workdir, writable),
     )
     secrets = tuple(
         f"{path}: {name}"
@@ -105,6 +106,13 @@ def prepare(
     )
     owner, now = _owner(environ), closing.now()
     return Plan(options, policies, spec, out, withheld, owner, now, key, secrets)
+
+
+def _kept(options: Options, workdir: str, writable: tuple[str, ...]) -> tuple[str, ...]:
+    """The policies that the command could otherwise rewrite for the next run."""
+    found = policyfiles.paths(options.policies, workdir)
+    inside = [path for path in found if any(within(path, tree) for tree in writable)]
+    return tuple(dict.fromkeys(path for path in inside if os.path.isfile(path)))
 
 
 def warn(plan: Plan) -> None:
