@@ -10,7 +10,8 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from sluicegate.evidence import keys, notary, packet
+from sluicegate.evidence import keys, notary, packet, trace
+from sluicegate.report import summary
 from sluicegate.verify import packet as check
 
 SEED = b"k" * 32
@@ -78,13 +79,13 @@ def pair(number: int) -> list[dict[str, object]]:
 class Desk:
     """The notary in a thread, and the two peers it serves."""
 
-    def __init__(self, directory: Path, heartbeat_s: int = 0) -> None:
+    def __init__(self, directory: Path, heartbeat_s: int = 0, seed: bytes = SEED) -> None:
         self.directory = directory
         self.gate, gate_end = socket.socketpair()
         self.boss, boss_end = socket.socketpair()
         self.fds = [os.open(directory / n, os.O_CREAT | os.O_RDWR | os.O_APPEND) for n in NAMES]
         self.code: int | None = None
-        args = (gate_end, boss_end, self.fds[0], self.fds[1], SEED, heartbeat_s)
+        args = (gate_end, boss_end, self.fds[0], self.fds[1], seed, heartbeat_s)
         self.thread = threading.Thread(target=self._serve, args=args)
         self.thread.start()
 
@@ -120,6 +121,17 @@ class Desk:
         flow = {"boundary_sha256": digest(whole), **CLOSED["counters"]}  # type: ignore[dict-item]
         return self.ask(self.boss, {"close": {"reason": "done", "flow": flow}})
 
+    def seal(self, report: check.Report, made: Mapping[str, bytes]) -> dict[str, bytes]:
+        """The two bundles over the files so far."""
+        asked = {
+            "subjects": {name: hashlib.sha256(data).hexdigest() for name, data in made.items()},
+            "results": trace.results(OPENED),
+            "commit": trace.commit(OPENED),
+            "trace": trace.trace(report.tally, OPENED, report.policy_hash, report.run_nonce),
+        }
+        said = self.ask(self.boss, {"seal": asked})
+        return {name: text.encode() for name, text in said["sealed"].items()}  # type: ignore[attr-defined]
+
     def join(self) -> int | None:
         self.gate.close()
         self.boss.close()
@@ -138,20 +150,29 @@ def files(
     directory: Path,
     messages: Sequence[Mapping[str, object]],
     act: Callable[[Desk], object] = Desk.close,
+    seed: bytes = SEED,
 ) -> dict[str, bytes]:
     """The files of a whole packet with `messages` in it."""
-    desk = Desk(directory)
+    desk = Desk(directory, seed=seed)
     desk.open()
     desk.record(*messages)
-    act(desk)
-    desk.join()
+    closed = act(desk)
     made = desk.files()
-    report = check.verify(made, [PIN], finished=False)
+    pin = bytes.fromhex(keys.signer(seed)[1])
+    report = check.verify(made, [pin], finished=False)
     assert report.outcome == check.VALID, report.reached
     written = packet.packet(
         report.tally, report.boundary, report.policy_hash, report.root, report.signer_key
     )
-    return made | {"packet.json": written}
+    assert isinstance(closed, dict)
+    made |= {
+        "packet.json": written,
+        "summary.md": summary.of_the_run(report).encode(),
+        "checkpoint": closed["closed"]["checkpoint"].encode(),
+    }
+    made |= desk.seal(report, made)
+    desk.join()
+    return made
 
 
 def some() -> list[dict[str, object]]:

@@ -7,14 +7,19 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import TYPE_CHECKING
 
 from sluicegate.cli import packetdir, say, supervise, timing
 from sluicegate.cli.options import Options
-from sluicegate.evidence import packet
+from sluicegate.evidence import packet, trace
 
 # Denials listed at the end; the summary has all of them.
 SHOWN_DENIALS = 10
 RECORD = ("evidence.jsonl", "flows.jsonl", "policy.json", "boundary.json")
+
+
+if TYPE_CHECKING:
+    from sluicegate.verify.packet import Report
 
 
 class EvidenceError(Exception):
@@ -133,7 +138,7 @@ def close(
         "boundary.json": boundary,
     }
     try:
-        notary.ask({"close": {"reason": reason, "flow": flow}}, "closed")
+        said = notary.ask({"close": {"reason": reason, "flow": flow}}, "closed")
         timing.mark("record closed")
         packetdir.publish(out.reserved, files, out.owner)
     except supervise.ControlError as error:
@@ -141,12 +146,18 @@ def close(
     except packetdir.PacketDirError as error:
         raise EvidenceError(str(error), error.hint) from error
     timing.mark("copied out")
-    result = _verified(out, documents, ended)
+    result = _verified(out, documents, ended, notary, str(said.get("checkpoint", "")))
     timing.mark("verified")
     return result
 
 
-def _verified(out: Out, documents: Documents, ended: supervise.Ended) -> Result:
+def _verified(
+    out: Out,
+    documents: Documents,
+    ended: supervise.Ended,
+    notary: supervise.Control,
+    checkpoint: str,
+) -> Result:
     from sluicegate.report import summary
     from sluicegate.verify import packet as check
 
@@ -165,7 +176,9 @@ def _verified(out: Out, documents: Documents, ended: supervise.Ended) -> Result:
             report.tally, report.boundary, report.policy_hash, report.root, report.signer_key
         ),
         "summary.md": summary.of_the_run(report).encode(),
+        "checkpoint": checkpoint.encode(),
     }
+    words |= _sealed(report, {**files, **words}, notary)
     try:
         packetdir.publish(out.reserved, words, out.owner, RECORD)
     except packetdir.PacketDirError as error:
@@ -187,6 +200,33 @@ def _verified(out: Out, documents: Documents, ended: supervise.Ended) -> Result:
         ended.error,
         report.tally.totals["block"],
     )
+
+
+def _sealed(
+    report: Report, files: Mapping[str, bytes | int], notary: supervise.Control
+) -> dict[str, bytes | int]:
+    """The bundles over `files`, whose content is what was verified.
+
+    Raises:
+        EvidenceError: the notary did not sign.
+    """
+    opened = report.boundary.get("open")
+    given = opened if isinstance(opened, dict) else {}
+    asked = {
+        "subjects": {
+            name: hashlib.sha256(data).hexdigest()
+            for name, data in files.items()
+            if isinstance(data, bytes)
+        },
+        "results": trace.results(given),
+        "commit": trace.commit(given),
+        "trace": trace.trace(report.tally, given, report.policy_hash, report.run_nonce),
+    }
+    try:
+        said = notary.ask({"seal": asked}, "sealed")
+    except supervise.ControlError as error:
+        raise EvidenceError(f"the packet could not be sealed: {error}") from error
+    return {name: str(text).encode() for name, text in said.items()}
 
 
 def _read(directory: int, name: str) -> bytes:

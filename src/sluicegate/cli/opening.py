@@ -5,10 +5,11 @@ from __future__ import annotations
 import hashlib
 import os
 import platform
+import re
 from dataclasses import dataclass
 
 from sluicegate import __version__
-from sluicegate.boundary import build, posture
+from sluicegate.boundary import build, posture, survey
 from sluicegate.boundary.model import Spec
 from sluicegate.cli import closing, supervise, timing
 from sluicegate.cli.options import Options
@@ -66,6 +67,22 @@ def _probed(
     return outcomes, captured, found
 
 
+def head_commit(workspace: str) -> str:
+    """The commit that the workspace's HEAD names, or an empty text: no repository, or one we do not understand."""
+    top = os.path.join(workspace, ".git")
+    head = survey.readable(os.path.join(top, "HEAD")).strip()
+    if head.startswith("ref: "):
+        name = head.removeprefix("ref: ")
+        if not re.fullmatch(r"refs/[A-Za-z0-9._/@+-]+", name) or ".." in name:
+            return ""
+        head = survey.readable(os.path.join(top, name)).strip()
+        if not head:
+            packed = survey.readable(os.path.join(top, "packed-refs"))
+            rows = (line.split() for line in packed.splitlines())
+            head = next((row[0] for row in rows if row[1:] == [name]), "")
+    return head if re.fullmatch(r"[0-9a-f]{40}|[0-9a-f]{64}", head) else ""
+
+
 def opened(plan: Plan, wall: build.Boundary, command: supervise.Control) -> dict[str, object]:
     """The open part of boundary.json: what was asked, what was achieved."""
     spec, argv = plan.spec, plan.spec.command.argv
@@ -89,7 +106,13 @@ def opened(plan: Plan, wall: build.Boundary, command: supervise.Control) -> dict
             "argv_sha256": digest,
         },
         "identity": {"uid": spec.command.uid, "gid": spec.command.gid},
-        "probe": {"outcomes": outcomes, "captured": sorted(captured), "holes": list(found)},
+        "probe": {
+            "outcomes": outcomes,
+            "captured": sorted(captured),
+            "holes": list(found),
+            "results": posture.results(outcomes, captured),
+        },
+        "commit": head_commit(spec.workspace),
         "holes_ignored": bool(found),
         "posture": {
             "enforcement_mode": f"linux_{spec.tier.replace('-', '_')}_tproxy",

@@ -22,6 +22,10 @@ FILES = {
     "policy.json": SMALL_BYTES,
     "boundary.json": SMALL_BYTES,
     "packet.json": SMALL_BYTES,
+    "checkpoint": SMALL_BYTES,
+    "seal.sigstore.json": SMALL_BYTES,
+    "probes.sigstore.json": SMALL_BYTES,
+    "summary.md": SMALL_BYTES,
 }
 SUMMARY = "summary.md"
 KEY_BYTES = 65_536
@@ -99,24 +103,22 @@ def _packet(
 ) -> packet.Report:
     if args.endorsement or args.session is not None:
         raise _UsageError("--endorsement and --session are for recorder files, not for packets")
-    files, known = {}, {*FILES, SUMMARY}
-    unknown = sorted(set(os.listdir(args.packet)) - known)
-    for name in known:
+    files = {}
+    unknown = sorted(set(os.listdir(args.packet)) - FILES.keys())
+    for name, most in FILES.items():
         try:
-            files[name] = _read(os.path.join(args.packet, name), FILES.get(name, SMALL_BYTES))
+            files[name] = _read(os.path.join(args.packet, name), most)
         except FileNotFoundError:
             # The verifier knows which may be missing in which record; without this one there is none.
             if name == "evidence.jsonl":
                 raise
-    page = files.pop(SUMMARY, None)
+    page = files.get(SUMMARY)
     report = packet.verify(files, pins, require, expect)
     if report.outcome == packet.INVALID:
         return report
     if unknown:
         return packet.refused(f"{unknown[0]!a} is no file of a packet")
     whole = "packet.json" in files
-    if page is None and whole:
-        return packet.refused("summary.md is missing")
     if page is not None and (not whole or page != summary.of_the_run(report).encode()):
         return packet.refused("summary.md says other things than the record")
     return report

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import os
 import secrets
 import select
@@ -12,7 +13,7 @@ from collections.abc import Mapping
 
 import orjson
 
-from sluicegate.evidence import canonical, chain, journal, keys
+from sluicegate.evidence import canonical, chain, journal, keys, note, seal, tree
 
 DONE, FAILED = 0, 3
 # fdatasync costs milliseconds: once a second bounds what a power cut can take.
@@ -110,6 +111,13 @@ def _text(message: Mapping[str, object], name: str, fallback: str = "") -> str:
     return value
 
 
+def _object(message: Mapping[str, object], name: str) -> dict[str, object]:
+    value = message.get(name)
+    if not isinstance(value, dict):
+        raise _FailError(f"{name} is not an object")
+    return value
+
+
 class _Notary:
     def __init__(
         self, evidence_fd: int, flows_fd: int, seed: bytes, heartbeat_s: int, nonce: str
@@ -118,6 +126,8 @@ class _Notary:
         self.sign, self.key = keys.signer(seed)
         self.heartbeat_s, self.nonce = heartbeat_s, nonce
         self.book: journal.Journal | None = None
+        self.tree = tree.EMPTY
+        self.closed = False
         self.committed = 0
         self.time = 0
         self.beat_at = self.sync_at = time.monotonic()
@@ -145,6 +155,8 @@ class _Notary:
         self.facts.size += len(facts)
         self.evidence.size += len(evidence)
         self.dirty = True
+        for line in evidence.splitlines():
+            self.tree = tree.grown(self.tree, line)
 
     def sync(self) -> None:
         if self.dirty:
@@ -168,8 +180,10 @@ class _Notary:
             raise _FailError("a command's value is an object")
         if name == "open" and self.book is None:
             return self._open(given), False
-        if name == "close":
-            return self._close(given), True
+        if name == "close" and not self.closed:
+            return self._close(given), False
+        if name == "seal" and self.closed:
+            return self._seal(given), True
         raise _FailError(f"unexpected command {name!r}")
 
     def _open(self, given: Mapping[str, object]) -> bytes:
@@ -198,8 +212,30 @@ class _Notary:
         facts, evidence = book.boundary(flow, _action_id(), self.now())
         self.store(facts, evidence + book.close(_action_id(), reason, self.now()))
         self.sync()
-        answer = {"root": book.root, "receipts": book.receipts, "signer_key": self.key}
+        self.closed = True
+        head = note.Checkpoint(note.origin(self.nonce), self.tree.size, tree.root(self.tree))
+        answer = {
+            "root": book.root,
+            "receipts": book.receipts,
+            "signer_key": self.key,
+            "checkpoint": note.sign_checkpoint(head, bytes.fromhex(self.key), self.sign).decode(),
+        }
         return canonical.encode({"closed": answer}) + b"\n"
+
+    def _seal(self, given: Mapping[str, object]) -> bytes:
+        """The two bundles over the packet's files, whose digests the supervisor measured."""
+        subjects, results, trace = (_object(given, n) for n in ("subjects", "results", "trace"))
+        commit = given.get("commit")
+        key, digests = bytes.fromhex(self.key), {n: str(v) for n, v in subjects.items()}
+        found = {name: str(value) for name, value in results.items()}
+        probes = seal.bundle(seal.results_statement(found, digests), key, self.sign)
+        digests[seal.PROBES] = hashlib.sha256(probes).hexdigest()
+        statement = seal.trace_statement(digests, None if commit is None else str(commit), trace)
+        answer = {
+            seal.PROBES: probes.decode(),
+            seal.SEAL: seal.bundle(statement, key, self.sign).decode(),
+        }
+        return canonical.encode({"sealed": answer}) + b"\n"
 
     def tick(self) -> None:
         now = time.monotonic()
@@ -219,7 +255,7 @@ def serve(
     heartbeat_s: int = 60,
     run_nonce: str | None = None,
 ) -> int:
-    """Runs until the supervisor closes the record or goes away.
+    """Runs until the supervisor has the packet sealed or goes away.
 
     `key` is a 32-byte seed; None makes an ephemeral one. Returns 0 when the record was closed, 3
     when it could not go on; both sockets are closed by then, so that the gate denies.
@@ -228,7 +264,7 @@ def serve(
     notary = _Notary(evidence_fd, flows_fd, key or secrets.token_bytes(32), heartbeat_s, nonce)
     try:
         return _loop(notary, _Peer(gate), _Peer(supervisor))
-    except (_FailError, journal.MessageError, OSError, ValueError) as error:
+    except (_FailError, journal.MessageError, seal.SealError, OSError, ValueError) as error:
         with contextlib.suppress(OSError):
             # The supervisor ends the run whatever it hears; this is for the person who asks why.
             why = ascii(str(error))[1:-1][:MAX_WHY]
@@ -244,7 +280,9 @@ def _loop(notary: _Notary, gate: _Peer, supervisor: _Peer) -> int:
     asked = {gate: 0, supervisor: 0}
     while True:
         for peer, before in asked.items():
-            if (events := peer.interest) == before:
+            # A closed record takes nothing more from the gate.
+            events = 0 if peer is gate and notary.closed else peer.interest
+            if events == before:
                 continue
             asked[peer] = events
             if events:
@@ -253,7 +291,7 @@ def _loop(notary: _Notary, gate: _Peer, supervisor: _Peer) -> int:
                 # Hang-ups are reported whether wanted or not: a peer that is gone is not asked.
                 poll.unregister(peer.socket)
         ready = {number for number, _ in poll.poll(int(SYNC_SECONDS * 1000))}
-        if gate.socket.fileno() in ready:
+        if gate.socket.fileno() in ready and not notary.closed:
             _hear(notary, gate)
         gate.quiet = False
         if supervisor.socket.fileno() in ready:
@@ -270,8 +308,9 @@ def _loop(notary: _Notary, gate: _Peer, supervisor: _Peer) -> int:
                 if closed:
                     return DONE
             if not supervisor.open:
-                return FAILED
-        notary.tick()
+                return DONE if notary.closed else FAILED
+        if not notary.closed:
+            notary.tick()
 
 
 def _hear(notary: _Notary, gate: _Peer) -> None:

@@ -63,6 +63,11 @@ class Checkpoint:
     root: bytes
 
 
+def origin(nonce: str) -> str:
+    """The name of one run's tree, and of the key that signs its head."""
+    return f"sluicegate/run/{nonce}"
+
+
 def key_id(name: str, public: bytes) -> bytes:
     """The four bytes that stand for an Ed25519 key under `name` in a signature line.
 

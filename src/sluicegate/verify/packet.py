@@ -7,8 +7,10 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from sluicegate.evidence import note, trace, tree
 from sluicegate.evidence import packet as audit
-from sluicegate.verify import strict
+from sluicegate.evidence import seal as sealing
+from sluicegate.verify import notes, seal, strict
 from sluicegate.verify.account import Account
 from sluicegate.verify.replay import Replay, replay
 from sluicegate.verify.strict import need
@@ -172,6 +174,38 @@ def _packet(
     except audit.PacketError as error:
         raise strict.VerificationError(f"packet.json: {error}") from error
     need(claimed == made, "packet.json says other things than the record")
+    _tree_head(state, files)
+    _sealed(state, measured, files)
+
+
+def _tree_head(state: Replay, files: Mapping[str, bytes]) -> None:
+    """The signed note over the tree of all lines."""
+    need("checkpoint" in files, "checkpoint is missing")
+    name, key = note.origin(state.run.nonce), bytes.fromhex(state.run.signer_key)
+    head = notes.checkpoint(files["checkpoint"], name, [key], "checkpoint")
+    same = (head.size, head.root) == (state.tree.size, tree.root(state.tree))
+    need(same, "checkpoint is the head of another tree")
+
+
+def _sealed(state: Replay, measured: Mapping[str, object], files: Mapping[str, bytes]) -> None:
+    """Every file of the packet is a subject of the seal, and the seal says of the run what the record says."""
+    for name in (sealing.SEAL, sealing.PROBES):
+        need(name in files, f"{name} is missing")
+    opened = strict.mapping(measured.get("open"), "boundary.json: open")
+    key, run = bytes.fromhex(state.run.signer_key), state.run
+    digests = {
+        n: hashlib.sha256(data).hexdigest() for n, data in files.items() if n != sealing.SEAL
+    }
+    whole = seal.checked(files[sealing.SEAL], key, sealing.TRACE, digests)
+    said = trace.trace(state.tally, opened, run.policy_hash, run.nonce)
+    need(whole.predicate == said, f"{sealing.SEAL}: says other things of the run than the record")
+    need(
+        whole.commit == trace.commit(opened), f"{sealing.SEAL}: another commit than boundary.json's"
+    )
+    del digests[sealing.PROBES]
+    probes = seal.checked(files[sealing.PROBES], key, sealing.RESULTS, digests)
+    same = probes.results == trace.results(opened)
+    need(same, f"{sealing.PROBES}: other results than boundary.json's")
 
 
 def _expected(state: Replay, measured: Mapping[str, object], expect: Mapping[str, str]) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 from sluicegate import jcs
-from sluicegate.evidence import chain, keys, recorder
+from sluicegate.evidence import chain, keys, recorder, tree
 from sluicegate.evidence.packet import Tally
 from sluicegate.verify import record as receipts
 from sluicegate.verify import strict
@@ -32,6 +32,7 @@ class Replay:
     beats: int = 0
     time: str = ""
     start: str = ""
+    tree: tree.Tree = tree.EMPTY
     tally: Tally = field(default_factory=Tally)
     account: Account = field(default_factory=Account)
     # action_id (16 bytes of its hash: a record may hold millions) -> its intent waits for an outcome
@@ -101,6 +102,7 @@ def _line(state: Replay, seq: int, line: bytes, facts: Iterator[bytes], what: st
     _in_time(state, ts, what)
     text, state.prev = recorder.line(seq, ts, str(kind), event, transport, summary, raw, state.prev)
     need(text == line, f"{what}: does not reproduce from its claims")
+    state.tree = tree.grown(state.tree, line)
 
 
 def _in_time(state: Replay, timestamp: str, what: str) -> None:
