@@ -59,6 +59,7 @@ SHELLS = {
     "gate/reach.py",
     "gate/relay.py",
     "gate/resolver.py",
+    "gate/retry.py",
     "gate/second.py",
     "gate/serve.py",
     "gate/drops.py",

@@ -21,6 +21,7 @@ from sluicegate.gate.loop import READ
 from sluicegate.gate.machine import Ask, Judge, Machine, Step
 from sluicegate.gate.reach import Reach
 from sluicegate.gate.relay import End, Relay
+from sluicegate.gate.retry import Retry
 from sluicegate.gate.second import Second, same
 
 READ_BYTES = 65_536
@@ -260,15 +261,21 @@ class Flow:
             )
             exchange.start()
             return
+        hello = machine.hello if deed.facts.protocol is Protocol.TLS else None
+        size = len(machine.buffer) if hello is None else hello.size
+        held, machine.buffer = machine.buffer, b""
         self._carrier = relay = Relay(
-            *(desk.loop, desk.pipes, desk.threads, self._client, upstream, machine.buffer),
+            *(desk.loop, desk.pipes, desk.threads, self._client, upstream, held[:size]),
             *(desk.limits.idle_opaque_s, self._relayed),
         )
+        if hello is not None:
+            retry = Retry(desk, self.who, relay, deed, hello)
+            relay.start()
+            retry.start(held[size:])
+            return
         if deed.facts.protocol is Protocol.SERVER_FIRST or self._hesitant:
-            held = machine.buffer
             second = Second(desk, self.who, self._base, relay, deed, self._become_http, held)
             relay.hold(second.readable)
-        machine.buffer = b""
         relay.start()
 
     def _relayed(self, end: End) -> None:

@@ -74,13 +74,18 @@ class Machine:
         self.buffer = b""
         self.style = Style.HTTP if resumed else Style.RESET
         self.request: http.Request | None = None
-        self.ech = False
+        self.hello: tls.ClientHello | None = None
         self._bound = bound
         self._resumed = resumed
         self._socks5 = False
         self._pending: tuple[Facts, bytes, int] | None = None
         self._work = 0
         self._done = False
+
+    @property
+    def ech(self) -> bool:
+        """Whether the hello hides its server's name, too."""
+        return self.hello is not None and self.hello.ech
 
     @property
     def tunnel(self) -> bool:
@@ -163,10 +168,9 @@ class Machine:
 
     def _tls(self) -> Step | None:
         self.style = Style.TLS
-        hello = tls.read_client_hello(self.buffer)
+        self.hello = hello = tls.read_client_hello(self.buffer)
         if hello is None:
             return None
-        self.ech = hello.ech
         self.base = replace(self.base, sni=hello.sni)
         return self._judge(Protocol.TLS)
 

@@ -101,6 +101,11 @@ class Relay:
         self._head, self._first, self._up.held = head, None, False
         self._pump(self._up)
 
+    def pass_on(self, data: bytes) -> None:
+        """Send `data` as the client's; what follows is still held."""
+        self._head += data
+        self._pump(self._up)
+
     def pause(self) -> None:
         """While the first bytes are judged, nothing is called and nothing is read."""
         self._first = None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 from sluicegate.wire import names
 from sluicegate.wire.cursor import Cursor, WireError
@@ -17,11 +17,16 @@ ACCESS_DENIED = b"\x15\x03\x03\x00\x02\x02\x31"
 
 @dataclass(frozen=True, slots=True)
 class ClientHello:
-    """What the hello shows in clear. `sni` is canonical, or None if there is none."""
+    """What the hello shows in clear. `sni` is canonical, or None if there is none.
+
+    `early`: data may follow before the server answers. `size` in bytes of the stream.
+    """
 
     sni: str | None
     alpn: tuple[str, ...]
     ech: bool
+    early: bool = False
+    size: int = field(default=0, compare=False)  # how it was cut into records is not what it says
 
 
 def read_client_hello(stream: bytes) -> ClientHello | None:
@@ -53,7 +58,7 @@ def read_client_hello(stream: bytes) -> ClientHello | None:
             raise WireError("ClientHello in more than 1024 records")
     if len(message) != 4 + int.from_bytes(message[1:4], "big"):
         raise WireError("bytes after the ClientHello in its record")
-    return _hello(Cursor(bytes(message), 4))
+    return replace(_hello(Cursor(bytes(message), 4)), size=at)
 
 
 def _hello(body: Cursor) -> ClientHello:
@@ -63,7 +68,7 @@ def _hello(body: Cursor) -> ClientHello:
     suites, compressions = body.block(2).left, body.block(1).left
     if not suites or suites % 2 or not compressions:
         raise WireError("bad cipher suites or compression methods")
-    sni, alpn, ech = None, tuple[str, ...](), False
+    sni, alpn, ech, early = None, tuple[str, ...](), False, False
     extensions = body.block(2) if body.left else Cursor(b"")
     body.finish()
     seen: set[int] = set()
@@ -78,7 +83,9 @@ def _hello(body: Cursor) -> ClientHello:
             alpn = _protocols(value)
         elif kind in {0xFE0D, 0xFFCE}:
             ech = True
-    return ClientHello(sni, alpn, ech)
+        elif kind == 42:
+            early = True
+    return ClientHello(sni, alpn, ech, early)
 
 
 def _server_name(value: Cursor) -> str:

@@ -1,0 +1,68 @@
+"""SHELL. The client's way of a TLS flow, held until no second hello can name another server than the first."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from sluicegate.facts import Verdict
+from sluicegate.gate import records
+from sluicegate.gate.desk import Deed, Desk
+from sluicegate.gate.relay import Relay
+from sluicegate.wire.flight import Flight
+from sluicegate.wire.tls import ClientHello
+
+READ_BYTES = 65_536
+
+
+class Retry:
+    """Begins with `start`, when the first hello is on its way; ends with the relay released or reset."""
+
+    def __init__(
+        self, desk: Desk, who: records.Client, relay: Relay, deed: Deed, hello: ClientHello
+    ) -> None:
+        self._desk, self._who, self._relay, self._deed = desk, who, relay, deed
+        self._flight = Flight(hello)
+        relay.hold(self._readable)
+
+    def start(self, rest: bytes) -> None:
+        """`rest` is what came together with the first hello."""
+        if rest and not self._relay.over:
+            self._step(self._flight.received(rest))
+
+    def _readable(self) -> None:
+        try:
+            data = self._relay.client.recv(READ_BYTES)
+        except BlockingIOError:
+            return
+        except OSError:
+            self._relay.abort("client reset")
+            return
+        self._step(self._flight.received(data) if data else self._flight.ended())
+
+    def _step(self, out: bytes) -> None:
+        if self._flight.refusal:
+            self._refuse()
+        elif self._flight.free:
+            self._relay.release(out)
+        elif out:
+            self._relay.pass_on(out)
+
+    def _refuse(self) -> None:
+        relay, deed, second = self._relay, self._deed, self._flight.second
+        relay.pause()
+        why = self._flight.refusal
+        decision = replace(
+            deed.decision,
+            verdict=Verdict.DENY,
+            rule="mismatch",
+            reason=why,
+            remedy=None,
+            observed=False,
+        )
+        facts = deed.facts if second is None else replace(deed.facts, sni=second.sni)
+
+        def done() -> None:
+            if not relay.over:
+                relay.abort(f"refused: {why}")
+
+        self._desk.block(self._who, facts, decision, done, ech=second is not None and second.ech)
