@@ -11,6 +11,7 @@ import socket
 import struct
 import threading
 import time
+from dataclasses import replace
 
 import pytest
 
@@ -159,6 +160,60 @@ def test_observe_mode_lets_through_and_says_so() -> None:
         assert house.notary.verdict("warn")["flow"]["observed"] is True
         client.close()
         house.notary.outcome()
+
+
+@pytest.mark.parametrize("observe", [False, True])
+@pytest.mark.parametrize("word", [hello("ok.test"), b"SSH-2.0-tunnel\r\n", b"WORD\n"])
+def test_what_is_said_after_the_grace_is_on_record_before_it_leaves(
+    observe: bool, word: bytes
+) -> None:
+    arrived = list[bytes]()
+
+    def banner(peer: socket.socket) -> None:
+        peer.sendall(b"220\r\n")
+        while data := peer.recv(65536):
+            arrived.append(data)
+            peer.sendall(data)
+
+    up = Server(banner)
+    both = replace(named(up.port, "ok.test"), observe=observe)
+    if observe:
+        both = replace(both, allow=both.allow[1:])
+    with gate(both, names=NAMES, grace_s=0.05) as house:
+        house.to = ("192.0.2.1", 3128)
+        client = house.connect()
+        client.sendall(b"\x05\x01\x00" + socks5("ok.test", up.port))
+        assert exactly(client, 12 + 5)[12:] == b"220\r\n"
+        house.notary.answering.clear()
+        client.sendall(word)
+        protocol = "tls" if word[0] == 22 else "opaque"
+        intent = house.notary.wait(
+            lambda m: m.get("phase") == "intent" and m["flow"]["protocol"] == protocol
+        )
+        assert not arrived
+        house.notary.answering.set()
+        client.shutdown(socket.SHUT_WR)
+        assert read_all(client) == word
+        house.stop()
+        kinds = [
+            (m["verdict"], m.get("phase"), m["flow"]["protocol"], m["flow"].get("outcome"))
+            for m in house.notary.messages
+            if m["verdict"] != "warn"
+        ]
+        name = "a TLS" if protocol == "tls" else "an opaque"
+        assert kinds == [
+            ("allow", "intent", "server-first", None),
+            ("allow", "outcome", "server-first", f"became {name} connection"),
+            ("allow", "intent", protocol, None),
+            ("allow", "outcome", protocol, "complete"),
+        ]
+        assert intent["flow"].get("sni") == ("ok.test" if protocol == "tls" else None)
+        ends = [m["flow"] for m in house.notary.messages if m.get("phase") == "outcome"]
+        assert [flow["bytes_up"] for flow in ends] == [0, sum(map(len, arrived))]
+        assert [flow["bytes_down"] for flow in ends] == [5, sum(map(len, arrived))]
+        assert {flow["peer"] for flow in ends} == {"127.0.0.1"}
+        warned = [m["flow"]["protocol"] for m in house.notary.messages if m["verdict"] == "warn"]
+        assert warned == (["server-first", protocol] if observe else [])
 
 
 @pytest.mark.parametrize("begin", [b"GET / HT", b"\x16\x03\x01\x02\0\x01\0\x01", b"\x05"])

@@ -161,6 +161,22 @@ class Deed:
             desk.note(records.warning(*known, action_id()))
         desk.submit(records.decision(*known, self._action, ech=ech), done)
 
+    def turn(
+        self,
+        reason: str,
+        facts: Facts,
+        decision: Decision,
+        done: Callable[[], None],
+        *,
+        ech: bool = False,
+    ) -> None:
+        """Close it and begin another one with the same peer: it is now known to be more than was recorded."""
+        self.close(reason, in_order=True)
+        self.facts, self.decision, self._action = facts, decision, action_id()
+        self.bytes_up = self.bytes_down = 0
+        self._begun, self._closed = self._desk.loop.now, False
+        self.intend(done, ech=ech)
+
     def found(self, addresses: tuple[str, ...]) -> None:
         """Keep what may be dialled and recorded of `addresses`: an answer may hold thousands."""
         self.addresses, self.address_count = interleaved(addresses), len(addresses)

@@ -81,6 +81,7 @@ class Relay:
         self._promoted = False
         self._reason = ""
         self._idle_s, self._seen = idle_s, -1
+        self._told = (0, 0)
         self._timer = loop.after(idle_s / 2, self._check)
 
     def start(self) -> None:
@@ -95,6 +96,11 @@ class Relay:
     def bytes_down(self) -> int:
         """What the client's side was given so far."""
         return self._down.moved + self._down.inside
+
+    def settle(self) -> tuple[int, int]:
+        """Bytes up and down so far; the end's begin after them."""
+        self._told = self._up.moved, self._down.moved
+        return self._told
 
     def release(self, head: bytes) -> None:
         """The client's bytes may flow, `head` first."""
@@ -272,4 +278,5 @@ class Relay:
                 reset(peer)
             else:
                 peer.close()
-        self._done(End(reason, self._up.moved, self._down.moved))
+        up, down = self._told
+        self._done(End(reason, self._up.moved - up, self._down.moved - down))

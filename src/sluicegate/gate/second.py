@@ -10,6 +10,7 @@ from sluicegate.gate import records
 from sluicegate.gate.desk import Deed, Desk
 from sluicegate.gate.machine import Ask, Judge, Machine, Step
 from sluicegate.gate.relay import Relay
+from sluicegate.gate.retry import Retry
 
 READ_BYTES = 65_536
 Become = Callable[[Machine, Facts, Decision], None]
@@ -90,9 +91,28 @@ class Second:
             self._desk.block(self._who, facts, decision, done, ech=self._machine.ech)
         elif facts.protocol is Protocol.HTTP:
             self._become(self._machine, facts, decision)
+        elif (facts, decision) == (self._deed.facts, self._deed.decision):
+            self._go()
         else:
-            self._deed.facts = facts
-            self._relay.release(self._machine.buffer[self._sent :])
+            # More is known than was recorded, and in observe mode maybe more let through.
+            deed = self._deed
+            deed.bytes_up, deed.bytes_down = self._relay.settle()
+            what = "a TLS" if facts.protocol is Protocol.TLS else "an opaque"
+            reason = f"became {what} connection"
+            deed.turn(reason, facts, decision, self._go, ech=self._machine.ech)
+
+    def _go(self) -> None:
+        relay, machine = self._relay, self._machine
+        if relay.over:
+            return
+        held, machine.buffer = machine.buffer[self._sent :], b""
+        if self._deed.facts.protocol is Protocol.TLS and machine.hello is not None:
+            size = machine.hello.size
+            retry = Retry(self._desk, self._who, relay, self._deed, machine.hello)
+            relay.pass_on(held[:size])
+            retry.start(held[size:])
+        else:
+            relay.release(held)
 
     def _refused(self, reason: str) -> Callable[[], None]:
         def done() -> None:
