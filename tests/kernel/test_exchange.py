@@ -7,11 +7,12 @@ import socket
 import socketserver
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 
 import pytest
 
 from sluicegate.policy.model import Policy, Rule
-from tests.kernel.gatehouse import Gate, Server, gate, named, read_all
+from tests.kernel.gatehouse import Gate, Server, gate, local, named, read_all
 
 NAMES = {"ok.test": "127.0.0.1", "also.test": "127.0.0.1"}
 BLOB = bytes(range(256)) * 4096
@@ -201,6 +202,53 @@ def test_an_upload_in_chunks_and_one_that_asks_first(web: Web) -> None:
         client.sendall(BLOB)
         assert response(client, rest)[1] == b"got /up" + BLOB[:9]
         assert Handler.seen[1][3] == BLOB
+
+
+@pytest.mark.parametrize(
+    ("method", "more", "body", "reused"),
+    [
+        ("GET", "Content-Length: 1\r\n", b"x", False),
+        ("DELETE", "Content-Length: 1\r\n", b"x", False),
+        ("OPTIONS", "Transfer-Encoding: chunked\r\n", b"1\r\nx\r\n0\r\n\r\n", False),
+        ("SEARCH", "Content-Length: 1\r\n", b"x", False),
+        ("GET", "Content-Length: 0\r\n", b"", True),
+        ("DELETE", "", b"", True),
+        ("POST", "Content-Length: 1\r\n", b"x", True),
+    ],
+)
+def test_a_body_that_servers_may_leave_unread_is_the_last_of_its_upstream(
+    method: str, more: str, body: bytes, reused: bool
+) -> None:
+    heads = list[bytes]()
+
+    def careless(peer: socket.socket) -> None:
+        data = b""
+        while True:
+            while b"\r\n\r\n" not in data:
+                got = peer.recv(65536)
+                if not got:
+                    return
+                data += got
+            head, _, data = data.partition(b"\r\n\r\n")
+            heads.append(head)
+            peer.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi")
+            data = b"" if b"POST" in head else data
+            if b"Connection: close" in head:
+                return
+
+    up = Server(careless)
+    rule = named(up.port, "ok.test").allow[0]
+    every = replace(rule, methods=("GET", "DELETE", "OPTIONS", "SEARCH", "POST"))
+    with gate(Policy("p", allow=(every, local(up.port))), names=NAMES) as house:
+        house.to = ("192.0.2.1", up.port)
+        client = house.connect()
+        client.sendall(ask("/one", up.port, more, method, body))
+        assert response(client)[1] == b"hi"
+        client.sendall(ask("/two", up.port))
+        assert response(client)[1] == b"hi"
+        assert up.accepted == (1 if reused else 2)
+        assert (b"Connection: close" in heads[0]) is not reused
+        assert [head.split()[1] for head in heads] == [b"/one", b"/two"]
 
 
 def test_methods_and_paths_of_the_policy(web: Web) -> None:

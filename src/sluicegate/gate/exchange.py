@@ -20,6 +20,9 @@ READ_BYTES = 262_144
 HIGH_WATER = 262_144
 MAX_INTERIM = 16  # 1xx responses before the final one
 _REPEATABLE = frozenset(("GET", "HEAD", "OPTIONS"))  # RFC 9110 section 9.2.1
+# Methods whose bodies servers read. With any other, a server may leave the body unread and take it for the next
+# request of the connection, one that nobody judged.
+_BODIED = frozenset(("POST", "PUT", "PATCH"))
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 
@@ -62,7 +65,9 @@ class Exchange:
         self._receiving: Body | None = None
         self._heard = b""
         self._interim = 0
-        self._up, self._down = bytearray(head(request, facts)), bytearray()
+        self._last = request.method not in _BODIED and not self._sending.done
+        sent = replace(request, keep_alive=False) if self._last else request
+        self._up, self._down = bytearray(head(sent, facts)), bytearray()
         self._bytes_up = self._bytes_down = 0
         self._client_ended = False
         self._began = rest
@@ -234,7 +239,8 @@ class Exchange:
         self._release()
         response, upstream = self._response, self._upstream
         whole = self._sending.done and not self._up
-        kept = whole and response is not None and response.keep_alive and not self._stray()
+        kept = whole and not self._last and response is not None and response.keep_alive
+        kept = kept and not self._stray()
         if not kept:
             upstream.close()
         result = Result("complete", self._bytes_up, self._bytes_down, self._status)
