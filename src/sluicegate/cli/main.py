@@ -16,6 +16,8 @@ commands:
   run -- COMMAND        run COMMAND behind the wall; `run --help` lists the options
   keygen NAME           make an Ed25519 signing key: NAME.key, NAME.pub
   verify PACKET         verify a packet offline, from its bytes and a pinned key
+  prove PACKET          write the proof of one receipt, for whoever shall not see the others
+  verify-proof FILE     verify such a proof
   policy check FILE     lint policies; `policy explain URL --policy FILE` says why
   doctor                what this machine can do, and the remedy for what it can not
   version               print the version
@@ -25,8 +27,10 @@ COMMANDS = {
     "doctor": "sluicegate.cli.doctor",
     "keygen": "sluicegate.cli.keygen",
     "policy": "sluicegate.cli.policy",
+    "prove": "sluicegate.cli.prove",
     "run": "sluicegate.cli.run",
     "verify": "sluicegate.cli.verify",
+    "verify-proof": "sluicegate.cli.prove:check",
 }
 EXIT_USAGE = 2
 EXIT_INTERRUPTED = 130
@@ -63,7 +67,8 @@ def _run(args: list[str]) -> int:
         said = f"unknown command {command!r}" if command else "no command given"
         sys.stderr.write(f"sluicegate: {said}\n{USAGE}")
         return EXIT_USAGE
-    return int(importlib.import_module(module).main(args[1:]))
+    name, _, function = module.partition(":")
+    return int(getattr(importlib.import_module(name), function or "main")(args[1:]))
 
 
 def _open_standard() -> None:

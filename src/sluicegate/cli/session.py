@@ -76,17 +76,7 @@ def prepare(
     key = None if options.key is None else os.path.abspath(options.key)
     binds = [_expanded(path, who.home) for path in grants.bind] + list(options.binds)
     writable = (workdir, *(os.path.realpath(path) for path in binds))
-    if any(within(path, out) for path in writable):
-        raise SetupError(
-            f"--packet {out} is, or holds, a place where the command writes",
-            "name a directory of its own, for example --packet out",
-        )
-    above = os.path.dirname(out)
-    if above not in writable and any(within(above, path) for path in writable):
-        raise SetupError(
-            f"--packet {out} lies deep in a place where the command writes: it could move {above} away",
-            f"name one outside of it, or directly in it: --packet {os.path.basename(out)}",
-        )
+    _apart(out, writable)
     pointed = stores.pointed({name: environ[name] for name in withheld} | _moved(environ))
     spec = Spec(
         run=run,
@@ -99,13 +89,37 @@ def prepare(
         packet=out,
         kept=_kept(options, workdir, writable),
     )
-    secrets = tuple(
+    secrets = _secrets(workdir)
+    owner, now = _owner(environ), closing.now()
+    return Plan(options, policies, spec, out, withheld, owner, now, key, secrets)
+
+
+def _apart(out: str, writable: tuple[str, ...]) -> None:
+    """Nothing, if the command can neither write over the packet's directory nor move it away.
+
+    Raises:
+        SetupError: it can.
+    """
+    if any(within(path, out) for path in writable):
+        raise SetupError(
+            f"--packet {out} is, or holds, a place where the command writes",
+            "name a directory of its own, for example --packet out",
+        )
+    above = os.path.dirname(out)
+    if above not in writable and any(within(above, path) for path in writable):
+        raise SetupError(
+            f"--packet {out} lies deep in a place where the command writes: it could move {above} away",
+            f"name one outside of it, or directly in it: --packet {os.path.basename(out)}",
+        )
+
+
+def _secrets(workdir: str) -> tuple[str, ...]:
+    """Names of the credentials in the workspace's own git configuration."""
+    return tuple(
         f"{path}: {name}"
         for path in (".git/config", ".gitmodules")
         for name in stores.git_secrets(survey.readable(os.path.join(workdir, path)))
     )
-    owner, now = _owner(environ), closing.now()
-    return Plan(options, policies, spec, out, withheld, owner, now, key, secrets)
 
 
 def _kept(options: Options, workdir: str, writable: tuple[str, ...]) -> tuple[str, ...]:

@@ -32,7 +32,7 @@ KEY_BYTES = 65_536
 DENIED = 5
 
 
-class _UsageError(Exception):
+class UsageError(Exception):
     """What was asked can not be done; the text says why."""
 
 
@@ -45,7 +45,7 @@ def main(argv: Sequence[str]) -> int:
         return packet.USAGE if stop.code else packet.VALID
     try:
         report = _verify(args)
-    except (_UsageError, keys.KeyTextError) as error:
+    except (UsageError, keys.KeyTextError) as error:
         print(f"sluicegate: {error}", file=sys.stderr)
         return packet.USAGE
     except OSError as error:
@@ -82,15 +82,15 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _verify(args: argparse.Namespace) -> packet.Report:
-    pins = [keys.read_public(_key(text)) for text in args.key]
+    pins = [keys.read_public(key_text(text)) for text in args.key]
     require = [_level(name) for name in args.require.split(",") if name]
     expect = dict(_pair(text) for text in args.expect)
     if stat.S_ISDIR(os.stat(args.packet).st_mode):
         return _packet(args, pins, require, expect)
     if wrong := expect.keys() - bare.EXPECTABLE:
-        raise _UsageError(f"--expect {', '.join(sorted(wrong))}: a packet alone has that")
-    data = _read(args.packet, RECORD_BYTES)
-    endorsements = [_read(name, KEY_BYTES) for name in args.endorsement]
+        raise UsageError(f"--expect {', '.join(sorted(wrong))}: a packet alone has that")
+    data = contents(args.packet, RECORD_BYTES)
+    endorsements = [contents(name, KEY_BYTES) for name in args.endorsement]
     single = args.packet.endswith(".json")
     return bare.verify(data, pins, require, expect, endorsements, args.session, single=single)
 
@@ -102,16 +102,9 @@ def _packet(
     expect: dict[str, str],
 ) -> packet.Report:
     if args.endorsement or args.session is not None:
-        raise _UsageError("--endorsement and --session are for recorder files, not for packets")
-    files = {}
+        raise UsageError("--endorsement and --session are for recorder files, not for packets")
+    files = packet_files(args.packet)
     unknown = sorted(set(os.listdir(args.packet)) - FILES.keys())
-    for name, most in FILES.items():
-        try:
-            files[name] = _read(os.path.join(args.packet, name), most)
-        except FileNotFoundError:
-            # The verifier knows which may be missing in which record; without this one there is none.
-            if name == "evidence.jsonl":
-                raise
     page = files.get(SUMMARY)
     report = packet.verify(files, pins, require, expect)
     if report.outcome == packet.INVALID:
@@ -124,11 +117,24 @@ def _packet(
     return report
 
 
+def packet_files(directory: str) -> dict[str, bytes]:
+    """The files of a packet that are there, by name."""
+    files = {}
+    for name, most in FILES.items():
+        try:
+            files[name] = contents(os.path.join(directory, name), most)
+        except FileNotFoundError:
+            # The verifier knows which may be missing in which record; without this one there is none.
+            if name == "evidence.jsonl":
+                raise
+    return files
+
+
 def _level(name: str) -> packet.Level:
     try:
         return packet.Level(name.strip().upper())
     except ValueError as error:
-        raise _UsageError(
+        raise UsageError(
             f"--require {name}: the levels are {', '.join(level.value for level in packet.Level)}"
         ) from error
 
@@ -136,25 +142,35 @@ def _level(name: str) -> packet.Level:
 def _pair(text: str) -> tuple[str, str]:
     name, mark, value = text.partition("=")
     if not mark or name not in packet.EXPECTABLE:
-        raise _UsageError(
+        raise UsageError(
             f"--expect {text}: want NAME=VALUE, NAME of {', '.join(packet.EXPECTABLE)}"
         )
     return name, value
 
 
-def _read(path: str, most: int) -> bytes:
+def contents(path: str, most: int) -> bytes:
+    """The bytes of a regular file.
+
+    Raises:
+        UsageError: it is none, or longer than `most`.
+    """
     flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
     with os.fdopen(os.open(path, flags), "rb") as source:
         status = os.fstat(source.fileno())
         if not stat.S_ISREG(status.st_mode):
-            raise _UsageError(f"{path}: not a regular file")
+            raise UsageError(f"{path}: not a regular file")
         data = source.read(most + 1)
     if len(data) > most:
-        raise _UsageError(f"{path}: more than {most} bytes")
+        raise UsageError(f"{path}: more than {most} bytes")
     return data
 
 
-def _key(text: str) -> str:
+def key_text(text: str) -> str:
+    """The text of a public key that an option names: 64 hexadecimal digits, or what the file holds.
+
+    Raises:
+        UsageError: it can not be read.
+    """
     if strict.HEX64.match(text.lower()):
         return text
     try:
@@ -162,9 +178,9 @@ def _key(text: str) -> str:
         with open(text, "rb") as source:
             return source.read(KEY_BYTES).decode("ascii")
     except UnicodeDecodeError as error:
-        raise _UsageError(f"{text}: not a key text") from error
+        raise UsageError(f"{text}: not a key text") from error
     except OSError as error:
-        raise _UsageError(f"--key {text}: {error.strerror}") from error
+        raise UsageError(f"--key {text}: {error.strerror}") from error
 
 
 def _as_json(report: packet.Report, code: int) -> None:
