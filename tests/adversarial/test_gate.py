@@ -13,7 +13,7 @@ import json
 import pytest
 
 from tests.adversarial.family import ALLOWED, ATTACKER, POLICY, PROXY, Ran, check, inside, outside
-from tests.conftest import TIERS
+from tests.conftest import TIERS, Tier
 from tests.world import World
 
 SINK4, SINK6 = ATTACKER
@@ -391,3 +391,23 @@ def test_every_allowed_flow_has_an_end_on_record(ran: Ran) -> None:
     ends = [flow for flow in allowed if "outcome" in flow]
     assert len(ends) * 2 == len(allowed)
     assert {flow["peer"] for flow in ends if "peer" in flow} <= set(ALLOWED)
+
+
+def test_a_name_is_never_looked_up_with_a_suffix_of_the_machine(world: World, tier: Tier) -> None:
+    settings, before = world.directory / "resolv.conf", len(world.arrived())
+    plain = settings.read_text()
+    settings.write_text(f"{plain}search wild.test denied.test\n")
+    try:
+        run = tier.python(
+            "import urllib.request, contextlib\n"
+            "for name in ('gone.ok.test', 'allowed.test'):\n"
+            "    with contextlib.suppress(OSError):\n"
+            "        print(name, urllib.request.urlopen(f'http://{name}/').status)\n",
+            "version: 1\nallow:\n  - host: allowed.test\n  - host: gone.ok.test\n",
+        )
+    finally:
+        settings.write_text(plain)
+    world.settle()
+    asked = {entry["name"] for entry in world.arrived()[before:] if entry.get("protocol") == "dns"}
+    assert asked == {"gone.ok.test"}
+    assert run.out == "allowed.test 200\n"  # which /etc/hosts knows, and no server

@@ -17,6 +17,17 @@ Answer = tuple[str, ...]
 Done = Callable[[Answer], None]
 
 
+def only_as_written() -> None:
+    """Make the system's resolver ask for each name as it is, never with a suffix of the machine's search list.
+
+    Another name than the allowed one would be looked up. To be called before the process's first look-up.
+    A final dot would do the same, but /etc/hosts knows no such name. resolv.conf(5), glibc: LOCALDOMAIN replaces
+    the list; with so many ndots the empty list comes first, and the name is not asked for again after it.
+    """
+    os.environ["LOCALDOMAIN"] = ""
+    os.environ["RES_OPTIONS"] = f"{os.environ.get('RES_OPTIONS', '')} ndots:15".strip()
+
+
 def system(name: str) -> Answer:
     """The addresses of `name` by the system's resolver, in its order; empty if there are none."""
     try:

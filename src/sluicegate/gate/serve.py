@@ -20,7 +20,7 @@ from sluicegate.gate.drops import Drops
 from sluicegate.gate.flow import Flow
 from sluicegate.gate.ledger import LAZY_NS, Ledger, LedgerError
 from sluicegate.gate.limits import Limits
-from sluicegate.gate.lookup import Lookup
+from sluicegate.gate.lookup import Lookup, only_as_written
 from sluicegate.gate.loop import READ, SECOND, WRITE, Loop
 from sluicegate.gate.names import Names
 from sluicegate.gate.pipes import Pipes
@@ -79,6 +79,7 @@ def serve(
     After a stop, `{"stopped":{counts}}` is the last line on `control`.
     """
     sockets = (tcp, dns_tcp, dns_udp, nflog, notary, control)
+    only_as_written()
     return serve_from(original, Lookup(), sockets, policies, limits)
 
 
