@@ -15,7 +15,9 @@ from dataclasses import replace
 
 import pytest
 
-from sluicegate.gate.limits import MAX_ADDRESSES
+from sluicegate.gate.dial import MAX_TRIES, Dial
+from sluicegate.gate.limits import MAX_ADDRESSES, Limits
+from sluicegate.gate.loop import Loop
 from sluicegate.policy.model import Policy
 from tests.hellos import hello
 from tests.kernel.gatehouse import Server, gate, local, named, read_all, until
@@ -147,6 +149,32 @@ def test_of_thousands_of_addresses_all_are_judged_and_a_few_recorded(inside: boo
         flow = house.notary.outcome()["flow"]
         assert flow["addresses"] == list(many[:MAX_ADDRESSES])
         assert flow["address_count"] == 3901
+
+
+def test_three_attempts_to_connect_at_once_and_the_oldest_makes_room() -> None:
+    loop, got = Loop(), list[socket.socket | None]()
+    with contextlib.ExitStack() as open_:
+        deaf = open_.enter_context(socket.create_server(("127.0.0.2", 0), backlog=0))
+        port = deaf.getsockname()[1]
+        for _ in range(2):  # what fits in its queue; further attempts are not answered
+            filler = open_.enter_context(socket.socket())
+            filler.setblocking(False)
+            filler.connect_ex(deaf.getsockname())
+        up = open_.enter_context(socket.create_server(("127.0.0.1", port)))
+        dial = Dial(
+            *(loop, ("127.0.0.2",) * 6 + ("127.0.0.1",), port),
+            *(Limits(stagger_s=0.01), lambda peer, _: got.append(peer)),
+        )
+        dial.start()
+        most = 0
+        while not got:
+            most = max(most, len(dial._tries))
+            loop.turn(1)
+        assert most == MAX_TRIES
+        assert got[0] is not None
+        assert got[0].getpeername() == up.getsockname()
+        got[0].close()
+        loop.close()
 
 
 def test_observe_mode_lets_through_and_says_so() -> None:

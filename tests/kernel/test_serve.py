@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
+import os
 import socket
 import threading
+
+import pytest
 
 from sluicegate.policy.model import Policy, Rule
 from sluicegate.wire import tls
@@ -142,3 +147,49 @@ def test_the_notarys_end_is_the_gates() -> None:
         assert is_reset(client)
         house.thread.join(5)
         assert house.code == 1
+
+
+@pytest.mark.parametrize("stopped", [False, True])
+def test_without_descriptors_connections_wait_or_are_refused_and_the_gate_goes_on(
+    monkeypatch: pytest.MonkeyPatch, stopped: bool
+) -> None:
+    up, starved = Server(echo), threading.Event()
+    opened, accept = os.open, socket.socket.accept
+
+    def no_reserve(path: str, flags: int, *more: int) -> int:
+        if path == os.devnull and starved.is_set():
+            raise OSError(errno.EMFILE, "too many open files")
+        return opened(path, flags, *more)
+
+    def no_accept(listener: socket.socket) -> tuple[socket.socket, object]:
+        if listener.getsockname() == where and starved.is_set() and not used.is_set():
+            used.set()
+            raise OSError(errno.EMFILE, "too many open files")
+        return accept(listener)
+
+    used, where = threading.Event(), ("", 0)
+    monkeypatch.setattr(os, "open", no_reserve)
+    monkeypatch.setattr(socket.socket, "accept", no_accept)
+    with gate(named(up.port, "ok.test"), names=NAMES) as house:
+        house.to, where = ("192.0.2.1", up.port), house.listener.getsockname()
+        first = house.connect()
+        first.sendall(hello("no.test"))
+        assert read_all(first) == tls.ACCESS_DENIED
+        starved.set()
+        with contextlib.suppress(ConnectionResetError):
+            assert is_reset(house.connect())
+        waiting = house.connect()  # the reserve is gone now
+        waiting.sendall(hello("ok.test"))
+        assert house.notary.wait(lambda m: m["flow"].get("limit") == "descriptors")
+        assert up.accepted == 0
+        if stopped:
+            counts = house.stop()
+            assert (counts["overload"], counts["connections"]) == (1, 3)
+            with contextlib.suppress(ConnectionResetError):
+                assert read_all(waiting) == b""
+            return
+        starved.clear()
+        assert waiting.recv(1) == b"\x16"
+        waiting.close()
+        counts = house.stop()
+        assert (counts["overload"], counts["allowed"]) == (1, 1)

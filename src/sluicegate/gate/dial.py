@@ -12,6 +12,9 @@ from collections.abc import Callable
 from sluicegate.gate.limits import MAX_ADDRESSES, Limits
 from sluicegate.gate.loop import BROKEN, WRITE, Loop, Timer
 
+# At once: two of one family and one of the other. More would only hold descriptors; the oldest makes room, and
+# so each has three times the stagger at least.
+MAX_TRIES = 3
 RESET = struct.pack("ii", 1, 0)  # SO_LINGER on, 0 s: close sends RST
 Done = Callable[[socket.socket | None, str], None]
 
@@ -76,6 +79,11 @@ class Dial:
     def start(self) -> None:
         """Begin with the next address."""
         self._rest()
+        if self._left and len(self._tries) >= MAX_TRIES:
+            oldest = next(iter(self._tries))
+            self._loop.forget(oldest)
+            self._tries.pop(oldest)[0].close()
+            self._reason = "no answer in time"
         while self._left:
             address = self._left.pop(0)
             if self._begin(address):

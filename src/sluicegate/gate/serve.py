@@ -131,8 +131,10 @@ class _Gate:
         self._limit = min(own, default=desk.limits.connections)
         self._flows: set[Flow | DnsConnection] = set()
         self._refused: Counter[str] = Counter()
-        # Given up for one moment when descriptors run out, so that the waiting client can be refused.
-        self._reserve = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
+        # Given up for one moment when descriptors run out, so that the waiting client can be refused; -1 while
+        # it could not be had back, and nothing is accepted then.
+        self._reserve = -1
+        self._refill()
         self._accepting = self._heard = False
         self._said = b""
         self._stopping = self._gone = False
@@ -145,7 +147,8 @@ class _Gate:
             loop.want(ledger.socket.fileno(), READ | (WRITE if ledger.blocked else 0), self._notary)
             if self._stopping and not self._flows and ledger.committed == ledger.submitted:
                 return self._stopped()
-            self._accept_if(not self._stopping and not ledger.congested)
+            ready = not self._stopping and self._reserve >= 0
+            self._accept_if(ready and not ledger.congested)
             wait = LAZY_NS / SECOND if ledger.waiting else TICK_S
             loop.turn(wait, EAGER_NS if ledger.pressing else 0)
         return BROKEN
@@ -158,7 +161,8 @@ class _Gate:
                     flow.stop("the gate ends")
         self._desk.pipes.close()
         self._loop.close()
-        os.close(self._reserve)
+        if self._reserve >= 0:
+            os.close(self._reserve)
         for listener in (self._tcp, self._dns_tcp):
             if listener is not None:
                 listener.close()
@@ -245,7 +249,10 @@ class _Gate:
 
     def _short(self, listener: socket.socket) -> bool:
         """No descriptor is left: the waiting client is refused with the one in reserve."""
+        if self._reserve < 0:
+            return False
         os.close(self._reserve)
+        self._reserve = -1
         try:
             client, _ = listener.accept()
             self._desk.counts["connections"] += 1
@@ -253,10 +260,17 @@ class _Gate:
         except OSError:
             return False
         finally:
-            self._reserve = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
-        return True
+            self._refill()
+        return self._reserve >= 0
+
+    def _refill(self) -> None:
+        """Have a descriptor in reserve again, if there is one: another thread may have been faster."""
+        if self._reserve < 0:
+            with contextlib.suppress(OSError):
+                self._reserve = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
 
     def _tick(self) -> None:
+        self._refill()
         for part in (self.resolver, self.drops):
             if part is not None:
                 part.tick(self._loop.now)
@@ -286,17 +300,23 @@ class _Gate:
         if self._stopping:
             return
         self._stopping = True
+        if self._reserve < 0:
+            self._end_flows()  # their descriptors are wanted
+            self._refill()
         # Connections in the queue were counted by the kernel: they get their receipt too.
         for listener, dns in ((self._tcp, False), (self._dns_tcp, True)):
             while listener is not None and self._accept(listener, dns):
                 pass
         self._accept_if(False)
-        for flow in tuple(self._flows):
-            flow.stop("the run ended")
+        self._end_flows()
         for part in (self.resolver, self.drops):
             if part is not None:
                 part.flush()
         self._flush_refused()
+
+    def _end_flows(self) -> None:
+        for flow in tuple(self._flows):
+            flow.stop("the run ended")
 
     def _stopped(self) -> int:
         counts = dict(self._desk.counts)
