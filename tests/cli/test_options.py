@@ -53,3 +53,9 @@ def test_an_environment_value_may_hold_anything() -> None:
     given = options.parse(["--env", "A=x=y\nz", "--env", "B", "true"])
     assert given is not None
     assert given.env == ("A=x=y\nz", "B")
+
+
+@pytest.mark.parametrize("argv", [["--quie", "true"], ["--packet", "a", "--pol=b", "--", "true"]])
+def test_names_are_written_out(argv: list[str]) -> None:
+    with pytest.raises(options.OptionError, match="is written short"):
+        options.parse(argv)

@@ -37,6 +37,7 @@ def test_the_packet_and_the_key_are_out_of_the_commands_sight(tmp_path: Path) ->
 
 
 def test_named_variables_and_binds_reach_the_plan(tmp_path: Path) -> None:
+    (tmp_path / "cache").mkdir()
     plan = prepared(tmp_path, env=("GITHUB_TOKEN", "A=b=c"), binds=(str(tmp_path / "cache"),))
     env = dict(plan.spec.command.env)
     assert (env["GITHUB_TOKEN"], env["A"]) == ("t", "b=c")
@@ -49,6 +50,7 @@ def test_named_variables_and_binds_reach_the_plan(tmp_path: Path) -> None:
         ({"workdir": "/nowhere/at/all"}, "is not a directory"),
         ({"packet": "/"}, "names no directory"),
         ({"packet": ".."}, "names no directory"),
+        ({"binds": ("/nowhere/at/all",)}, "--bind /nowhere/at/all does not exist"),
     ],
 )
 def test_what_can_not_begin(tmp_path: Path, options: dict[str, object], said: str) -> None:

@@ -15,6 +15,7 @@ from sluicegate.evidence import packet, trace
 
 # Denials listed at the end; the summary has all of them.
 SHOWN_DENIALS = 10
+SHOWN_CHARACTERS = 300  # of one of its texts, which the command may have made long
 RECORD = ("evidence.jsonl", "flows.jsonl", "policy.json", "boundary.json")
 
 
@@ -63,6 +64,7 @@ class Result:
     signer: str
     error: str = ""
     blocked: int = 0
+    timeout: bool = False
 
 
 def now() -> str:
@@ -199,6 +201,7 @@ def _verified(
         documents.signer,
         ended.error,
         report.tally.totals["block"],
+        ended.timeout,
     )
 
 
@@ -237,17 +240,24 @@ def _read(directory: int, name: str) -> bytes:
         os.close(descriptor)
 
 
+def _short(text: str) -> str:
+    return text if len(text) <= SHOWN_CHARACTERS else f"{text[:SHOWN_CHARACTERS]}..."
+
+
 def tell(options: Options, result: Result) -> None:
     """Counts, denials with the line to add, the packet and how to verify it."""
     if result.error:
         say.complain(result.error)
+    if result.timeout:
+        say.complain(f"the command was ended by --timeout {options.timeout:g}")
     if options.quiet:
         return
     words = f"{result.allowed} connections allowed, {result.denied} denied"
     words += f"; {result.dropped} packets dropped" if result.dropped else ""
     say.say(f"{words}; {result.names} names asked" if result.names else words)
     for target, reason, remedy in result.denials[:SHOWN_DENIALS]:
-        say.say(f"denied {target}: {reason}")
+        word = "would deny" if options.observe else "denied"
+        say.say(f"{word} {_short(target)}: {_short(reason)}")
         if remedy:
             say.say("  to allow it, add under `allow:`")
             say.say("\n".join(f"    {line}" for line in remedy.splitlines()))

@@ -78,6 +78,9 @@ def parse(argv: Sequence[str]) -> Options | None:
         raise OptionError(str(error), "see `sluicegate run --help`") from error
     given: dict[str, list[str]] = {}
     for name, value in pairs:
+        if name != "-h" and not any(w == name or w.startswith(f"{name}=") for w in argv):
+            # getopt takes the beginning of a name for the name: what it means could change with a new option.
+            raise OptionError(f"{name} is written short", "write the whole name")
         given.setdefault(name.lstrip("-"), []).append(value)
     if given.keys() & {"help", "h"}:
         return None

@@ -74,7 +74,11 @@ def prepare(
     )
     out = os.path.join(os.path.realpath(os.path.dirname(options.packet) or "."), _base(options))
     key = None if options.key is None else os.path.abspath(options.key)
-    binds = [_expanded(path, who.home) for path in grants.bind] + list(options.binds)
+    granted = [_expanded(path, who.home) for path in grants.bind]
+    if missing := [path for path in options.binds if not os.path.exists(path)]:
+        raise SetupError(f"--bind {missing[0]} does not exist", "make it, or leave it out")
+    # A cache that a policy grants may not be there yet on this machine: then there is nothing to open.
+    binds = [*filter(os.path.exists, granted), *options.binds]
     writable = (workdir, *(os.path.realpath(path) for path in binds))
     _apart(out, writable)
     pointed = stores.pointed({name: environ[name] for name in withheld} | _moved(environ))

@@ -63,11 +63,19 @@ def explain(policies: tuple[Policy, ...], url: str, method: str = "GET") -> tupl
         lines.append("no line allows this: a deny rule beats every allow rule")
     elif not allowed:
         lines.append("no line allows this by name; an ip rule takes any protocol")
+    if _own_loopback(target.host):
+        lines.append(
+            "inside the boundary this is the command's own loopback: not the machine's, and not judged"
+        )
     if allowed and not names.is_address(target.host):
         lines.append(
             "still refused if the name resolves to an internal address that no ip rule allows"
         )
     return "\n".join(lines), allowed
+
+
+def _own_loopback(host: str) -> bool:
+    return host == "::1" or (names.is_address(host) and host.startswith("127."))
 
 
 def read_url(url: str) -> Target:
