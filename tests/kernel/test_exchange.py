@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.server
 import socket
 import socketserver
@@ -11,7 +12,11 @@ from dataclasses import replace
 
 import pytest
 
+from sluicegate.facts import Facts, Protocol
+from sluicegate.gate.exchange import Exchange
+from sluicegate.gate.loop import Loop
 from sluicegate.policy.model import Policy, Rule
+from sluicegate.wire.http import read_request_head
 from tests.kernel.gatehouse import Gate, Server, gate, local, named, read_all
 
 NAMES = {"ok.test": "127.0.0.1", "also.test": "127.0.0.1"}
@@ -356,3 +361,29 @@ def test_a_request_that_comes_after_the_grace_uses_what_was_connected(web: Web) 
         assert web.connections == 1
         ends = [m["flow"]["outcome"] for m in house.notary.messages if m["phase"] == "outcome"]
         assert ends == ["became an HTTP connection", "complete"]
+
+
+def test_a_client_that_reads_nothing_makes_the_gate_hold_little() -> None:
+    (ours, theirs), (gate_side, client) = socket.socketpair(), socket.socketpair()
+    sent = bytearray(8_388_608)
+    with ours, theirs, gate_side, client:
+        loop = Loop()
+        for peer in (ours, gate_side, theirs):
+            peer.setblocking(False)
+        request = read_request_head(b"GET / HTTP/1.1\r\nHost: ok.test\r\n\r\n")
+        assert request is not None
+        facts = Facts(Protocol.HTTP, "192.0.2.1", 80, host="ok.test")
+        one = Exchange(loop, gate_side, ours, request, facts, b"", 60, lambda _: None)
+        one.start()
+        sent[:0] = b"HTTP/1.1 200 OK\r\nContent-Length: 8388608\r\n\r\n"
+        idle = 0
+        while idle < 3:
+            with contextlib.suppress(BlockingIOError):
+                del sent[: theirs.send(sent)]
+            before = len(sent)
+            loop.turn(0)
+            with contextlib.suppress(BlockingIOError):
+                del sent[: theirs.send(sent)]
+            idle = idle + 1 if len(sent) == before else 0
+        assert 0 < len(one._down) <= 2 * 65_536
+        loop.close()

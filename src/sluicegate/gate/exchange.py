@@ -15,9 +15,10 @@ from sluicegate.gate.loop import BROKEN, READ, WRITE, Loop
 from sluicegate.wire import http
 from sluicegate.wire.cursor import WireError
 
-READ_BYTES = 262_144
-# Bytes that may wait for a slow side before the other one is no longer read.
-HIGH_WATER = 262_144
+READ_BYTES = 65_536
+# Bytes that may wait for a slow side before the other one is no longer read. Slow sides may be thousands, and each
+# holds as much each way; four times this gains a quarter of the throughput and costs 1.2 GB.
+HIGH_WATER = 65_536
 MAX_INTERIM = 16  # 1xx responses before the final one
 _REPEATABLE = frozenset(("GET", "HEAD", "OPTIONS"))  # RFC 9110 section 9.2.1
 # Methods whose bodies servers read. With any other, a server may leave the body unread and take it for the next
