@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from urllib.parse import unquote_to_bytes
 
 MAX_PATH = 8192  # bytes; longer paths match no rule, so that matching stays cheap
+# The deepest real paths have tens. Matching looks at each segment once for each piece of each rule's glob.
+MAX_SEGMENTS = 256
 _ESCAPE = re.compile("%[0-9a-fA-F]{2}")
 _AMBIGUOUS = re.compile(r"%2f|%5c|%3b|//|[\\;#]", re.IGNORECASE)
 
@@ -18,6 +21,11 @@ def normal(raw: str | None) -> str | None:
     """
     if raw is None or len(raw) > MAX_PATH or not raw.startswith("/"):
         return None
+    return _normal(raw)
+
+
+@functools.lru_cache(maxsize=64)  # each rule of a policy asks for the same one
+def _normal(raw: str) -> str | None:
     path = raw.partition("?")[0]
     if path.count("%") != len(_ESCAPE.findall(path)) or _AMBIGUOUS.search(path):
         return None
@@ -29,6 +37,8 @@ def normal(raw: str | None) -> str | None:
         return None
     kept: list[str] = []
     parts = text.split("/")[1:]
+    if len(parts) > MAX_SEGMENTS:
+        return None
     for index, part in enumerate(parts):
         if part == ".." and not kept:
             return None
@@ -44,30 +54,57 @@ def normal(raw: str | None) -> str | None:
 def matches(glob: str, path: str) -> bool:
     """Whether `*` (within a segment) and `**` (across) make `glob` into `path`.
 
-    The work is at most the product of both lengths, whatever the glob.
+    The work for each piece of the glob grows with the path's segments, not its length, and nothing is tried twice.
     """
-    tokens = re.findall(r"\*\*|\*|[^*]", glob)
-    states = _closure(tokens, {0})
-    for char in path:
-        after = set[int]()
-        for at in states:
-            if at == len(tokens):
-                continue
-            piece = tokens[at]
-            if piece == "**" or (piece == "*" and char != "/"):
-                after.add(at)
-            elif piece == char:
-                after.add(at + 1)
-        states = _closure(tokens, after)
-        if not states:
+    *pieces, (wild, last) = _pieces(glob)
+    # Where the next piece may begin: pairs of first and last index, in order. Of the places in one segment only the
+    # first matters, as what can follow it by `*` holds what can follow the others.
+    spans = [(0, 0)]
+    for before, literal in pieces:
+        ends = _ends(_widened(spans, before, path), literal, path)
+        if not ends:
             return False
-    return len(tokens) in states
+        spans = [(end, end) for end in ends]
+    start = len(path) - len(last)
+    if start < 0 or not path.endswith(last):
+        return False
+    return any(first <= start <= end for first, end in _widened(spans, wild, path))
 
 
-def _closure(tokens: list[str], states: set[int]) -> set[int]:
-    for at in tuple(states):
-        here = at
-        while here < len(tokens) and tokens[here] in {"*", "**"}:
-            here += 1
-            states.add(here)
-    return states
+@functools.lru_cache(maxsize=4096)
+def _pieces(glob: str) -> tuple[tuple[str, str], ...]:
+    """The literals of `glob`, each with the wildcard before it; the last one is at the end of the path."""
+    pieces, wild = list[tuple[str, str]](), ""
+    for token in re.findall(r"\*+|[^*]+", glob):
+        if token[0] == "*":
+            wild = token[:2]
+        else:
+            pieces.append((wild, token))
+            wild = ""
+    return (*pieces, (wild, "")) if wild or not pieces else tuple(pieces)
+
+
+def _widened(spans: list[tuple[int, int]], wild: str, path: str) -> list[tuple[int, int]]:
+    if wild == "**":
+        return [(spans[0][0], len(path))]
+    if not wild:
+        return spans
+    slashes = ((first, path.find("/", first)) for first, _ in spans)
+    return [(first, len(path) if slash < 0 else slash) for first, slash in slashes]
+
+
+def _ends(spans: list[tuple[int, int]], literal: str, path: str) -> list[int]:
+    """Where `literal` may end, if it begins in one of the `spans`: the first index of each segment."""
+    ends, least = list[int](), 0
+    for first, last in spans:
+        at = path.find(literal, max(first, least), last + len(literal))
+        while at >= 0:
+            end = at + len(literal)
+            ends.append(end)
+            slash = path.find("/", end)
+            if slash < 0:
+                return ends
+            # Behind the next slash, where another segment is.
+            least = max(at, slash - len(literal)) + 1
+            at = path.find(literal, max(first, least), last + len(literal))
+    return ends
