@@ -13,8 +13,9 @@ from dataclasses import replace
 import pytest
 
 from sluicegate.facts import Facts, Protocol
-from sluicegate.gate.exchange import Exchange
+from sluicegate.gate.exchange import Exchange, Result
 from sluicegate.gate.loop import Loop
+from sluicegate.gate.machine import MAX_WORK_BYTES
 from sluicegate.policy.model import Policy, Rule
 from sluicegate.wire.http import read_request_head
 from tests.kernel.gatehouse import Gate, Server, gate, local, named, read_all
@@ -386,4 +387,28 @@ def test_a_client_that_reads_nothing_makes_the_gate_hold_little() -> None:
                 del sent[: theirs.send(sent)]
             idle = idle + 1 if len(sent) == before else 0
         assert 0 < len(one._down) <= 2 * 65_536
+        loop.close()
+
+
+def test_a_response_head_in_too_many_pieces() -> None:
+    (ours, theirs), (gate_side, client) = socket.socketpair(), socket.socketpair()
+    ended = list[Result]()
+    with ours, theirs, gate_side, client:
+        loop = Loop()
+        for peer in (ours, gate_side):
+            peer.setblocking(False)
+        request = read_request_head(b"GET / HTTP/1.1\r\nHost: ok.test\r\n\r\n")
+        assert request is not None
+        facts = Facts(Protocol.HTTP, "192.0.2.1", 80, host="ok.test")
+        one = Exchange(loop, gate_side, ours, request, facts, b"", 60, ended.append)
+        one.start()
+        theirs.sendall(b"HTTP/1.1 200 OK\r\nX: ")
+        sent = 0
+        while not ended and sent < 8000:
+            theirs.send(b"x")
+            sent += 1
+            loop.turn(0)
+        assert ended[0].status == 502
+        assert "too many pieces" in ended[0].reason
+        assert sent**2 < 2.1 * MAX_WORK_BYTES
         loop.close()

@@ -12,6 +12,7 @@ from sluicegate.gate import denials
 from sluicegate.gate.bodies import Body
 from sluicegate.gate.dial import reset
 from sluicegate.gate.loop import BROKEN, READ, WRITE, Loop
+from sluicegate.gate.machine import MAX_WORK_BYTES
 from sluicegate.wire import http
 from sluicegate.wire.cursor import WireError
 
@@ -65,7 +66,7 @@ class Exchange:
         self._response: http.Response | None = None
         self._receiving: Body | None = None
         self._heard = b""
-        self._interim = 0
+        self._interim = self._work = 0
         self._last = request.method not in _BODIED and not self._sending.done
         sent = replace(request, keep_alive=False) if self._last else request
         self._up, self._down = bytearray(head(sent, facts)), bytearray()
@@ -140,6 +141,9 @@ class Exchange:
             if not data:
                 raise WireError("ended before a response")
             self._heard += data
+            self._work += len(self._heard)
+            if self._work > MAX_WORK_BYTES:
+                raise WireError("the response's head comes in too many pieces")
             if not self._read_head():
                 return
             data, self._heard = self._heard, b""
