@@ -26,6 +26,10 @@ class Book(Ledger):
     def congested(self) -> bool:
         return False
 
+    @property
+    def full(self) -> bool:
+        return False
+
     def submit(self, record: Mapping[str, jcs.Json], callback: Callable[[], None]) -> None:
         assert len(jcs.encode(dict(record))) <= journal.MAX_LINE_BYTES
         self.journal.flow(journal.check(dict(record)), "2026-01-02T03:04:05Z")

@@ -81,3 +81,14 @@ def test_the_end_of_the_notary_is_fatal() -> None:
         notary.close()
         with pytest.raises(LedgerError, match="closed its end"):
             Ledger(ours).readable()
+
+
+def test_it_is_full_once_so_many_bytes_were_submitted() -> None:
+    ours, notary = socket.socketpair()
+    with ours, notary:
+        ledger = Ledger(ours, 16)
+        ledger.submit({"n": 1}, list)
+        ledger.flush(0)
+        assert not ledger.full
+        ledger.submit({"n": 2}, list, lazy_at=0)
+        assert ledger.full

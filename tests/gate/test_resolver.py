@@ -23,11 +23,15 @@ class Book(Ledger):
     def __init__(self) -> None:
         self.records: list[Mapping[str, jcs.Json]] = []
         self.journal = journal.Journal(RUN, lambda _: bytes(64))
-        self.full = False
+        self.state = ""
 
     @property
     def congested(self) -> bool:
-        return self.full
+        return self.state == "congested"
+
+    @property
+    def full(self) -> bool:
+        return self.state == "full"
 
     def submit(self, record: Mapping[str, jcs.Json], callback: Callable[[], None]) -> None:
         assert len(jcs.encode(dict(record))) <= journal.MAX_LINE_BYTES
@@ -219,14 +223,15 @@ def test_fifty_thousand_names_are_all_counted_in_bounded_lines(udp: socket.socke
     assert len(book.records) < 400
 
 
-def test_a_full_ledger_is_given_no_more(udp: socket.socket) -> None:
+@pytest.mark.parametrize("state", ["congested", "full"])
+def test_a_full_ledger_is_given_no_more(state: str, udp: socket.socket) -> None:
     book = Book()
     served = Resolver(udp, Names(), book)
-    book.full = True
+    book.state = state
     served.question(ask("a.test"))
     served.tick(SECOND)
     assert book.records == []
-    book.full = False
+    book.state = ""
     served.tick(2 * SECOND)
     assert len(book.records) == 1
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import http.server
+import json
 import socket
 import socketserver
 import threading
@@ -412,3 +413,29 @@ def test_a_response_head_in_too_many_pieces() -> None:
         assert "too many pieces" in ended[0].reason
         assert sent**2 < 2.1 * MAX_WORK_BYTES
         loop.close()
+
+
+def test_a_full_record_begins_nothing_new_and_counts_what_it_refused(web: Web) -> None:
+    with gate(named(web.server_port, "ok.test"), names=NAMES, record_bytes=9000) as house:
+        kept, served = to(house, web), 0
+        while served < 100:
+            kept.sendall(ask("/a", web.server_port))
+            head, body, _ = response(kept)
+            if not head.startswith(b"HTTP/1.1 200 "):
+                break
+            served += 1
+        assert head.startswith(b"HTTP/1.1 503 ")
+        assert b"record" in body
+        first = house.notary.wait(lambda m: m["flow"].get("limit") == "record")
+        assert first["flow"]["count"] == 1
+        for _ in range(50):
+            with contextlib.suppress(ConnectionResetError):
+                assert to(house, web).recv(1) == b""
+        size = sum(len(json.dumps(m)) for m in house.notary.messages)
+        assert size < 9000 + 3000
+        counts = house.stop()
+        assert (counts["allowed"], counts["overload"], counts["connections"]) == (served, 51, 51)
+        told = [m["flow"]["count"] for m in house.notary.messages if "limit" in m["flow"]]
+        assert sum(told) == 51
+        assert len(told) == 2
+        assert len(Handler.seen) == served

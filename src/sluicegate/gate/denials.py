@@ -10,6 +10,8 @@ from sluicegate.wire import http, socks, tls
 
 # RFC 8446 section 6: handshake_failure (40), for an upstream that can not be reached.
 HANDSHAKE_FAILURE = b"\x15\x03\x03\x00\x02\x02\x28"
+# To a further request of a kept connection.
+FULL = http.denial(503, "sluicegate: the record of this run is full, nothing new is begun\n")
 _RULES_OF_SYNTAX = frozenset(("fault",))
 
 

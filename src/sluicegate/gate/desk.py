@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 
@@ -75,6 +76,7 @@ class Desk:
     threads: Threads
     loose: tuple[Policy, ...] = ()
     counts: dict[str, int] = field(default_factory=lambda: dict.fromkeys(COUNTS, 0))
+    refused: Counter[str] = field(default_factory=Counter)  # by limit, until it is on record
 
     def __post_init__(self) -> None:
         self.loose = relaxed(self.policies)
@@ -123,6 +125,11 @@ class Desk:
         """Record a denial; `done` when it is committed."""
         self.counts["denied"] += 1
         self.submit(records.decision(client, facts, decision, action_id(), ech=ech), done)
+
+    def overload(self, limit: str) -> None:
+        """Count one connection or request that is refused because `limit` is reached."""
+        self.counts["overload"] += 1
+        self.refused[limit] += 1
 
     def submit(self, message: Mapping[str, Json], done: Callable[[], None]) -> None:
         self.ledger.submit(message, done)

@@ -96,7 +96,7 @@ class Drops:
         self.lost = max(self._gaps, dropped(self.socket))
 
     def _submit(self, now_ns: int) -> None:
-        if self._ledger.congested:
+        if self._ledger.congested or self._ledger.full:
             return  # it keeps: groups only grow in count, and their number is bounded
         for line in self._groups.lines(now_ns):
             self._record(line)

@@ -176,6 +176,10 @@ class Flow:
         self._stage = Stage.DECIDING
         self._stop_timers()
         self._desk.loop.forget(self._client.fileno())
+        if self._resumed and self._desk.ledger.full:
+            self._desk.overload("record")
+            self._say_last(denials.FULL)
+            return
         ech = self._machine.ech
         if decision.verdict is Verdict.DENY:
             self._desk.block(

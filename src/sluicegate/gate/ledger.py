@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 
 import orjson
 
+from sluicegate.gate.limits import RECORD_BYTES
 from sluicegate.jcs import Json
 
 # How long an outcome, for which no byte waits, may wait for a receipt that is urgent: one message then wakes the
@@ -29,13 +30,14 @@ class Ledger:
     `readable` when the socket is. `submitted` and `committed` are counts of receipts.
     """
 
-    def __init__(self, notary: socket.socket) -> None:
+    def __init__(self, notary: socket.socket, most_bytes: int = RECORD_BYTES) -> None:
         notary.setblocking(False)
         self.socket = notary
         self.submitted = 0
         self.committed = 0
         self.blocked = False
-        self._due = self._urgent = 0
+        self._due = self._urgent = self._bytes = 0
+        self._most_bytes = most_bytes
         self._out = bytearray()
         self._later = bytearray()
         self._after = deque[Callable[[], None]]()
@@ -57,6 +59,11 @@ class Ledger:
         """Whether so much waits that the gate must not accept more."""
         return len(self._out) + len(self._later) > HIGH_WATER_BYTES
 
+    @property
+    def full(self) -> bool:
+        """Whether the record is as long as it may become: only what was begun is still to be finished."""
+        return self._bytes >= self._most_bytes
+
     def submit(
         self, record: Mapping[str, Json], callback: Callable[[], None], lazy_at: int | None = None
     ) -> None:
@@ -66,14 +73,16 @@ class Ledger:
         LAZY_NS later at most.
         """
         self.submitted += 1
+        line = orjson.dumps(record) + b"\n"
+        self._bytes += len(line)
         if lazy_at is None:
-            self._out += orjson.dumps(record) + b"\n"
+            self._out += line
             self._waiting.append(callback)
             self._urgent = self.committed + len(self._waiting)
             return
         if not self._later:
             self._due = lazy_at + LAZY_NS
-        self._later += orjson.dumps(record) + b"\n"
+        self._later += line
         self._after.append(callback)
 
     def flush(self, now_ns: int) -> None:

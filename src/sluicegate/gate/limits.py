@@ -10,6 +10,9 @@ MAX_HEAD_BYTES = 65_536  # cookies reach tens of KiB; more is an attack on memor
 # Addresses of one name that are dialled and recorded: an answer may hold thousands, which would cost as many
 # descriptors, and a line that the notary refuses.
 MAX_ADDRESSES = 16
+# Of all receipts of one run, as the notary is given them: more than half a million. A command that makes connections
+# without end must not fill the disk.
+RECORD_BYTES = 1_073_741_824
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,3 +31,6 @@ class Limits:
     stagger_s: float = 0.25  # RFC 8305 section 5: connection attempt delay
     idle_opaque_s: float = 3600.0  # long builds keep quiet SSH and database sessions
     idle_http_s: float = 300.0  # a slow answer is a matter of minutes, a forgotten one of hours
+    record_bytes: int = (
+        RECORD_BYTES  # beyond it nothing new is begun, and refusals are only counted
+    )

@@ -139,7 +139,7 @@ class Resolver:
         return reply
 
     def _submit(self, now_ns: int) -> None:
-        if self._ledger.congested:
+        if self._ledger.congested or self._ledger.full:
             return  # it keeps: groups only grow in count, and their number is bounded
         for line in self._answered.lines(now_ns):
             self._record(line, refused=False)

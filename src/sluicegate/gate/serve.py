@@ -7,7 +7,6 @@ import errno
 import os
 import resource
 import socket
-from collections import Counter
 from collections.abc import Callable
 
 import orjson
@@ -96,7 +95,7 @@ def serve_from(
     if soft != hard:
         with contextlib.suppress(ValueError, OSError):
             resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-    ledger, names, loop = Ledger(notary), Names(), Loop()
+    ledger, names, loop = Ledger(notary, limits.record_bytes), Names(), Loop()
     desk = Desk(
         *(loop, ledger, lookup, names, policies, limits, Pipes(), Threads()),
     )
@@ -130,7 +129,7 @@ class _Gate:
         own = [p.connections for p in desk.policies if p.connections is not None]
         self._limit = min(own, default=desk.limits.connections)
         self._flows: set[Flow | DnsConnection] = set()
-        self._refused: Counter[str] = Counter()
+        self._told_full = False
         # Given up for one moment when descriptors run out, so that the waiting client can be refused; -1 while
         # it could not be had back, and nothing is accepted then.
         self._reserve = -1
@@ -221,6 +220,9 @@ class _Gate:
         if len(self._flows) >= self._limit:
             self._overload("connections", client)
             return True
+        if self._ledger.full:
+            self._overload("record", client)
+            return True
         try:
             client.setblocking(False)
             address, port = self._destination(client)
@@ -243,8 +245,7 @@ class _Gate:
         return Flow(desk, client, who, address, port, self._flows.discard)
 
     def _overload(self, limit: str, client: socket.socket) -> None:
-        self._refused[limit] += 1
-        self._desk.counts["overload"] += 1
+        self._desk.overload(limit)
         reset(client)
 
     def _short(self, listener: socket.socket) -> bool:
@@ -274,13 +275,16 @@ class _Gate:
         for part in (self.resolver, self.drops):
             if part is not None:
                 part.tick(self._loop.now)
-        self._flush_refused()
+        if not self._told_full:
+            # A full record says at once that it is, and how often it mattered only at the end.
+            self._told_full = "record" in self._desk.refused
+            self._flush_refused()
         self._loop.after(TICK_S, self._tick)
 
     def _flush_refused(self) -> None:
-        for limit, count in self._refused.items():
+        for limit, count in self._desk.refused.items():
             self._ledger.submit(records.overload(count, limit, action_id()), nothing)
-        self._refused.clear()
+        self._desk.refused.clear()
 
     def _controlled(self, _: int) -> None:
         try:
