@@ -41,6 +41,14 @@ def test_help_is_none() -> None:
         ["--env", "1A=b", "true"],
         ["--env", "A-B", "true"],
         ["--agent-identity", "ü", "true"],
+        *(["--key-fd", n, "true"] for n in ("0", "1", "2", "-3", "x", "", "3.0", " 3", "1048576")),
+        ["--key-fd", "\u0663", "true"],
+        ["--key-fd", "9" * 5000, "true"],
+        ["--key-fd", "3", "--key-fd", "4", "true"],
+        ["--key-fd", "3", "--key", "run.key", "true"],
+        ["--key-fd", "3", "--passphrase-fd", "3", "true"],
+        ["--passphrase-fd", "3", "true"],
+        ["--key", "run.key", "--passphrase-fd", "0", "true"],
         ["--policy"],
     ],
 )
@@ -59,3 +67,18 @@ def test_an_environment_value_may_hold_anything() -> None:
 def test_names_are_written_out(argv: list[str]) -> None:
     with pytest.raises(options.OptionError, match="is written short"):
         options.parse(argv)
+
+
+def test_where_the_key_comes_from() -> None:
+    for argv, key_fd, passphrase_fd in (
+        (["--key-fd", "3"], 3, None),
+        (["--key-fd=1048575", "--passphrase-fd=4"], 1_048_575, 4),
+        (["--key", "run.key", "--passphrase-fd", "3"], None, 3),
+    ):
+        given = options.parse([*argv, "true"])
+        assert given is not None
+        assert (given.key_fd, given.passphrase_fd) == (key_fd, passphrase_fd)
+        assert given.keyed
+    plain = options.parse(["true"])
+    assert plain is not None
+    assert not plain.keyed

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import gc
 import json
 import os
 import signal
@@ -10,6 +11,8 @@ import socket
 import subprocess
 import sys
 import threading
+import weakref
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -296,3 +299,31 @@ def test_the_key_is_ephemeral_without_one(tmp_path: Path) -> None:
             os.close(fd)
     assert len(signers) == 2
     assert keys.signer(made.SEED)[1] not in signers
+
+
+def test_the_seed_is_overwritten_and_the_signer_dropped(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    held: list[weakref.ref[object]] = []
+    make = keys.signer
+
+    def watched(seed: keys.Secret) -> tuple[Callable[[bytes], bytes], str]:
+        sign, public = make(seed)
+
+        def signs(message: bytes) -> bytes:
+            return sign(message)
+
+        held.append(weakref.ref(signs))
+        return signs, public
+
+    monkeypatch.setattr(keys, "signer", watched)
+    seed = bytearray(made.SEED)
+    desk = made.Desk(tmp_path, seed=seed)  # type: ignore[arg-type]
+    assert desk.open()["opened"]
+    assert seed == bytes(32)
+    assert held[0]() is not None
+    desk.record(made.message(1))
+    desk.boss.close()
+    assert desk.join() == notary.FAILED
+    gc.collect()
+    assert held[0]() is None

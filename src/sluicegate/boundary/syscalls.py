@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import mmap
 import os
 
 CLONE_NEWNS, CLONE_NEWCGROUP, CLONE_NEWUTS = 0x20000, 0x2000000, 0x4000000
@@ -142,3 +143,17 @@ def no_new_privileges() -> None:
 def not_dumpable() -> None:
     """Nobody of the same uid may trace this process or read its memory."""
     _checked(_libc.prctl(_PR_SET_DUMPABLE, ctypes.c_ulong(0), 0, 0, 0), "dumpable")
+
+
+def keep_in_memory(buffer: bytearray) -> None:
+    """The pages that hold `buffer` are neither swapped out nor dumped, as far as the kernel lets us.
+
+    RLIMIT_MEMLOCK may forbid it, and a secret that is swapped out is still used: so nothing is raised or said.
+    """
+    if not buffer:
+        return
+    start = ctypes.addressof(ctypes.c_char.from_buffer(buffer))
+    first = start - start % mmap.PAGESIZE
+    span = ctypes.c_void_p(first), ctypes.c_size_t(start + len(buffer) - first)
+    _libc.mlock(*span)
+    _libc.madvise(*span, ctypes.c_int(mmap.MADV_DONTDUMP))

@@ -13,6 +13,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from sluicegate.boundary import syscalls
+from sluicegate.cli import keysource
+from sluicegate.cli.options import OptionError
 from sluicegate.policy.model import Policy
 
 # 2,000 connections hold two sockets and two pipes each; the rest is room for look-ups and logs.
@@ -46,11 +48,15 @@ def service_uids(uid_map: str, number: int) -> tuple[int, int]:
 
 
 def start_notary(
-    run: str, key_fd: int | None, gate: socket.socket, files: tuple[int, int], uid: int | None
+    run: str,
+    key: keysource.Source,
+    gate: socket.socket,
+    files: tuple[int, int],
+    uid: int | None,
 ) -> Child:
-    """The process that holds the key: `key_fd` is read in it and nowhere else.
+    """The process that holds the key: what `key` has open is read in it and nowhere else, or one is made in it.
 
-    It answers the first command with `{"refused": why}` when the key's text is not a key.
+    It answers the first command with `{"refused": why, "hint": remedy}` when there is no key to be had.
     """
     # Here, not in the child: the supervisor verifies with the same modules, so they are loaded once.
     from sluicegate.evidence import keys, notary
@@ -59,14 +65,9 @@ def start_notary(
     keys.signer(bytes(32))
 
     def work(control: socket.socket) -> int:
-        seed = None
-        if key_fd is not None:
-            try:
-                with open(key_fd, "rb") as source:
-                    seed = keys.read_private(source.read(MAX_MESSAGE_BYTES).decode("ascii"))
-            except (keys.KeyTextError, UnicodeDecodeError, OSError) as error:
-                control.sendall(_refusal(f"the signing key can not be used: {error}"))
-                return notary.FAILED
+        if key.passphrase is not None:
+            # This identity may not be able to read it later.
+            keys.load_decryption()
         try:
             user = 0 if uid is not None else syscalls.CLONE_NEWUSER
             syscalls.unshare(user | syscalls.CLONE_NEWNET)
@@ -75,9 +76,17 @@ def start_notary(
             return notary.FAILED
         become(uid)
         settle()
+        # Only now: nobody of this identity can look into the process any more.
+        seed: bytearray | None = None
+        if key.key is not None:
+            try:
+                seed = keysource.seed(key.key, key.passphrase)
+            except (keys.KeyTextError, OptionError, OSError) as error:
+                control.sendall(_refusal(*keysource.why(error)))
+                return notary.FAILED
         return notary.serve(gate, control, *files, seed)
 
-    keep = [gate.fileno(), *files] + ([key_fd] if key_fd is not None else [])
+    keep = [gate.fileno(), *files, *key.descriptors()]
     return _fork(f"sluicegate: notary {run}", work, keep)
 
 
@@ -109,8 +118,8 @@ def start_gate(
     return _fork(f"sluicegate: gate {run}", work, [notary.fileno()])
 
 
-def _refusal(why: str) -> bytes:
-    return json.dumps({"refused": why}).encode() + b"\n"
+def _refusal(why: str, hint: str = "") -> bytes:
+    return json.dumps({"refused": why, "hint": hint}).encode() + b"\n"
 
 
 def hand_over(gate: Child, sockets: Mapping[str, socket.socket]) -> None:
@@ -126,12 +135,16 @@ def settle() -> None:
 
 
 def become(uid: int | None) -> None:
-    """Give up root for `uid`, and any later gain of privilege; None keeps the caller's identity."""
+    """Give up root for `uid`, and any later gain of privilege; None keeps the caller's identity.
+
+    Afterwards nobody but root can trace this process or read its memory, and it leaves no core.
+    """
     if uid is not None:
         os.setgroups([])
         os.setresgid(uid, uid, uid)
         os.setresuid(uid, uid, uid)
     syscalls.no_new_privileges()
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     syscalls.not_dumpable()
     # After the change of identity: it clears the parent-death signal.
     syscalls.die_with_parent(signal.SIGKILL)

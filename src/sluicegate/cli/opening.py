@@ -38,7 +38,6 @@ class Plan:
     withheld: tuple[str, ...]
     owner: tuple[int, int] | None
     started_at: str
-    key: str | None
     secrets: tuple[str, ...] = ()
 
 

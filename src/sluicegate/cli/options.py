@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import getopt
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 TIERS = ("auto", "netns-root", "netns-rootless")
@@ -15,6 +15,9 @@ usage: sluicegate run [OPTIONS] -- COMMAND [ARGS]
                          (default: sluicegate.yaml in the working directory, else nothing is allowed)
   --packet DIR           where the evidence goes; must not exist, or be empty (sluicegate-packet)
   --key FILE             signing key of `sluicegate keygen` (default: one made for this run)
+  --key-fd N             the text of such a key from descriptor N, so that it touches no disk:
+                         sluicegate run --key-fd 3 3< <(printf %s "$SECRET") -- COMMAND
+  --passphrase-fd N      an encrypted key's passphrase, one line (--key FILE asks at a terminal)
   --agent-identity ID    who the command is, for the record
   --observe              let through what would be denied, marked so in each receipt
   --workdir DIR          the command's working directory, writable inside (the current one)
@@ -31,10 +34,13 @@ exit: the command's own; 120 evidence failed; 121 denied and --fail-on-deny; 124
 """
 _WITH_VALUE = {
     *("policy", "packet", "key", "agent-identity", "workdir", "env", "bind", "tier", "timeout"),
+    *("key-fd", "passphrase-fd"),
 }
 _FLAGS = {"observe", "fail-on-deny", "quiet", "help", "unsafe-ignore-holes"}
 # A day: a forgotten unit (ms for s) is more likely than a longer run.
 MAX_TIMEOUT_SECONDS = 86_400.0
+# 0 to 2 are the command's own; no kernel gives numbers from here on unless fs.nr_open is raised.
+FIRST_DESCRIPTOR, END_OF_DESCRIPTORS = 3, 1 << 20
 
 
 class OptionError(Exception):
@@ -53,6 +59,8 @@ class Options:
     policies: tuple[str, ...] = ()
     packet: str = "sluicegate-packet"
     key: str | None = None
+    key_fd: int | None = None
+    passphrase_fd: int | None = None
     identity: str = ""
     observe: bool = False
     workdir: str = "."
@@ -63,6 +71,11 @@ class Options:
     timeout: float | None = None
     quiet: bool = False
     unsafe_ignore_holes: bool = False
+
+    @property
+    def keyed(self) -> bool:
+        """Whether the signing key comes from outside."""
+        return self.key is not None or self.key_fd is not None
 
 
 def parse(argv: Sequence[str]) -> Options | None:
@@ -104,11 +117,20 @@ def _options(argv: tuple[str, ...], given: dict[str, list[str]]) -> Options:
         if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*(=[^\x00]*)?", pair, re.DOTALL):
             name = pair.split("=", 1)[0]
             raise OptionError(f"--env wants NAME or NAME=VALUE, got {name!r}")
+    key_fd, passphrase_fd = (descriptor(name, one) for name in ("key-fd", "passphrase-fd"))
+    if key_fd is not None and "key" in one:
+        raise OptionError("--key and --key-fd are both given", "give one of them")
+    if passphrase_fd is not None and key_fd is None and "key" not in one:
+        raise OptionError("--passphrase-fd without a key", "name it with --key or --key-fd")
+    if passphrase_fd is not None and passphrase_fd == key_fd:
+        raise OptionError("--key-fd and --passphrase-fd are the same", "each is read to its end")
     return Options(
         argv=argv,
         policies=tuple(given.get("policy", ())),
         packet=one.get("packet", "sluicegate-packet"),
         key=one.get("key"),
+        key_fd=key_fd,
+        passphrase_fd=passphrase_fd,
         identity=identity,
         observe="observe" in one,
         workdir=one.get("workdir", "."),
@@ -120,6 +142,24 @@ def _options(argv: tuple[str, ...], given: dict[str, list[str]]) -> Options:
         quiet="quiet" in one,
         unsafe_ignore_holes="unsafe-ignore-holes" in one,
     )
+
+
+def descriptor(name: str, given: Mapping[str, str]) -> int | None:
+    """The descriptor that option `name` gives; None without the option.
+
+    Raises:
+        OptionError: no number of a descriptor that a caller may pass to us.
+    """
+    text = given.get(name)
+    if text is None:
+        return None
+    number = int(text) if re.fullmatch(r"[0-9]{1,7}", text) else -1
+    if not FIRST_DESCRIPTOR <= number < END_OF_DESCRIPTORS:
+        raise OptionError(
+            f"--{name} wants a descriptor from {FIRST_DESCRIPTOR} to {END_OF_DESCRIPTORS - 1}, got {text!r}",
+            f'for example --{name} 3 3< <(printf %s "$SECRET")',
+        )
+    return number
 
 
 def _timeout(text: str | None) -> float | None:

@@ -7,7 +7,16 @@ import traceback
 from collections.abc import Sequence
 
 from sluicegate.boundary.model import BoundaryError
-from sluicegate.cli import closing, opening, packetdir, say, session, supervise, timing
+from sluicegate.cli import (
+    closing,
+    keysource,
+    opening,
+    packetdir,
+    say,
+    session,
+    supervise,
+    timing,
+)
 from sluicegate.cli import options as opts
 from sluicegate.policy.model import PolicyError
 
@@ -26,8 +35,11 @@ def main(argv: Sequence[str]) -> int:
         return 0
     state: supervise.Signals | None = None
     try:
-        with supervise.signals() as state:
-            return _run(options, state)
+        # The key first: its descriptors are the caller's, and no number of them may become one of ours before.
+        with keysource.opened(options) as key, supervise.signals() as state:
+            return _run(options, state, key)
+    except opts.OptionError as error:
+        say.complain(str(error), error.hint)
     except PolicyError as error:
         say.complain(str(error), error.hint)
     except (BoundaryError, packetdir.PacketDirError, opening.SetupError) as error:
@@ -48,12 +60,13 @@ def main(argv: Sequence[str]) -> int:
     return REFUSED
 
 
-def _run(options: opts.Options, state: supervise.Signals) -> int:
+def _run(options: opts.Options, state: supervise.Signals, key: keysource.Source) -> int:
     timing.mark("begin")
-    plan = session.prepare(options, os.environ, os.urandom(8).hex(), state.ignored)
+    run = os.urandom(8).hex()
+    plan = session.prepare(options, os.environ, run, state.ignored, key.files)
     session.warn(plan)
     timing.mark("options and policies")
-    result = session.perform(plan, state)
+    result = session.perform(plan, state, key)
     closing.tell(options, result)
     timing.report()
     if options.fail_on_deny and result.blocked and result.code == 0:

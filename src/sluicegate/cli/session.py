@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import contextlib
-import errno
 import hashlib
 import os
 import pwd
 import signal
 import socket
-import stat
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
@@ -22,6 +20,7 @@ from sluicegate.boundary.terminal import Terminal
 from sluicegate.cli import (
     children,
     closing,
+    keysource,
     opening,
     packetdir,
     policyfiles,
@@ -35,14 +34,15 @@ from sluicegate.evidence import packet
 from sluicegate.policy import normal
 from sluicegate.policy.together import together
 
-# Of a signing key's mode: whatever others may, and a group's writing (a group's reading is a deployment's choice).
-LOOSE_BITS = 0o037
-
 
 def prepare(
-    options: Options, environ: Mapping[str, str], run: str, ignored: tuple[int, ...] = ()
+    options: Options,
+    environ: Mapping[str, str],
+    run: str,
+    ignored: tuple[int, ...] = (),
+    secret: tuple[str, ...] = (),
 ) -> Plan:
-    """The plan of `run` for these options in this environment; `ignored` are the signals the command ignores too."""
+    """The plan of `run`; `ignored` are the signals that the command ignores too, `secret` files it must not see."""
     try:
         workdir = os.path.realpath(options.workdir)
     except FileNotFoundError as error:
@@ -73,7 +73,6 @@ def prepare(
         ignored=ignored,
     )
     out = os.path.join(os.path.realpath(os.path.dirname(options.packet) or "."), _base(options))
-    key = None if options.key is None else os.path.abspath(options.key)
     granted = [_expanded(path, who.home) for path in grants.bind]
     if missing := [path for path in options.binds if not os.path.exists(path)]:
         raise SetupError(f"--bind {missing[0]} does not exist", "make it, or leave it out")
@@ -81,7 +80,6 @@ def prepare(
     binds = [*filter(os.path.exists, granted), *options.binds]
     writable = (workdir, *(os.path.realpath(path) for path in binds))
     _apart(out, writable)
-    pointed = stores.pointed({name: environ[name] for name in withheld} | _moved(environ))
     spec = Spec(
         run=run,
         tier=tier,
@@ -89,13 +87,13 @@ def prepare(
         workspace=workdir,
         binds=tuple(os.path.realpath(path) for path in binds),
         home=who.home,
-        hidden=(*pointed, *(() if key is None else (key,))),
+        hidden=(*_pointed(environ, withheld), *secret, *_key(options)),
         packet=out,
         kept=_kept(options, workdir, writable),
     )
     secrets = _secrets(workdir)
     owner, now = _owner(environ), closing.now()
-    return Plan(options, policies, spec, out, withheld, owner, now, key, secrets)
+    return Plan(options, policies, spec, out, withheld, owner, now, secrets)
 
 
 def _apart(out: str, writable: tuple[str, ...]) -> None:
@@ -141,6 +139,15 @@ def warn(plan: Plan) -> None:
             f"warning: the workspace holds credentials that the command can read: {names}",
             "check out without them, for example with persist-credentials: false",
         )
+
+
+def _pointed(environ: Mapping[str, str], withheld: tuple[str, ...]) -> tuple[str, ...]:
+    """Paths that variables name and the command must not see."""
+    return stores.pointed({name: environ[name] for name in withheld} | _moved(environ))
+
+
+def _key(options: Options) -> tuple[str, ...]:
+    return () if options.key is None else (os.path.abspath(options.key),)
 
 
 def _moved(environ: Mapping[str, str]) -> dict[str, str]:
@@ -215,8 +222,8 @@ class _Processes:
                 os.waitpid(child.pid, 0)
 
 
-def perform(plan: Plan, state: supervise.Signals) -> closing.Result:
-    """Run the plan. What it started has ended when it returns or raises.
+def perform(plan: Plan, state: supervise.Signals, key: keysource.Source) -> closing.Result:
+    """Run the plan. What it started has ended when it returns or raises; `key` is closed once the notary has it.
 
     Raises:
         BoundaryError, PacketDirError, SetupError: nothing was started.
@@ -232,14 +239,19 @@ def perform(plan: Plan, state: supervise.Signals) -> closing.Result:
         stack.callback(packetdir.discard, reserved)
         processes = _Processes()
         stack.callback(processes.end, lambda: supervise.impatient(state.read()))
-        return _perform(plan, state, processes, closing.Out(reserved, files, plan.owner))
+        out = closing.Out(reserved, files, plan.owner)
+        return _perform(plan, state, key, processes, out)
 
 
 def _perform(
-    plan: Plan, state: supervise.Signals, processes: _Processes, out: closing.Out
+    plan: Plan,
+    state: supervise.Signals,
+    key: keysource.Source,
+    processes: _Processes,
+    out: closing.Out,
 ) -> closing.Result:
     state.check()
-    wall = _start(plan, processes, out)
+    wall = _start(plan, key, processes, out)
     state.check()
     witnesses, command, documents = _open(plan, processes, wall)
     gate, notary = witnesses
@@ -259,7 +271,9 @@ def _perform(
     return closing.close(plan.options, out, documents, notary, ended, counts, stopped)
 
 
-def _start(plan: Plan, processes: _Processes, out: closing.Out) -> build.Boundary:
+def _start(
+    plan: Plan, key: keysource.Source, processes: _Processes, out: closing.Out
+) -> build.Boundary:
     """Gate, boundary and notary, each preparing itself while the next one is started."""
     run = plan.spec.run
     uids: tuple[int, int] | tuple[None, None] = (None, None)
@@ -272,10 +286,8 @@ def _start(plan: Plan, processes: _Processes, out: closing.Out) -> build.Boundar
         timing.mark("gate forked")
         wall = processes.boundary = build.begin(plan.spec)
         timing.mark("boundary begun")
-        key = _open_key(plan.key)
         processes.notary = children.start_notary(run, key, to_gate, out.files, uids[1])
-        if key is not None:
-            os.close(key)
+        key.close()
     timing.mark("notary forked, verifier loaded")
     wall.ready()
     timing.mark("boundary built")
@@ -308,8 +320,8 @@ def _open(
         gate.expect("ready")
         timing.mark("gate and command ready")
     except supervise.ControlError as error:
-        raise SetupError(str(error)) from error
-    documents = closing.Documents(policy, opened, str(said["signer_key"]), plan.key is not None)
+        raise SetupError(str(error), error.hint) from error
+    documents = closing.Documents(policy, opened, str(said["signer_key"]), plan.options.keyed)
     return (gate, notary), command, documents
 
 
@@ -329,26 +341,3 @@ def _command(
         if terminal is not None:
             terminal.drain()
         return ended
-
-
-def _open_key(path: str | None) -> int | None:
-    if path is None:
-        return None
-    try:
-        flags = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
-        key = os.open(path, flags)
-    except OSError as error:
-        why = "it is a symbolic link" if error.errno == errno.ELOOP else error.strerror
-        raise SetupError(
-            f"can not read the key {path}: {why}", "make one: sluicegate keygen NAME"
-        ) from error
-    mode = os.fstat(key).st_mode
-    if stat.S_ISREG(mode) and not mode & LOOSE_BITS:
-        return key
-    os.close(key)
-    if not stat.S_ISREG(mode):
-        raise SetupError(f"the key {path} is not a regular file", "name the .key file of keygen")
-    raise SetupError(
-        f"the key {path} may be read or changed by others (mode {stat.S_IMODE(mode):04o})",
-        f"chmod 600 {path}, and make a new one if others may have read it",
-    )

@@ -35,7 +35,11 @@ EXIT_TIMEOUT = 124
 
 
 class ControlError(Exception):
-    """A process of ours is gone or answered what it never would."""
+    """A process of ours is gone or answered what it never would; `hint` is the remedy if it gave one."""
+
+    def __init__(self, message: str, hint: str = "") -> None:
+        super().__init__(message)
+        self.hint = hint
 
 
 class Interrupted(Exception):  # noqa: N818  # not an error: the caller asked for it
@@ -60,10 +64,10 @@ class Control:
             self.peer.sendall(json.dumps(message).encode() + b"\n")
         except OSError as error:
             # Its last words, if it had any, say more than that it is gone.
-            said: object = None
+            said: dict[str, object] = {}
             with contextlib.suppress(ControlError):
-                said = self.receive().get("refused")
-            raise ControlError(str(said or f"the {self.name} is gone")) from error
+                said = self.receive()
+            raise self._refused(said, "is gone") from error
 
     def receive(self, seconds: float = ANSWER_SECONDS) -> dict[str, object]:
         """The next message; waits for it, but not for ever."""
@@ -97,14 +101,18 @@ class Control:
         got = self.receive()
         value = got.get(answer)
         if not isinstance(value, dict):
-            raise ControlError(str(got.get("refused", f"the {self.name} did not say {answer}")))
+            raise self._refused(got, f"did not say {answer}")
         return value
 
     def expect(self, word: str) -> None:
         """Wait for `{word: true}`."""
         got = self.receive()
         if got.get(word) is not True:
-            raise ControlError(str(got.get("refused", f"the {self.name} did not say {word}")))
+            raise self._refused(got, f"did not say {word}")
+
+    def _refused(self, said: dict[str, object], otherwise: str) -> ControlError:
+        why = str(said.get("refused") or f"the {self.name} {otherwise}")
+        return ControlError(why, str(said.get("hint", "")))
 
 
 @dataclass(slots=True)

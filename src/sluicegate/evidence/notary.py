@@ -14,6 +14,7 @@ from collections.abc import Mapping
 import orjson
 
 from sluicegate.evidence import canonical, chain, journal, keys, note, seal, tree
+from sluicegate.evidence.receipt import Sign
 
 DONE, FAILED = 0, 3
 # fdatasync costs milliseconds: once a second bounds what a power cut can take.
@@ -120,10 +121,15 @@ def _object(message: Mapping[str, object], name: str) -> dict[str, object]:
 
 class _Notary:
     def __init__(
-        self, evidence_fd: int, flows_fd: int, seed: bytes, heartbeat_s: int, nonce: str
+        self,
+        evidence_fd: int,
+        flows_fd: int,
+        signer: tuple[Sign, str],
+        heartbeat_s: int,
+        nonce: str,
     ) -> None:
         self.evidence, self.facts = _File(evidence_fd), _File(flows_fd)
-        self.sign, self.key = keys.signer(seed)
+        self.sign, self.key = signer
         self.heartbeat_s, self.nonce = heartbeat_s, nonce
         self.book: journal.Journal | None = None
         self.tree = tree.EMPTY
@@ -237,6 +243,11 @@ class _Notary:
         }
         return canonical.encode({"sealed": answer}) + b"\n"
 
+    def forget(self) -> None:
+        """Let go of the key: nothing can be signed any more."""
+        del self.sign
+        self.book = None
+
     def tick(self) -> None:
         now = time.monotonic()
         if self.book is not None and self.heartbeat_s > 0 and now >= self.beat_at:
@@ -251,17 +262,17 @@ def serve(
     supervisor: socket.socket,
     evidence_fd: int,
     flows_fd: int,
-    key: bytes | None,
+    key: keys.Secret | None,
     heartbeat_s: int = 60,
     run_nonce: str | None = None,
 ) -> int:
     """Runs until the supervisor has the packet sealed or goes away.
 
-    `key` is a 32-byte seed; None makes an ephemeral one. Returns 0 when the record was closed, 3
-    when it could not go on; both sockets are closed by then, so that the gate denies.
+    `key` is a 32-byte seed, overwritten before anything is read; None makes an ephemeral one. Returns 0 when the
+    record was closed, 3 when it could not go on; both sockets are closed by then, so that the gate denies.
     """
     nonce = run_nonce or secrets.token_hex(16)
-    notary = _Notary(evidence_fd, flows_fd, key or secrets.token_bytes(32), heartbeat_s, nonce)
+    notary = _Notary(evidence_fd, flows_fd, _signer(key), heartbeat_s, nonce)
     try:
         return _loop(notary, _Peer(gate), _Peer(supervisor))
     except (_FailError, journal.MessageError, seal.SealError, OSError, ValueError) as error:
@@ -271,8 +282,25 @@ def serve(
             supervisor.send(canonical.encode({"refused": why}) + b"\n", socket.MSG_DONTWAIT)
         return FAILED
     finally:
+        notary.forget()
         gate.close()
         supervisor.close()
+
+
+def _signer(key: keys.Secret | None) -> tuple[Sign, str]:
+    """As `keys.signer`; afterwards the library's object is the only place with the key.
+
+    Nothing of ours can overwrite that object. It lives as long as the record is open; when the last reference goes,
+    OpenSSL clears its own copy.
+    """
+    if key is None:
+        from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+        return keys.usable(Ed25519PrivateKey.generate())
+    try:
+        return keys.signer(key)
+    finally:
+        keys.wipe(key)
 
 
 def _loop(notary: _Notary, gate: _Peer, supervisor: _Peer) -> int:
