@@ -103,3 +103,12 @@ def test_within_is_by_component() -> None:
     assert within("/a/b", "/a")
     assert within("/a", "/")
     assert not within("/ab", "/a")
+
+
+def test_the_directories_above_what_is_kept_can_not_be_moved() -> None:
+    kept = ("/home/ann/p/a/b/one.yaml", "/srv/cache/two.yaml", "/home/ann/p/a/three.yaml")
+    steps = mount_plan(replace(SPEC, kept=kept), HOST)
+    assert targets(steps, Do.PINNED) == ["/home/ann/p/a", "/home/ann/p/a/b"]
+    assert targets(steps, Do.KEPT) == list(kept)
+    order = [step.do for step in steps if step.do in {Do.TREE, Do.PINNED, Do.KEPT}]
+    assert order == [Do.TREE] * 2 + [Do.PINNED] * 2 + [Do.KEPT] * 3

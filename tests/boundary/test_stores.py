@@ -52,3 +52,16 @@ def test_the_names_of_credentials_in_git_configuration() -> None:
 )
 def test_configuration_is_covered_only_with_a_credential_in_it(text: str, secret: bool) -> None:
     assert stores.has_secret(text) is secret
+
+
+def test_where_variables_lead() -> None:
+    environ = {
+        "NETRC": "/a/netrc",
+        "KUBECONFIG": "k/one:/k/two",
+        "CARGO_HOME": "/cargo/",
+        "PIP_CONFIG_FILE": "",
+    }
+    found = stores.pointed(environ, ("/w", "/v"))
+    assert {"/a/netrc", "/w/k/one", "/v/k/one", "/k/two", "/cargo/credentials.toml"} <= set(found)
+    assert not {"/", "/w", "/v"} & set(found)
+    assert stores.pointed({"NETRC": ".", "GNUPGHOME": "/"}, ("/w",)) == ()

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import pytest
 
 from sluicegate.cli import say
@@ -15,3 +18,12 @@ def test_an_error_has_its_remedy_on_its_own_line(capsys: pytest.CaptureFixture[s
 def test_escape_sequences_are_shown_not_obeyed(capsys: pytest.CaptureFixture[str]) -> None:
     say.say("a\x1b[2Jb")
     assert capsys.readouterr().err == "sluicegate: a\\x1b[2Jb\n"
+
+
+def test_who_does_not_listen_does_not_change_the_exit_code() -> None:
+    program = "import sys; from sluicegate.cli import say; say.say('x'); say.say('y'); sys.exit(3)"
+    with open("/dev/full", "wb") as full:
+        assert (
+            subprocess.run([sys.executable, "-c", program], stderr=full, check=False).returncode
+            == 3
+        )

@@ -351,3 +351,28 @@ def test_the_command_can_not_rewrite_the_policy_for_the_next_run(tier: Tier) -> 
         done = tier.world.run(run, user=tier.user, cwd=tier.work)
         assert done.code == 0, done.err
         assert (named if chosen else default).read_text() == "version: 1\n"
+
+
+def test_nor_move_the_directories_that_it_lies_in(tier: Tier) -> None:
+    deep = tier.work / "ci" / "egress"
+    deep.mkdir(parents=True)
+    policy = deep / "p.yaml"
+    policy.write_text("version: 1\n")
+    owner = tier.work.stat()
+    for place in (deep.parent, deep, policy):
+        os.chown(place, owner.st_uid, owner.st_gid)
+    script = (
+        "touch ci/new ci/egress/new || exit 9; for d in ci/egress ci; do mv -T $d away; rm -rf $d; done 2>/dev/null;"
+        " mkdir -p ci/egress; echo x > ci/egress/p.yaml; cat ci/egress/p.yaml"
+    )
+    argv, _ = tier.argv(["sh", "-c", script], "version: 1\n")
+    argv[argv.index("--policy") + 1] = str(policy)
+    done = tier.world.run(argv, user=tier.user, cwd=tier.work)
+    assert (done.code, done.out) == (0, "version: 1\n"), done.err
+    assert policy.read_text() == "version: 1\n"
+
+
+@pytest.mark.parametrize("names", [{"PIP_CONFIG_FILE": "/dev/null", "NETRC": "/dev/null"}])
+def test_no_configuration_is_no_credential(tier: Tier, names: dict[str, str]) -> None:
+    done = tier.run(["sh", "-c", "echo gone >/dev/null && wc -c </dev/null"], env=names)
+    assert (done.code, done.out.strip()) == (0, "0"), done.err

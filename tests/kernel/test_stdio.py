@@ -150,3 +150,59 @@ def test_output_is_whole_ordered_and_ends_with_its_reader(tier: Tier) -> None:
 def test_programs_may_open_their_streams_by_name(tier: Tier) -> None:
     script = "open('/dev/stdout', 'w').write('out'); open('/dev/stderr', 'w').write('err')"
     assert run(tier, script) == (0, "out", "err")
+
+
+def test_non_blocking_descriptors_of_the_caller_lose_nothing(tier: Tier, held: ExitStack) -> None:
+    out, into = os.pipe()
+    given, feed = os.pipe()
+    for number in (into, given):
+        os.set_blocking(number, False)
+    script = "import sys; print('?', flush=True); sys.stdout.write(input() * 300_000)"
+    with start(tier, script, stdin=given, stdout=into) as process:
+        os.close(given)
+        os.close(into)
+        # Asked for while there is nothing to read, and written once the pipe is full.
+        assert os.read(out, 2) == b"?\n"
+        os.write(feed, b"four\n")
+        os.close(feed)
+        got = bytearray()
+        while data := os.read(out, 100):
+            got += data
+        os.close(out)
+    assert process.returncode == 0
+    assert got == b"four" * 300_000
+
+
+@pytest.mark.parametrize("name", ["stdout", "stderr"])
+def test_output_that_could_not_be_written_is_a_failure(tier: Tier, name: str) -> None:
+    number = 1 if name == "stdout" else 2
+    with open("/dev/full", "wb") as full:
+        code, _, err = run(tier, f"import os; os.write({number}, b'x')", **{name: full.fileno()})
+    assert code == 1
+    if name == "stdout":
+        assert "stdout could not be written: no space left on device" in err
+
+
+def test_output_that_nobody_wants_is_none(tier: Tier, held: ExitStack) -> None:
+    out, into = os.pipe()
+    os.close(out)
+    held.callback(os.close, into)
+    assert (
+        run(tier, "import os, signal; signal.signal(13, 1); os.write(1, b'x')", stdout=into)[0] == 0
+    )
+
+
+def test_a_run_whose_time_is_up_does_not_wait_for_a_reader(tier: Tier, held: ExitStack) -> None:
+    out, into = os.pipe()
+    for number in (out, into):
+        held.callback(os.close, number)
+    argv, packet = tier.argv(["yes"], "version: 1\n", "--timeout", "1")
+    process = subprocess.Popen(
+        [*tier.world.enter(tier.user, tier.work), *argv],
+        stdin=subprocess.DEVNULL, stdout=into, stderr=subprocess.PIPE, text=True,
+        env={"PATH": os.environ["PATH"], "HOME": str(tier.world.directory)},
+    )  # fmt: skip
+    # Nothing reads `out`: without an end of the wait this would never come back.
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 124, err
+    assert (packet / "packet.json").exists()

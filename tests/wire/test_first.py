@@ -42,7 +42,7 @@ KNOWN = {
     b"\r\nGET / HTTP/1.1\r\n": Kind.HTTP,
     b"\nGET / HTTP/1.1\r\n": Kind.HTTP,
     b" GET / HTTP/1.1\r\n": Kind.HTTP,
-    b"0036git-upload-pack /tool.git\0host=a.test\0": Kind.OPAQUE,
+    b"0036git-upload-pack /tool.git\0host=a.test\0": Kind.HTTP,
     b"0036git-upload-pack /tool.git HTTP/1.1\r\nHost: a.test\r\n\r\n": Kind.HTTP,
     b"0036git-upload-pack http://a.test/ HTTP/1.1\r\n": Kind.HTTP,
     b"SSH-2.0-OpenSSH_9.2p1 Debian-2\r\n": Kind.OPAQUE,
@@ -78,7 +78,6 @@ def test_first_bytes(stream: bytes, kind: Kind) -> None:
         b"PING\r",
         b"GET\x0b\x0c",
         b"A" * 100,
-        b"0036git-receive-pack /tool",
     ],
 )
 def test_more_is_needed(stream: bytes) -> None:
@@ -107,3 +106,45 @@ def test_a_word_may_become_anything(stream: bytes) -> None:
 @pytest.mark.parametrize("stream", [b"", b"\x16", b"\x05", b"\x04", b"GET /", b"PING\r\n", b"\0"])
 def test_what_is_decided_or_of_another_kind_is_no_word(stream: bytes) -> None:
     assert not first.is_word(stream)
+
+
+def packet(rest: bytes) -> bytes:
+    return b"%04x" % (len(rest) + 4) + rest
+
+
+GIT = packet(b"git-upload-pack /tool.git\0host=a.test\0")
+
+
+@pytest.mark.parametrize(
+    "stream",
+    [
+        GIT,
+        packet(b"git-receive-pack /a/b.git\0host=a.test:9418\0"),
+        packet(b"git-upload-archive /tool.git\0host=a.test\0"),
+        packet(b"git-upload-pack /tool.git\0host=a.test\0\0version=2\0"),
+    ],
+)
+def test_a_request_of_gits_own_protocol(stream: bytes) -> None:
+    assert first.is_git(stream) is True
+    assert [first.is_git(stream[:size]) for size in range(len(stream))] == [None] * len(stream)
+
+
+@pytest.mark.parametrize(
+    "stream",
+    [
+        b"GET / HTTP/1.1\r\n",
+        b"0036got",
+        b"g",
+        GIT + b"GET / HTTP/1.1\r\n",
+        b"0036git-upload-pack /tool\n",
+        b"0036git-upload-pack /tool.git HTTP/1.1\r\nHost: a.test\r\n\r\n",
+        packet(b"git-upload-pack /tool.git\0host=a.test"),
+        packet(b"git-upload-pack /tool.git\0host=a.test\r\n\0"),
+        packet(b"git-upload-pack /t HTTP/1.1\r\n\0host=a.test\0"),
+        packet(b"git-upload-pack http://a.test/\0host=a.test\0"),
+        packet(b"git-anything /tool.git\0host=a.test\0"),
+        packet(b"git-upload-pack /tool.git\0host=a.test\0\0GET / HTTP/1.1\r\n\0"),
+    ],
+)
+def test_what_is_not_exactly_one_such_request(stream: bytes) -> None:
+    assert first.is_git(stream) is False

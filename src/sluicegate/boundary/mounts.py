@@ -43,6 +43,7 @@ class Builder:
             Do.SYSFS: self._sysfs,
             Do.TEXT: self._text,
             Do.COVER: self._cover,
+            Do.PINNED: self._pin,
             Do.KEPT: self._keep,
             Do.EMPTY_DIRECTORY: self._empty_directory,
             Do.SOCKET: self._socket,
@@ -248,6 +249,13 @@ class Builder:
         tree = sys_.open_tree(source)
         sys_.mount_setattr(tree, _SAFE_ATTRIBUTES | sys_.MOUNT_ATTR_RDONLY)
         self._attach_file(tree, step.target)
+        return "done"
+
+    def _pin(self, step: Step) -> str:
+        # A directory on which something is mounted can not be renamed or removed from inside.
+        tree = sys_.open_tree(ROOT + step.target, recursive=True)
+        sys_.move_mount(tree, ROOT + step.target)
+        os.close(tree)
         return "done"
 
     def _keep(self, step: Step) -> str:

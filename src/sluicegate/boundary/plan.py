@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+import posixpath
 from dataclasses import dataclass
 
 from sluicegate.boundary import rules, stores
@@ -45,6 +46,7 @@ class Do(enum.Enum):
     SYSFS = "sysfs, read-only"
     TEXT = "file of ours"
     TREE = "bind, writable"
+    PINNED = "bound over itself"
     KEPT = "bound over itself, read-only"
     EMPTY_DIRECTORY = "covered with an empty directory"
     COVER = "covered with an empty file"
@@ -106,10 +108,22 @@ def mount_plan(spec: Spec, host: Host) -> tuple[Step, ...]:
         # After the host's own mounts: containers mount a file over each of these.
         *(Step(Do.TEXT, path, mode=0o644, text=text) for path, text in host.texts),
         *(Step(Do.TREE, path, path) for path in sorted(writable)),
+        *(Step(Do.PINNED, path, path) for path in _above(spec.kept, writable)),
         *(Step(Do.KEPT, path, path) for path in spec.kept),
         *_covers(spec, host, writable),
         *(Step(Do.SOCKET, path) for path in host.sockets if not _own(path, writable)),
     )
+
+
+def _above(kept: tuple[str, ...], writable: tuple[str, ...]) -> list[str]:
+    """The directories between a writable tree and what is kept in it: moved away, they would take it with them."""
+    found = set[str]()
+    for path in kept:
+        above = posixpath.dirname(path)
+        while above not in writable and any(within(above, tree) for tree in writable):
+            found.add(above)
+            above = posixpath.dirname(above)
+    return sorted(found)
 
 
 def _own(path: str, writable: tuple[str, ...]) -> bool:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import posixpath
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 # Directories and files alike; what exists is covered, what does not is passed over.
 IN_HOME = (
@@ -99,8 +100,11 @@ def git_secrets(text: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys(found))
 
 
-def pointed(environ: Mapping[str, str]) -> tuple[str, ...]:
-    """The absolute paths that the variables in `environ` lead to, and the stores of homes that they moved."""
+def pointed(environ: Mapping[str, str], tops: Sequence[str]) -> tuple[str, ...]:
+    """The paths that the variables in `environ` lead to, and the stores of homes that they moved.
+
+    A relative one is looked for below each of `tops`.
+    """
     found = [
         path
         for name in POINTERS
@@ -110,7 +114,10 @@ def pointed(environ: Mapping[str, str]) -> tuple[str, ...]:
         if top := environ.get(name, "").rstrip("/"):
             stores = (store for store in IN_HOME if store.startswith(f"{below}/"))
             found += [f"{top}{store.removeprefix(below)}" for store in stores]
-    return tuple(dict.fromkeys(path for path in found if path.startswith("/") and path != "/"))
+    places = [
+        posixpath.normpath(posixpath.join(top, path)) for path in found if path for top in tops
+    ]
+    return tuple(dict.fromkeys(place for place in places if place != "/" and place not in tops))
 
 
 def candidates(homes: tuple[str, ...]) -> tuple[str, ...]:

@@ -96,8 +96,11 @@ def _covers(paths: list[str]) -> tuple[tuple[str, bool], ...]:
     found = dict[str, bool]()
     for path in paths:
         with contextlib.suppress(OSError):
-            # The target of a link is what must not be readable.
-            found[os.path.realpath(path)] = stat.S_ISDIR(os.stat(path).st_mode)
+            mode = os.stat(path).st_mode
+            # /dev/null as "no configuration" is the command's as it is everybody's.
+            if not stat.S_ISCHR(mode):
+                # The target of a link is what must not be readable.
+                found[os.path.realpath(path)] = stat.S_ISDIR(mode)
     return tuple(sorted(found.items()))
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import platform
 import re
 from dataclasses import dataclass
 
@@ -93,7 +92,7 @@ def opened(plan: Plan, wall: build.Boundary, command: supervise.Control) -> dict
         "tier": spec.tier,
         "started_at": plan.started_at,
         "sluicegate": __version__,
-        "kernel": platform.release(),
+        "kernel": os.uname().release,
         "plan": list(wall.plan),
         "counters": wall.counters(),
         "withheld": list(plan.withheld),
@@ -115,8 +114,8 @@ def opened(plan: Plan, wall: build.Boundary, command: supervise.Control) -> dict
         "holes_ignored": bool(found),
         "posture": {
             "enforcement_mode": f"linux_{spec.tier.replace('-', '_')}_tproxy",
-            "runner_os": platform.system(),
-            "runner_arch": platform.machine(),
+            "runner_os": os.uname().sysname,
+            "runner_arch": os.uname().machine,
             "agent_uid": spec.command.uid,
             **posture.members(outcomes, captured, docker),
             "websocket_frame_scanning": "off",

@@ -36,10 +36,9 @@ def load(paths: Sequence[str], workdir: str, *, observe: bool = False) -> tuple[
 
 
 def paths(given: Sequence[str], workdir: str) -> tuple[str, ...]:
-    """Where the files that `load` reads are, free of links."""
+    """The files that `load` reads."""
     default = os.path.join(workdir, DEFAULT)
-    found = given or ([default] if os.path.isfile(default) else [])
-    return tuple(os.path.realpath(path) for path in found)
+    return tuple(given) or ((default,) if os.path.isfile(default) else ())
 
 
 def read(path: str, source: str) -> Policy:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import traceback
 from collections.abc import Sequence
 
 from sluicegate.boundary.model import BoundaryError
@@ -51,6 +50,8 @@ def main(argv: Sequence[str]) -> int:
         say.complain(f"evidence failed: {error}", error.hint)
         return EVIDENCE
     except Exception as error:  # noqa: BLE001 - the exit code must never pass for the command's own
+        import traceback  # a fifth of a start's imports, and needed for no sound run
+
         at = traceback.extract_tb(error.__traceback__)[-1]
         say.complain(
             f"internal error: {type(error).__name__}: {error}",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
+import os
 import sys
 
 PREFIX = "sluicegate: "
@@ -20,10 +20,13 @@ def complain(message: str, hint: str = "") -> None:
 
 
 def _write(lines: list[str]) -> None:
-    # Whoever does not want to hear it shall not change what the exit code says.
-    with contextlib.suppress(OSError, ValueError):
+    # Whoever does not want to hear it shall not change what the exit code says: what is left in the buffer would,
+    # when the interpreter flushes it at its end.
+    try:
         sys.stderr.write("".join(f"{line}\n" for line in lines))
         sys.stderr.flush()
+    except (OSError, ValueError):
+        sys.stderr = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115 - for the rest of the process
 
 
 def visible(text: str) -> str:

@@ -9,13 +9,12 @@ import pwd
 import signal
 import socket
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from setproctitle import setproctitle
 
 from sluicegate.boundary import build, environment, identity, stores, survey
 from sluicegate.boundary.model import ROOT_TIER, ROOTLESS_TIER, Command, Spec
-from sluicegate.boundary.plan import within
 from sluicegate.boundary.terminal import Terminal
 from sluicegate.cli import (
     children,
@@ -23,6 +22,7 @@ from sluicegate.cli import (
     keysource,
     opening,
     packetdir,
+    places,
     policyfiles,
     say,
     supervise,
@@ -79,7 +79,7 @@ def prepare(
     # A cache that a policy grants may not be there yet on this machine: then there is nothing to open.
     binds = [*filter(os.path.exists, granted), *options.binds]
     writable = (workdir, *(os.path.realpath(path) for path in binds))
-    _apart(out, writable)
+    places.apart(out, writable)
     spec = Spec(
         run=run,
         tier=tier,
@@ -87,32 +87,13 @@ def prepare(
         workspace=workdir,
         binds=tuple(os.path.realpath(path) for path in binds),
         home=who.home,
-        hidden=(*_pointed(environ, withheld), *secret, *_key(options)),
+        hidden=(*_pointed(environ, withheld, workdir), *secret, *_key(options)),
         packet=out,
-        kept=_kept(options, workdir, writable),
+        kept=places.kept(policyfiles.paths(options.policies, workdir), writable),
     )
     secrets = _secrets(workdir)
     owner, now = _owner(environ), closing.now()
     return Plan(options, policies, spec, out, withheld, owner, now, secrets)
-
-
-def _apart(out: str, writable: tuple[str, ...]) -> None:
-    """Nothing, if the command can neither write over the packet's directory nor move it away.
-
-    Raises:
-        SetupError: it can.
-    """
-    if any(within(path, out) for path in writable):
-        raise SetupError(
-            f"--packet {out} is, or holds, a place where the command writes",
-            "name a directory of its own, for example --packet out",
-        )
-    above = os.path.dirname(out)
-    if above not in writable and any(within(above, path) for path in writable):
-        raise SetupError(
-            f"--packet {out} lies deep in a place where the command writes: it could move {above} away",
-            f"name one outside of it, or directly in it: --packet {os.path.basename(out)}",
-        )
 
 
 def _secrets(workdir: str) -> tuple[str, ...]:
@@ -122,13 +103,6 @@ def _secrets(workdir: str) -> tuple[str, ...]:
         for path in (".git/config", ".gitmodules")
         for name in stores.git_secrets(survey.readable(os.path.join(workdir, path)))
     )
-
-
-def _kept(options: Options, workdir: str, writable: tuple[str, ...]) -> tuple[str, ...]:
-    """The policies that the command could otherwise rewrite for the next run."""
-    found = policyfiles.paths(options.policies, workdir)
-    inside = [path for path in found if any(within(path, tree) for tree in writable)]
-    return tuple(dict.fromkeys(path for path in inside if os.path.isfile(path)))
 
 
 def warn(plan: Plan) -> None:
@@ -141,9 +115,12 @@ def warn(plan: Plan) -> None:
         )
 
 
-def _pointed(environ: Mapping[str, str], withheld: tuple[str, ...]) -> tuple[str, ...]:
+def _pointed(
+    environ: Mapping[str, str], withheld: tuple[str, ...], workdir: str
+) -> tuple[str, ...]:
     """Paths that variables name and the command must not see."""
-    return stores.pointed({name: environ[name] for name in withheld} | _moved(environ))
+    named = {name: environ[name] for name in withheld} | _moved(environ)
+    return stores.pointed(named, (os.getcwd(), workdir))
 
 
 def _key(options: Options) -> tuple[str, ...]:
@@ -208,11 +185,14 @@ class _Processes:
     gate: children.Child | None = None
     notary: children.Child | None = None
     boundary: build.Boundary | None = None
+    hurried: bool = False
+    lost: tuple[tuple[str, str], ...] = ()
 
     def end(self, impatient: Callable[[], bool]) -> None:
         if self.boundary is not None:
             self.boundary.stop()
-            self.boundary.streams.finish(impatient)
+            self.boundary.streams.finish(impatient, self.hurried)
+            self.lost = tuple(sorted(self.boundary.streams.lost.items()))
             self.boundary.close()
         for child in (self.gate, self.notary):
             if child is not None:
@@ -240,7 +220,17 @@ def perform(plan: Plan, state: supervise.Signals, key: keysource.Source) -> clos
         processes = _Processes()
         stack.callback(processes.end, lambda: supervise.impatient(state.read()))
         out = closing.Out(reserved, files, plan.owner)
-        return _perform(plan, state, key, processes, out)
+        result = _perform(plan, state, key, processes, out)
+    return _heard(result, processes.lost)
+
+
+def _heard(result: closing.Result, lost: tuple[tuple[str, str], ...]) -> closing.Result:
+    """The command wrote into our pipe and may have ended well; what was lost behind it is a failure all the same."""
+    for name, why in lost:
+        say.complain(
+            f"the command's {name} could not be written: {why.lower()}", "its end is missing there"
+        )
+    return replace(result, code=result.code or 1) if lost else result
 
 
 def _perform(
@@ -259,6 +249,7 @@ def _perform(
     try:
         ended = _command(plan, state, wall, command, witnesses)
         timing.mark("command")
+        processes.hurried = ended.timeout or bool(state.stopped)
         wall.stop()
         timing.mark("boundary stopped")
         stopped = gate.ask({"stop": True}, "stopped")

@@ -22,9 +22,6 @@ READ_BYTES = 65_536
 HIGH_WATER = 65_536
 MAX_INTERIM = 16  # 1xx responses before the final one
 _REPEATABLE = frozenset(("GET", "HEAD", "OPTIONS"))  # RFC 9110 section 9.2.1
-# Methods whose bodies servers read. With any other, a server may leave the body unread and take it for the next
-# request of the connection, one that nobody judged.
-_BODIED = frozenset(("POST", "PUT", "PATCH"))
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 
@@ -67,7 +64,9 @@ class Exchange:
         self._receiving: Body | None = None
         self._heard = b""
         self._interim = self._work = 0
-        self._last = request.method not in _BODIED and not self._sending.done
+        # A server may leave a body unread (of a GET as of a POST to a path that it does not know) and take it for the
+        # next request of the connection, one that nobody judged: nothing follows a body.
+        self._last = not self._sending.done
         sent = replace(request, keep_alive=False) if self._last else request
         self._up, self._down = bytearray(head(sent, facts)), bytearray()
         self._bytes_up = self._bytes_down = 0

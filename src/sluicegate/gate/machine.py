@@ -13,12 +13,13 @@ from dataclasses import dataclass, replace
 from sluicegate.facts import Facts, Protocol, Via
 from sluicegate.wire import http, socks, tls
 from sluicegate.wire.cursor import WireError
-from sluicegate.wire.first import Kind, classify, is_word
+from sluicegate.wire.first import Kind, classify, is_git, is_word
 
 # Each arrival reads all bytes so far again: this bounds what one client can make us read. A hello
 # sent byte by byte costs 2 MB, a 64 KiB head in 1,400-byte segments 1.5 MB.
 MAX_WORK_BYTES = 8_388_608
 NO_AUTHENTICATION = 0
+GIT_PORT = 9418
 
 
 class Style(enum.Enum):
@@ -92,6 +93,10 @@ class Machine:
         """Whether a proxy handshake was granted."""
         return self.base.via in {Via.CONNECT, Via.SOCKS}
 
+    @property
+    def _port(self) -> int:
+        return self.base.port if self.base.target_port is None else self.base.target_port
+
     def received(self, data: bytes) -> Step | None:
         """The client sent `data`; None: more is needed."""
         self.buffer += data
@@ -147,6 +152,12 @@ class Machine:
     def _step(self) -> Step | None:
         if self._socks5:
             return self._request5()
+        if self._port == GIT_PORT and not self._resumed:
+            git = is_git(self.buffer)
+            if git is None:
+                return None
+            if git:
+                return self._judge(Protocol.OPAQUE)
         lead = self.buffer.lstrip(b"\r\n")
         kind = classify(lead)
         if kind is None:

@@ -11,9 +11,14 @@ import re
 
 # Longer request lines are refused by common servers, some of them at twice this size.
 MAX_LINE = 16_384
-# gitprotocol-pack(5): a length in four hexadecimal digits, the service, a path, then NUL and the host. Without the
-# NUL it is a request line to whoever takes any word for a method.
-_GIT = re.compile(rb"[0-9a-fA-F]{4}git-(?:upload-pack|receive-pack|upload-archive) /[^\n]*")
+# gitprotocol-pack(5): the length of all of it in four hexadecimal digits, the service, a path, NUL, the host, and
+# perhaps a list of extra parameters behind a second NUL. No blank stands in it but the first one.
+_GIT = re.compile(
+    rb"([0-9a-f]{4})git-(?:upload-pack|receive-pack|upload-archive) /[^\0\s]*\0host=[^\0\s]+\0"
+    rb"(?:\0(?:version=[0-9]+\0)+)?"
+)
+_GIT_BEGINS = re.compile(rb"[0-9a-f]{4}git-")
+_GIT_BYTES = 4  # of the length
 _TOKEN = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]*")
 # Readers of some servers split a line at these too (RFC 9112 section 3), so that a method may end with any.
 _SEPARATORS = b" \t\x0b\x0c\r"
@@ -48,6 +53,22 @@ def classify(stream: bytes) -> Kind | None:
     return _http(stream)
 
 
+def is_git(stream: bytes) -> bool | None:
+    """Whether `stream` is exactly one request of git's own protocol; None while it may yet become one.
+
+    By itself it is a request line to whoever takes any word for a method: to be asked only on git's port.
+    """
+    if len(stream) < _GIT_BYTES + 4:
+        return None if _GIT_BEGINS.match(stream + b"0000git-"[len(stream) :]) else False
+    if not _GIT_BEGINS.match(stream):
+        return False
+    size = int(stream[:_GIT_BYTES], 16)
+    if len(stream) < size:
+        return None if b"\n" not in stream else False
+    found = _GIT.fullmatch(stream)
+    return found is not None and size == len(stream)
+
+
 def is_word(stream: bytes) -> bool:
     """Whether `stream` is all of a word so far, which may become a request line or not."""
     return bool(stream) and classify(stream) is None and stream[0] not in {*_RECORDS, 4, 5}
@@ -70,11 +91,6 @@ def _http(stream: bytes) -> Kind | None:
     if stream[0] in _SEPARATORS + b"\n":
         # Skipped by some servers before a request.
         return Kind.HTTP
-    if git := _GIT.match(stream, 0, MAX_LINE):
-        if b"\0" in git[0]:
-            return Kind.OPAQUE
-        if git.end() == len(stream) < MAX_LINE:
-            return None
     line, ended, _ = stream[:MAX_LINE].partition(b"\n")
     method = _TOKEN.match(line)
     size = method.end() if method else 0

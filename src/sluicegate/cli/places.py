@@ -1,0 +1,70 @@
+"""What of the run's own lies where the command writes: the packet's directory, the policies."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+
+from sluicegate.boundary.plan import within
+from sluicegate.cli.opening import SetupError
+
+MAX_LINKS = 40  # as many as the kernel follows, path_resolution(7)
+
+
+def apart(out: str, writable: tuple[str, ...]) -> None:
+    """Nothing, if the command can neither write over the packet's directory `out` nor move it away.
+
+    Raises:
+        SetupError: it can.
+    """
+    if any(within(path, out) for path in writable):
+        raise SetupError(
+            f"--packet {out} is, or holds, a place where the command writes",
+            "name a directory of its own, for example --packet out",
+        )
+    above = os.path.dirname(out)
+    while above != "/":
+        # A place that is bound itself can not be moved from inside; what is between two of them can.
+        if above not in writable and any(within(above, path) for path in writable):
+            raise SetupError(
+                f"--packet {out} lies deep in a place where the command writes: it could move {above} away",
+                f"name one outside of it, or directly in it: --packet {os.path.basename(out)}",
+            )
+        above = os.path.dirname(above)
+
+
+def kept(paths: Sequence[str], writable: tuple[str, ...]) -> tuple[str, ...]:
+    """The policies at `paths` that the command could otherwise rewrite for the next run, free of links.
+
+    Raises:
+        SetupError: the way to one leads through a link that the command could turn elsewhere.
+    """
+    for path in paths:
+        for link in links(path):
+            if any(within(link, tree) for tree in writable):
+                raise SetupError(
+                    f"{link} is a symbolic link where the command writes: it could lead to another policy next time",
+                    f"name the file itself: --policy {os.path.realpath(path)}",
+                )
+    found = dict.fromkeys(os.path.realpath(path) for path in paths)
+    inside = [path for path in found if any(within(path, tree) for tree in writable)]
+    return tuple(path for path in inside if os.path.isfile(path))
+
+
+def links(path: str) -> Iterator[str]:
+    """Where each symbolic link lies on the way to `path`, in order."""
+    done, left, seen = "/", os.path.join(os.getcwd(), path).split("/")[::-1], 0
+    while left and seen < MAX_LINKS:
+        name = left.pop()
+        if name == "..":
+            done = os.path.dirname(done)
+        elif name not in {"", "."}:
+            at = os.path.join(done, name)
+            if not os.path.islink(at):
+                done = at
+                continue
+            yield at
+            seen += 1
+            points = os.readlink(at)
+            done = "/" if points.startswith("/") else done
+            left += points.split("/")[::-1]
