@@ -421,18 +421,18 @@ LIES: dict[str, Callable[[int, Record], object]] = {
         record.update(run_nonce="a"),
         record.get("session_control", {}).get("open", {}).update(run_nonce="a"),
     ),
+    "a false for a 0": opened(lambda p: p.update(chain_open_seq=False)),
+    "facts of the opening": put(0, request_id="sha256:" + "0" * 64),
     "no time": put(0, timestamp="0001-01-01T00:00:00Z"),
 }
 # Here the second is stricter: what the published format excludes, or what two readers could take for two things.
 STRICTER: dict[str, Callable[[int, Record], object]] = {
-    "a false for a 0": opened(lambda p: p.update(chain_open_seq=False)),
     "the payload in another order": opened(backwards),
     "a change of key": put(
         2, key_transition=dict.fromkeys(("prior_signer_key", "prior_chain_seq", "prior_chain_hash"))
     ),
     "a list of other things": put(2, delegation_chain=[1, {}]),
     "an object of other things": put(2, redaction={"all": True}),
-    "facts of the opening": put(0, request_id="sha256:" + "0" * 64),
     "an opening that is blocked": put(0, verdict="block"),
     "an opening by another way": put(0, transport="forward"),
     "an opening of another target": put(0, target="https://a.example/"),

@@ -94,3 +94,17 @@ def test_hex_is_lower_case_and_of_its_length(found: object) -> None:
 )
 def test_canonical_time(text: str, good: bool) -> None:
     assert bool(strict.TIME.match(text)) is good
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "alike"),
+    [
+        ({"a": 1, "b": [0]}, {"b": [0], "a": 1}, True),
+        ({"a": 1}, {"a": True}, False),
+        ({"a": [0]}, {"a": [False]}, False),
+        ({"a": 1}, {"a": 1.0}, False),
+        ({"a": None}, {}, False),
+    ],
+)
+def test_the_same_json(one: object, other: object, alike: bool) -> None:
+    assert strict.same(one, other) is alike

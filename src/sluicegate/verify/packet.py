@@ -144,7 +144,7 @@ def _bindings(state: Replay, files: Mapping[str, bytes]) -> Mapping[str, object]
     closed = strict.mapping(measured.get("close"), "boundary.json: close")
     counters = strict.mapping(closed.get("counters"), "boundary.json: counters")
     need(
-        last == {"kind": "boundary", "boundary_sha256": whole, **counters},
+        strict.same(last, {"kind": "boundary", "boundary_sha256": whole, **counters}),
         "boundary.json and the record count the kernel's packets differently",
     )
     return measured
@@ -198,13 +198,16 @@ def _sealed(state: Replay, measured: Mapping[str, object], files: Mapping[str, b
     }
     whole = seal.checked(files[sealing.SEAL], key, sealing.TRACE, digests)
     said = trace.trace(state.tally, opened, run.policy_hash, run.nonce)
-    need(whole.predicate == said, f"{sealing.SEAL}: says other things of the run than the record")
+    need(
+        strict.same(whole.predicate, said),
+        f"{sealing.SEAL}: says other things of the run than the record",
+    )
     need(
         whole.commit == trace.commit(opened), f"{sealing.SEAL}: another commit than boundary.json's"
     )
     del digests[sealing.PROBES]
     probes = seal.checked(files[sealing.PROBES], key, sealing.RESULTS, digests)
-    same = probes.results == trace.results(opened)
+    same = strict.same(probes.results, trace.results(opened))
     need(same, f"{sealing.PROBES}: other results than boundary.json's")
 
 

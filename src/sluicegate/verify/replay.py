@@ -117,6 +117,7 @@ def _receipt(state: Replay, found: receipts.Receipt, facts: Iterator[bytes], wha
     need(record["verdict"] in VERDICTS, f"{what}: a verdict our notary does not sign")
     if state.opened is None:
         state.opened, state.start = _opening(found, what), str(record["timestamp"])
+        need("request_id" not in record, f"{what}: a lifecycle receipt with facts")
     else:
         need(found.signer == state.run.signer_key, f"{what}: another signer")
         need(record["chain_prev_hash"] == state.root, f"{what}: chain_prev_hash mismatch")
@@ -147,7 +148,7 @@ def _opening(found: receipts.Receipt, what: str) -> chain.Run:
     )
     need(strict.HEX32.match(run.open_nonce), f"{what}: open_nonce")
     need(strict.HASH.match(run.policy_hash), f"{what}: policy_hash")
-    need(control == chain.opening(run), f"{what}: session_open does not reproduce")
+    need(strict.same(control, chain.opening(run)), f"{what}: session_open does not reproduce")
     need(record["chain_prev_hash"] == chain.genesis(run), f"{what}: genesis does not reproduce")
     return run
 
@@ -158,7 +159,7 @@ def _control(state: Replay, control: Mapping[str, object], what: str) -> None:
         closed = strict.mapping(control.get("close"), f"{what}: session_close")
         reason = strict.text(closed.get("close_reason"), f"{what}: close_reason")
         need(
-            control == chain.closing(state.run, head, reason),
+            strict.same(control, chain.closing(state.run, head, reason)),
             f"{what}: session_close does not reproduce",
         )
         state.closed = True
@@ -168,7 +169,7 @@ def _control(state: Replay, control: Mapping[str, object], what: str) -> None:
     strict.time(now, f"{what}: heartbeat_time")
     state.beats += 1
     expected = chain.heartbeat(state.run, head, state.beats, now)
-    need(control == expected, f"{what}: the heartbeat does not reproduce")
+    need(strict.same(control, expected), f"{what}: the heartbeat does not reproduce")
 
 
 def _facts(state: Replay, record: Mapping[str, object], facts: Iterator[bytes], what: str) -> None:

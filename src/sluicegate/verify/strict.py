@@ -45,6 +45,13 @@ def need(ok: object, message: str) -> None:
         raise VerificationError(message)
 
 
+def same(one: object, other: object) -> bool:
+    """Whether both are the same JSON: true is not 1 there, as it is in Python."""
+    return orjson.dumps(one, option=orjson.OPT_SORT_KEYS) == orjson.dumps(
+        other, option=orjson.OPT_SORT_KEYS
+    )
+
+
 def time(text: str, what: str) -> None:
     """Nothing, if `text` is a canonical time on a day that the calendar has.
 
