@@ -101,7 +101,7 @@ def _supervise(asked: Spec, meanwhile: Callable[[Boundary], Any] | None) -> dict
         extra = meanwhile(boundary) if meanwhile else None
         ended = json.loads(lines.readline())["exit"]
         boundary.stop()
-        boundary.streams.finish(lambda: False)
+        boundary.streams.finish(lambda: False, hurried=False)
         counted = boundary.counters()
     finally:
         boundary.close()
