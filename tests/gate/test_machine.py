@@ -1,9 +1,10 @@
 import random
+from dataclasses import replace
 
 import pytest
 
 from sluicegate.facts import Facts, Protocol, Via
-from sluicegate.gate.machine import MAX_WORK_BYTES, Ask, Judge, Machine, Reply, Style
+from sluicegate.gate.machine import GIT_PORT, MAX_WORK_BYTES, Ask, Judge, Machine, Reply, Style
 from tests.hellos import hello
 
 BASE = Facts(Protocol.OPAQUE, "192.0.2.1", 443, synthetic="a.test")
@@ -182,3 +183,27 @@ def test_a_request_line_for_lenient_servers_is_a_fault(line: bytes) -> None:
     found = facts(Machine(BASE), line + b"\r\nHost: b.test\r\n\r\n")
     assert found.protocol is Protocol.HTTP
     assert found.fault is not None
+
+
+REST = b"git-upload-pack /some.git\0host=a.test\0"
+GIT = b"%04x" % (len(REST) + 4) + REST
+
+
+def test_gits_own_protocol_on_its_port() -> None:
+    on_git = replace(BASE, port=GIT_PORT)
+    machine = Machine(on_git)
+    assert machine.received(GIT[:30]) is None
+    assert facts(machine, GIT[30:]) == on_git
+    # Through a tunnel the port is the one that was asked for.
+    assert facts(Machine(replace(BASE, target_port=GIT_PORT)), GIT).fault is None
+    assert facts(Machine(replace(on_git, target_port=80)), GIT + b"\n").fault is not None
+
+
+def test_git_where_it_is_not_spoken_or_not_whole() -> None:
+    assert facts(Machine(BASE), GIT + b"\n").fault is not None
+    on_git = replace(BASE, port=GIT_PORT)
+    assert facts(Machine(on_git), GIT + b"\n").fault is not None
+    for size in range(len(b"0000git-upload-pack /"), len(GIT)):
+        machine = Machine(on_git)
+        assert machine.received(GIT[:size]) is None
+        assert "too early" in (machine.ended().facts.fault or "")

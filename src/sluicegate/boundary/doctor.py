@@ -56,9 +56,8 @@ def examine() -> tuple[Finding, ...]:
     if not root:
         found.append(_user_namespaces())
         if not found[-1].ok:
-            return tuple(
-                found
-            )  # whatever else would be tried needs one, and would be blamed for it
+            # Whatever else would be tried needs one, and would be blamed for it.
+            return tuple(found)
     found += [
         _tried("namespaces", _namespaces, "run on the host, or give the container CAP_SYS_ADMIN"),
         _tried(

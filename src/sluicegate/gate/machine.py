@@ -145,7 +145,9 @@ class Machine:
         """The client ended its stream: no byte can follow that would change the meaning."""
         if not self.buffer:
             return self.silent()
-        if self.style is Style.RESET and not self._resumed:
+        # What would have been one request of git's is a request line without its end to others.
+        line = classify(self.buffer.lstrip(b"\r\n")) is Kind.HTTP
+        if self.style is Style.RESET and not self._resumed and not line:
             return self._judge(Protocol.OPAQUE)
         return self._fault("the client ended its first bytes too early")
 

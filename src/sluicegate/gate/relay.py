@@ -15,6 +15,7 @@ from sluicegate.gate.threads import Threads
 
 # Below this a flow's two threads cost more than they save.
 PROMOTE_BYTES = 1_048_576
+READ_BYTES = 65_536  # of a held client, whose bytes are looked at
 # What one flow may move before others have their turn.
 TURN_BYTES = 1_048_576
 PIPE_BYTES = 65_536  # what a pipe of the default size holds
@@ -101,6 +102,16 @@ class Relay:
         """Bytes up and down so far; the end's begin after them."""
         self._told = self._up.moved, self._down.moved
         return self._told
+
+    def heard(self) -> bytes | None:
+        """What the held client said, empty at its end; None: nothing, or it is gone and the flow aborted."""
+        try:
+            return self.client.recv(READ_BYTES)
+        except BlockingIOError:
+            return None
+        except OSError:
+            self.abort("client reset")
+            return None
 
     def release(self, head: bytes) -> None:
         """The client's bytes may flow, `head` first."""

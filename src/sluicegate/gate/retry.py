@@ -11,8 +11,6 @@ from sluicegate.gate.relay import Relay
 from sluicegate.wire.flight import Flight
 from sluicegate.wire.tls import ClientHello
 
-READ_BYTES = 65_536
-
 
 class Retry:
     """Begins with `start`, when the first hello is on its way; ends with the relay released or reset."""
@@ -30,14 +28,9 @@ class Retry:
             self._step(self._flight.received(rest))
 
     def _readable(self) -> None:
-        try:
-            data = self._relay.client.recv(READ_BYTES)
-        except BlockingIOError:
-            return
-        except OSError:
-            self._relay.abort("client reset")
-            return
-        self._step(self._flight.received(data) if data else self._flight.ended())
+        data = self._relay.heard()
+        if data is not None:
+            self._step(self._flight.received(data) if data else self._flight.ended())
 
     def _step(self, out: bytes) -> None:
         if self._flight.refusal:

@@ -12,7 +12,6 @@ from sluicegate.gate.machine import Ask, Judge, Machine, Step
 from sluicegate.gate.relay import Relay
 from sluicegate.gate.retry import Retry
 
-READ_BYTES = 65_536
 Become = Callable[[Machine, Facts, Decision], None]
 
 
@@ -47,12 +46,8 @@ class Second:
     def readable(self) -> None:
         """The client has sent something, or ended."""
         machine = self._machine
-        try:
-            data = self._relay.client.recv(READ_BYTES)
-        except BlockingIOError:
-            return
-        except OSError:
-            self._relay.abort("client reset")
+        data = self._relay.heard()
+        if data is None:
             return
         if not data and len(machine.buffer) == self._sent:
             self._relay.release(b"")
