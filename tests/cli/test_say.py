@@ -24,6 +24,8 @@ def test_who_does_not_listen_does_not_change_the_exit_code() -> None:
     program = "import sys; from sluicegate.cli import say; say.say('x'); say.say('y'); sys.exit(3)"
     with open("/dev/full", "wb") as full:
         assert (
-            subprocess.run([sys.executable, "-c", program], stderr=full, check=False).returncode
+            subprocess.run(
+                [sys.executable, "-I", "-c", program], stderr=full, check=False
+            ).returncode
             == 3
         )
