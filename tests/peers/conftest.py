@@ -13,8 +13,11 @@ from typing import Any
 
 import pytest
 
+from sluicegate.evidence import chain, journal, packet
 from tests.conftest import Run, Tier
+from tests.evidence import made
 from tests.peers.forge import Forge
+from tests.peers.second import OTHER_SEED, SIGN, Files
 from tests.world import USER, World
 
 PROGRAMS = Path(__file__).parent / "programs"
@@ -146,3 +149,43 @@ def go_binary(world: World) -> Path:
     )
     assert done.returncode == 0, done.stderr
     return binary
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory: pytest.TempPathFactory) -> Files:
+    return made.files(tmp_path_factory.mktemp("whole"), made.some())
+
+
+@pytest.fixture(scope="module")
+def other(tmp_path_factory: pytest.TempPathFactory) -> Files:
+    """The same run again, of another key."""
+    return made.files(tmp_path_factory.mktemp("other"), made.some(), seed=OTHER_SEED)
+
+
+@pytest.fixture(scope="module")
+def many(tmp_path_factory: pytest.TempPathFactory) -> Files:
+    """More flows than are read at once, to many hosts, with a warning and two allowed ones."""
+    warned = made.message(0, verdict="warn", target="https://[2001:db8::1]:8443/x")
+    flows = [made.message(n, target=f"tls://h{n % 40}.Example:443") for n in range(1, 300)]
+    return made.files(
+        tmp_path_factory.mktemp("many"), [warned, *flows, *made.pair(400), *made.pair(401)]
+    )
+
+
+@pytest.fixture(scope="module")
+def beating(files: Files) -> Files:
+    """A record with heartbeats, closed; its end is not signed."""
+    measured = packet.opening_digest(made.OPENED).removeprefix("sha256:")
+    run = chain.Run("1" * 32, "2" * 32, made.digest(made.POLICY), made.PUBLIC, 60, measured)
+    book, at = journal.Journal(run, SIGN), "2026-01-02T03:04:05"
+    boundary = packet.boundary(made.OPENED, made.CLOSED)
+    lines = [book.open("o", f"{at}Z"), book.heartbeat("h-1", f"{at}.00001Z")]
+    flows = [book.flow(message, f"{at}.1Z") for message in made.some()]
+    lines += [evidence for _, evidence in flows] + [book.heartbeat("h-2", f"{at}.25Z")]
+    counters: dict[str, object] = dict(made.CLOSED["counters"])  # type: ignore[call-overload]
+    told = {"boundary_sha256": made.digest(boundary), **counters}
+    flows.append(book.boundary(told, "b", f"{at}.3Z"))
+    lines += [flows[-1][1], book.close("c", "done", f"{at}.300000001Z")]
+    left = {"policy.json": made.POLICY, "boundary.json": boundary}
+    evidence = b"".join(b"".join(lines).splitlines(keepends=True)[:-2])
+    return left | {"evidence.jsonl": evidence, "flows.jsonl": b"".join(f for f, _ in flows)}
