@@ -24,7 +24,7 @@ MAY_IMPORT = {
     "evidence": COMMON,
     "boundary": COMMON | {"wire"},
     "gate": COMMON | {"wire", "policy", "evidence"},
-    "verify": COMMON | {"evidence"},
+    "verify": COMMON | {"evidence", "policy"},
     "report": COMMON | {"verify"},
     "cli": COMMON
     | {"wire", "policy", "evidence", "boundary", "gate", "verify", "report", "__version__"},
@@ -52,6 +52,7 @@ SHELLS = {
     "gate/kept.py",
     "gate/linger.py",
     "gate/loop.py",
+    "gate/meter.py",
     "gate/pipes.py",
     "gate/threads.py",
     "gate/flow.py",

@@ -148,7 +148,7 @@ def test_json_has_a_stable_shape(where: Path, capsys: pytest.CaptureFixture[str]
         code = run(where, "--json", *arguments)
         found = json.loads(capsys.readouterr().out)
         assert found["outcome"] == code
-        assert list(found["levels"]) == sorted(["INTACT", "CLOSED", "PINNED"])
+        assert list(found["levels"]) == sorted(["INTACT", "CLOSED", "ACCOUNTED", "PINNED"])
         assert all(set(rung) == {"reached", "reason"} for rung in found["levels"].values())
         shapes.append({name: type(value) for name, value in found.items()})
     assert shapes[0] == shapes[1] == shapes[2]
@@ -157,7 +157,10 @@ def test_json_has_a_stable_shape(where: Path, capsys: pytest.CaptureFixture[str]
 
 def test_recorder_files_alone(capsys: pytest.CaptureFixture[str]) -> None:
     pin = (VECTORS / "v3_2_0_live_chain.pub").read_text().strip()
-    assert run(VECTORS / "v3_2_0_live_chain.jsonl", "--key", pin) == 0
+    chain = VECTORS / "v3_2_0_live_chain.jsonl"
+    assert run(chain, "--key", pin, "--require", "INTACT,CLOSED,PINNED") == 0
+    assert run(chain, "--key", pin) == 4
+    assert "ACCOUNTED: no (no facts and no counters" in capsys.readouterr().out
     assert run(VECTORS / "v3_2_0_live_chain.jsonl") == 4
     assert run(VECTORS / "valid-chain.jsonl") == 3
     assert run(VECTORS / "broken-chain.jsonl") == 1

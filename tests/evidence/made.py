@@ -10,17 +10,28 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from sluicegate.evidence import keys, notary, packet, trace
+from sluicegate.evidence import equation, keys, notary, packet, records, trace
+from sluicegate.facts import Facts, Protocol
+from sluicegate.policy import normal
+from sluicegate.policy.decide import decide
+from sluicegate.policy.model import Policy, Rule
 from sluicegate.report import summary
 from sluicegate.verify import packet as check
+from sluicegate.verify.reckon import Reckoning
 
 SEED = b"k" * 32
 PUBLIC = keys.signer(SEED)[1]
 PIN = bytes.fromhex(PUBLIC)
-POLICY = b'{"allow":[]}'
+# b.example is allowed, w.example only by a policy that observes, everything else denied.
+POLICIES = (
+    Policy("made", allow=(Rule("allow[0] made", "b.example"), Rule("allow[1] made", "w.example"))),
+    Policy("watched", observe=True, allow=(Rule("allow[0] watched", "b.example"),)),
+)
+POLICY = normal.policy_text(POLICIES)
 NAMES = ("evidence.jsonl", "flows.jsonl")
 OPENED: dict[str, object] = {
     "tier": "netns-root",
+    "counters": dict.fromkeys(equation.COUNTERS, 0),
     "command": ["curl", "https://a.example/`x`"],
     "started_at": "2026-01-02T03:04:05Z",
     "posture": {
@@ -35,7 +46,6 @@ OPENED: dict[str, object] = {
     },
 }
 CLOSED: dict[str, object] = {
-    "counters": {"captured": 2, "refused": 3},
     "run": {
         "agent_identity": "ci",
         "agent_exit_code": 7,
@@ -49,31 +59,61 @@ def digest(data: bytes) -> str:
     return "sha256:" + hashlib.sha256(data).hexdigest()
 
 
-def message(number: int, **changes: object) -> dict[str, object]:
-    """A block of the gate; `changes` replace members, those of `flow` within it."""
-    flow = {"kind": "connection", "reason": "no rule", "remedy": "- host: a.example\n  ports: [1]"}
-    flow |= changes.pop("flow", {})  # type: ignore[arg-type]
-    made: dict[str, object] = {
-        "flow": flow,
-        "action_id": f"id-{number}",
-        "action_type": "read",
-        "verdict": "block",
-        "target": "tls://a.example:443",
-        "transport": "forward",
-        "layer": "allowlist",
-        "pattern": "default",
-    }
-    return made | changes
+def action(number: int) -> str:
+    """The gate's id `number`: they rise with it."""
+    return f"00000000-0000-7000-8000-{number:012x}"
+
+
+def known(host: str) -> Facts:
+    """The facts of a TLS connection to `host`."""
+    return Facts(Protocol.TLS, "198.18.0.9", 443, synthetic=host, sni=host)
+
+
+def message(number: int, host: str = "a.example", **changes: object) -> dict[str, object]:
+    """What the gate says of connection `number` to `host`; `changes` replace members, those of `flow` within it."""
+    facts, who = known(host), records.Client(number, 40_000)
+    judged = decide(POLICIES, facts)
+    kind = records.warning if judged.observed else records.decision
+    made: dict[str, object] = {**kind(who, facts, judged, action(number))}
+    flow = {**made["flow"], **changes.pop("flow", {})}  # type: ignore[dict-item]
+    return made | {"flow": flow} | changes
 
 
 def pair(number: int) -> list[dict[str, object]]:
     """An allowed flow from intent to outcome."""
-    allowed: dict[str, object] = {"verdict": "allow", "layer": None, "pattern": None}
-    flow = {"remedy": None}
+    facts, who = known("b.example"), records.Client(number, 40_000)
+    judged = decide(POLICIES, facts)
+    end = records.Outcome("complete", 3, 4, 5, ("192.0.2.9",), "192.0.2.9", kernel=(3, 4))
     return [
-        message(number, phase=phase, flow=flow | {"outcome": phase}, **allowed)
-        for phase in ("intent", "outcome")
+        message(number, "b.example"),
+        {**records.outcome(who, facts, judged, action(number), end)},
     ]
+
+
+def closing(messages: Sequence[Mapping[str, object]]) -> dict[str, object]:
+    """The close part of boundary.json, if the kernel saw what these messages tell."""
+    sums = Reckoning()
+    for said in messages:
+        sums.add({"decision_phase": said.get("phase")}, said["flow"], "made")  # type: ignore[arg-type]
+    held = sums.held(0)
+    accepted = held.flows + held.overload
+    seen = dict.fromkeys(equation.COUNTERS, 0) | {
+        **dict.fromkeys(("captured", "Tcp.ActiveOpens", "Tcp.PassiveOpens"), accepted),
+        "questions": held.udp + held.udp_lost,
+        "refused": held.drops + held.drops_lost,
+    }
+    gate = {"bytes_up": held.up, "bytes_down": held.down, "dns_tcp": 0}
+    return CLOSED | {"counters": seen, "gate": gate, "equation": equation.solved(seen, held, gate)}
+
+
+def balance(closed: dict[str, object], risen: Mapping[str, int]) -> None:
+    """Have the kernel count more, and the equation say so, as an honest supervisor would."""
+    counters, gate, solution = closed["counters"], closed["gate"], closed["equation"]
+    assert isinstance(counters, dict)
+    assert isinstance(gate, dict)
+    assert isinstance(solution, dict)
+    counters |= {name: counters[name] + by for name, by in risen.items()}
+    closed["equation"] = equation.solved(counters, equation.Held(**solution["record"]), gate)
 
 
 class Desk:
@@ -85,6 +125,9 @@ class Desk:
         self.boss, boss_end = socket.socketpair()
         self.fds = [os.open(directory / n, os.O_CREAT | os.O_RDWR | os.O_APPEND) for n in NAMES]
         self.code: int | None = None
+        self.closed: dict[str, object] | None = None
+        self.told: list[Mapping[str, object]] = []
+        self.numbers: dict[object, int] = {}
         args = (gate_end, boss_end, self.fds[0], self.fds[1], seed, heartbeat_s)
         self.thread = threading.Thread(target=self._serve, args=args)
         self.thread.start()
@@ -100,6 +143,10 @@ class Desk:
         return dict(json.loads(heard.splitlines()[-1])) if heard else {}
 
     def tell(self, peer: socket.socket, *messages: object) -> None:
+        """Say `messages`; the gate's connections are numbered as they come."""
+        if peer is self.gate:
+            messages = tuple(map(self._numbered, messages))
+            self.told += [one for one in messages if isinstance(one, dict)]
         peer.sendall(b"".join(json.dumps(m).encode() + b"\n" for m in messages))
 
     def open(self) -> dict[str, object]:
@@ -116,9 +163,17 @@ class Desk:
         while count < len(messages):
             count = json.loads(self.gate.recv(65_536).splitlines()[-1])["committed"]
 
+    def _numbered(self, message: object) -> object:
+        flow = message.get("flow") if isinstance(message, dict) else None
+        if not isinstance(message, dict) or not isinstance(flow, dict) or "connection" not in flow:
+            return message
+        number = self.numbers.setdefault(flow["connection"], len(self.numbers) + 1)
+        return {**message, "flow": flow | {"connection": number}}
+
     def close(self) -> dict[str, object]:
-        whole = packet.boundary(OPENED, CLOSED)
-        flow = {"boundary_sha256": digest(whole), **CLOSED["counters"]}  # type: ignore[dict-item]
+        closed = self.closed or closing(self.told)
+        whole = packet.boundary(OPENED, closed)
+        flow = {"boundary_sha256": digest(whole), **closed["counters"]}  # type: ignore[dict-item]
         return self.ask(self.boss, {"close": {"reason": "done", "flow": flow}})
 
     def seal(self, report: check.Report, made: Mapping[str, bytes]) -> dict[str, bytes]:
@@ -143,7 +198,8 @@ class Desk:
     def files(self, *, closed: bool = True) -> dict[str, bytes]:
         found = {n: (self.directory / n).read_bytes() for n in NAMES}
         found |= {"policy.json": POLICY}
-        return found | {"boundary.json": packet.boundary(OPENED, CLOSED if closed else None)}
+        ended = self.closed or closing(self.told)
+        return found | {"boundary.json": packet.boundary(OPENED, ended if closed else None)}
 
 
 def files(
@@ -151,8 +207,10 @@ def files(
     messages: Sequence[Mapping[str, object]],
     act: Callable[[Desk], object] = Desk.close,
     seed: bytes = SEED,
+    *,
+    honest: bool = True,
 ) -> dict[str, bytes]:
-    """The files of a whole packet with `messages` in it."""
+    """The files of a whole packet with `messages` in it; not `honest`: the gate said what no gate would."""
     desk = Desk(directory, seed=seed)
     desk.open()
     desk.record(*messages)
@@ -160,7 +218,8 @@ def files(
     made = desk.files()
     pin = bytes.fromhex(keys.signer(seed)[1])
     report = check.verify(made, [pin], finished=False)
-    assert report.outcome == check.VALID, report.reached
+    assert report.reached[check.Level.CLOSED][0], report.reached
+    assert (report.outcome == check.VALID) is honest, report.reached
     written = packet.packet(
         report.tally, report.boundary, report.policy_hash, report.root, report.signer_key
     )
@@ -178,7 +237,7 @@ def files(
 def some() -> list[dict[str, object]]:
     """One of each kind the gate tells."""
     groups = [{"protocol": "udp", "destination": "192.0.2.1", "port": 443, "count": 3}]
-    asked = [{"name": "a.example", "count": 2}, {"name": "b.example", "count": 1}]
+    asked = [{"name": "a.example", "via": "udp", "count": 2}, {"name": "b.example", "count": 1}]
     drop = message(1, transport="drop", target="drop://192.0.2.1:443")
     names = message(2, transport="dns", target="dns://*", verdict="allow", layer=None, pattern=None)
     drop["flow"] = {"kind": "drop", "groups": groups, "lost": 1}

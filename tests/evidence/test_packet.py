@@ -95,7 +95,7 @@ def test_the_invariants(whole: dict[str, Any]) -> None:
     assert sum(summary["transports"].values()) == 9
     assert summary["totals"]["block"] == 3
     assert summary["layers"] == {"allowlist": 3}
-    assert summary["domains_touched"] == ["a.example"]
+    assert summary["domains_touched"] == ["a.example", "b.example"]
     assert (verifier["trusted"], verifier["verdict"]) == (True, "valid")
     assert verifier["signer_key"] == made.PUBLIC
     assert verifier["final_seq"] == 8

@@ -140,7 +140,15 @@ def test_network_reaches_the_gate_or_nothing(tier: str) -> None:
         assert found.said == "refused\n" * 3 + "end\n"
         assert found.extra["asked"] == [["::ffff:192.0.2.7", 4444], ["2001:db8::9", 443]]
         named = {k: v for k, v in found.counters.items() if "." not in k}
-        assert named == {"captured": 2, "questions": 2, "refused": 3}
+        assert named == {
+            "captured": 2,
+            "captured_dns": 1,
+            "local": 1,
+            "local_refused": 0,
+            "questions": 2,
+            "refused": 3,
+            "refused_syn": 0,
+        }
         assert found.counters["Tcp.ActiveOpens"] == 4
         assert found.counters["Tcp.PassiveOpens"] == 4
 

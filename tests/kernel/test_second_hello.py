@@ -86,7 +86,7 @@ def test_a_second_hello_for_another_server_is_not_sent(together: bool) -> None:
             client.sendall(second[60:])
         assert is_reset(client) or is_reset(client)
         block = house.notary.verdict("block")
-        assert (block["flow"]["rule"], block["flow"]["sni"]) == ("mismatch", "no.test")
+        assert (block["flow"]["rule"], block["flow"]["sni"]) == ("fault", "no.test")
         assert "refused" in house.notary.outcome()["flow"]["outcome"]
         assert until(lambda: bool(ends))
         found = read_client_hello(b"".join(seen) or first)

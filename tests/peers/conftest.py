@@ -165,8 +165,8 @@ def other(tmp_path_factory: pytest.TempPathFactory) -> Files:
 @pytest.fixture(scope="module")
 def many(tmp_path_factory: pytest.TempPathFactory) -> Files:
     """More flows than are read at once, to many hosts, with a warning and two allowed ones."""
-    warned = made.message(0, verdict="warn", target="https://[2001:db8::1]:8443/x")
-    flows = [made.message(n, target=f"tls://h{n % 40}.Example:443") for n in range(1, 300)]
+    warned = made.message(0, "w.example")
+    flows = [made.message(n, f"h{n % 40}.example") for n in range(1, 300)]
     return made.files(
         tmp_path_factory.mktemp("many"), [warned, *flows, *made.pair(400), *made.pair(401)]
     )
@@ -178,11 +178,12 @@ def beating(files: Files) -> Files:
     measured = packet.opening_digest(made.OPENED).removeprefix("sha256:")
     run = chain.Run("1" * 32, "2" * 32, made.digest(made.POLICY), made.PUBLIC, 60, measured)
     book, at = journal.Journal(run, SIGN), "2026-01-02T03:04:05"
-    boundary = packet.boundary(made.OPENED, made.CLOSED)
+    closed = made.closing(made.some())
+    boundary = packet.boundary(made.OPENED, closed)
     lines = [book.open("o", f"{at}Z"), book.heartbeat("h-1", f"{at}.00001Z")]
     flows = [book.flow(message, f"{at}.1Z") for message in made.some()]
     lines += [evidence for _, evidence in flows] + [book.heartbeat("h-2", f"{at}.25Z")]
-    counters: dict[str, object] = dict(made.CLOSED["counters"])  # type: ignore[call-overload]
+    counters: dict[str, object] = dict(closed["counters"])  # type: ignore[call-overload]
     told = {"boundary_sha256": made.digest(boundary), **counters}
     flows.append(book.boundary(told, "b", f"{at}.3Z"))
     lines += [flows[-1][1], book.close("c", "done", f"{at}.300000001Z")]

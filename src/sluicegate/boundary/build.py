@@ -71,8 +71,8 @@ class Boundary:
 
     def counters(self) -> dict[str, int]:
         """What the kernel counted so far; also right after `stop`, when nothing lives inside."""
-        text = os.pread(self.sockets.snmp, 1 << 16, 0).decode()
-        return {**self._named(), **counters.read_snmp(text)}
+        texts = (os.pread(n, 1 << 16, 0) for n in (self.sockets.snmp, self.sockets.netstat))
+        return {**self._named(), **counters.read_snmp(b"".join(texts).decode())}
 
     def captured(self) -> frozenset[str]:
         """The probe's traffic as it lies in the boundary's own sockets, named as its outcomes are; taken out of them.

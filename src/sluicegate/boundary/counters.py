@@ -15,9 +15,11 @@ _TYPE_COUNTER = 1
 _COUNTER_PACKETS = 2
 _ERROR, _DONE = 2, 3
 _HEADER = struct.Struct("=IHHII")
-# What of /proc/net/snmp the reconciliation uses: connections, and packets refused on the way out.
+# What of /proc/net/snmp and /proc/net/netstat the reconciliation uses or shows: connections, and packets refused on
+# the way out (Documentation/networking/snmp_counter.rst).
 _SNMP = {
     "Tcp": ("ActiveOpens", "PassiveOpens", "AttemptFails"),
+    "TcpExt": ("TCPSynRetrans", "ListenOverflows", "ListenDrops", "EmbryonicRsts"),
     "Ip": ("OutDiscards",),
     "Udp": ("RcvbufErrors",),
 }
@@ -52,7 +54,7 @@ def read_reply(datagram: bytes) -> tuple[dict[str, int], bool]:
 
 
 def read_snmp(text: str) -> dict[str, int]:
-    """The chosen values of /proc/net/snmp, as `Tcp.ActiveOpens` and so on."""
+    """The chosen values of /proc/net/snmp or /proc/net/netstat, as `Tcp.ActiveOpens` and so on."""
     found = dict[str, int]()
     lines = [line.split() for line in text.splitlines()]
     for names, values in zip(lines[::2], lines[1::2], strict=False):

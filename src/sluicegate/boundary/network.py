@@ -37,7 +37,7 @@ _SYSCTLS = (
 
 @dataclass(frozen=True, slots=True)
 class Sockets:
-    """What is handed out of the namespace; `snmp` is an open /proc/net/snmp."""
+    """What is handed out of the namespace; `snmp` and `netstat` are open files of its /proc/net."""
 
     tcp: socket.socket
     dns_tcp: socket.socket
@@ -45,23 +45,25 @@ class Sockets:
     nflog: socket.socket
     netfilter: socket.socket
     snmp: int
+    netstat: int
 
     def descriptors(self) -> list[int]:
         held = (self.tcp, self.dns_tcp, self.dns_udp, self.nflog, self.netfilter)
-        return [*(s.fileno() for s in held), self.snmp]
+        return [*(s.fileno() for s in held), self.snmp, self.netstat]
 
     @staticmethod
     def adopt(descriptors: list[int]) -> Sockets:
         """The same value on the other side of SCM_RIGHTS."""
-        *sockets, snmp = descriptors
+        *sockets, snmp, netstat = descriptors
         tcp, dns_tcp, dns_udp, log, netfilter = (socket.socket(fileno=fd) for fd in sockets)
-        return Sockets(tcp, dns_tcp, dns_udp, log, netfilter, snmp)
+        return Sockets(tcp, dns_tcp, dns_udp, log, netfilter, snmp, netstat)
 
     def close(self) -> None:
         for held in (self.tcp, self.dns_tcp, self.dns_udp, self.nflog, self.netfilter):
             held.close()
-        with contextlib.suppress(OSError):
-            os.close(self.snmp)
+        for file in (self.snmp, self.netstat):
+            with contextlib.suppress(OSError):
+                os.close(file)
 
 
 def find_tool(name: str) -> str | None:
@@ -114,8 +116,10 @@ def open_sockets() -> Sockets:
     dns_udp.setblocking(False)
     netfilter = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, _NETLINK_NETFILTER)
     netfilter.bind((0, 0))
-    snmp = os.open("/proc/thread-self/net/snmp", os.O_RDONLY)
-    return Sockets(tcp, dns_tcp, dns_udp, _drop_log(), netfilter, snmp)
+    snmp, netstat = (
+        os.open(f"/proc/thread-self/net/{name}", os.O_RDONLY) for name in ("snmp", "netstat")
+    )
+    return Sockets(tcp, dns_tcp, dns_udp, _drop_log(), netfilter, snmp, netstat)
 
 
 def _tcp(port: int, transparent: bool) -> socket.socket:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from sluicegate.cli import packetdir, say, supervise, timing
 from sluicegate.cli.options import Options
-from sluicegate.evidence import packet, trace
+from sluicegate.evidence import equation, packet, trace
 
 # Denials listed at the end; the summary has all of them.
 SHOWN_DENIALS = 10
@@ -129,7 +129,12 @@ def close(
         "key": "given" if documents.pinned else "ephemeral",
         "completed_at": now(),
     }
-    closed = {"counters": dict(counters), "gate": dict(stopped), "run": run}
+    closed = {
+        "counters": dict(counters),
+        "gate": dict(stopped),
+        "run": run,
+        "equation": _equation(documents, counters, stopped),
+    }
     boundary = packet.boundary(documents.opened, closed)
     flow = {"boundary_sha256": "sha256:" + hashlib.sha256(boundary).hexdigest(), **counters}
     reason = "timeout" if ended.timeout else "graceful_shutdown"
@@ -153,6 +158,18 @@ def close(
     return result
 
 
+def _equation(
+    documents: Documents, counters: Mapping[str, int], stopped: Mapping[str, object]
+) -> dict[str, object]:
+    """Kernel's counters and gate's counts as the record will be held against them."""
+    try:
+        risen = equation.between(documents.opened.get("counters"), dict(counters))
+    except equation.EquationError as error:
+        raise EvidenceError(str(error)) from error
+    totals = {name: value for name, value in stopped.items() if isinstance(value, int)}
+    return equation.solved(risen, equation.claimed(stopped), totals)
+
+
 def _verified(
     out: Out,
     documents: Documents,
@@ -166,7 +183,8 @@ def _verified(
     directory = out.reserved.descriptor
     files = {name: _read(directory, name) for name in RECORD}
     pin = bytes.fromhex(documents.signer)
-    report = check.verify(files, [pin], finished=False)
+    needed = [level for level in check.DEFAULT if level is not check.Level.ACCOUNTED]
+    report = check.verify(files, [pin], needed, finished=False)
     if report.outcome != check.VALID:
         why = "; ".join(f"{k.value}: {why}" for k, (ok, why) in report.reached.items() if not ok)
         # The record stays for whoever must find out; without packet.json it never passes for a whole packet.
@@ -185,6 +203,9 @@ def _verified(
         packetdir.publish(out.reserved, words, out.owner, RECORD)
     except packetdir.PacketDirError as error:
         raise EvidenceError(str(error), error.hint) from error
+    balanced, why = report.reached[check.Level.ACCOUNTED]
+    if not balanced:
+        raise EvidenceError(why, f"{out.reserved.path} is the packet, whole and sealed")
     account = report.account
     return Result(
         ended.code,

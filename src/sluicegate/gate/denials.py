@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from sluicegate.evidence.records import printable, target
 from sluicegate.facts import Decision, Facts
 from sluicegate.gate.machine import Style
-from sluicegate.gate.records import printable, target
 from sluicegate.policy.decide import COMMON_METHODS
 from sluicegate.wire import http, socks, tls
 

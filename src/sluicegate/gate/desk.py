@@ -6,10 +6,10 @@ import os
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
-from sluicegate.facts import Decision, Facts, Protocol, Verdict
-from sluicegate.gate import records
+from sluicegate.evidence import records
+from sluicegate.facts import Decision, Facts
 from sluicegate.gate.dial import interleaved
 from sluicegate.gate.ledger import Ledger
 from sluicegate.gate.limits import Limits
@@ -19,26 +19,14 @@ from sluicegate.gate.names import Names
 from sluicegate.gate.pipes import Pipes
 from sluicegate.gate.threads import Threads
 from sluicegate.jcs import Json
-from sluicegate.policy.decide import admit, decide
+from sluicegate.policy.decide import answered, decide, decisive, preliminary, relaxed
 from sluicegate.policy.model import Policy
 
 NS_PER_MS = 1_000_000
 COUNTS = (
-    *("connections", "allowed", "denied", "observed", "overload"),
-    *("bytes_up", "bytes_down", "dns_tcp"),
+    *("connections", "flows", "allowed", "denied", "observed", "overload"),
+    *("bytes_up", "bytes_down", "kernel_up", "kernel_down", "dns_tcp"),
 )
-
-
-def relaxed(policies: tuple[Policy, ...]) -> tuple[Policy, ...]:
-    """The policies as far as name and port go: what a tunnel may carry is judged when it is known."""
-    return tuple(
-        replace(
-            policy,
-            allow=tuple(replace(rule, methods=(), paths=()) for rule in policy.allow),
-            deny=tuple(rule for rule in policy.deny if not (rule.methods or rule.paths)),
-        )
-        for policy in policies
-    )
 
 
 def nothing() -> None:
@@ -86,7 +74,7 @@ class Desk:
 
     def preliminary(self, facts: Facts) -> Decision:
         """The verdict on name and port alone, whatever will be spoken there."""
-        return decide(self.loose, replace(facts, protocol=Protocol.SERVER_FIRST))
+        return preliminary(self.loose, facts)
 
     def may_be_named(self, port: int) -> bool:
         """Whether there is a host that a client of a bare address could still name and be allowed."""
@@ -98,20 +86,13 @@ class Desk:
     def admitted(
         self, decision: Decision, addresses: tuple[str, ...]
     ) -> tuple[tuple[str, ...], Decision | None]:
-        """The addresses that may be dialled; where there is none, the decision that says why."""
-        good, why = admit(self.policies, decision, addresses)
-        if good:
+        """The addresses that may be dialled; where there is none, those the record needs, and why."""
+        good, denied = answered(self.policies, decision, addresses)
+        if denied is None:
             return good, None
-        bare = Facts(Protocol.OPAQUE, addresses[0], decision.port)
-        denied = replace(
-            decision,
-            verdict=Verdict.DENY,
-            rule="internal-address",
-            reason=why or "no address is admitted",
-            remedy=self.judge(bare).remedy,
-            observed=False,
-        )
-        return (), denied
+        # Recorded in this order, so that the same question has the same answer then.
+        shown = interleaved(decisive(self.policies, decision, addresses, records.MAX_ADDRESSES))
+        return shown, answered(self.policies, decision, shown)[1]
 
     def block(
         self,
@@ -121,13 +102,19 @@ class Desk:
         done: Callable[[], None],
         *,
         ech: bool = False,
+        asked: bool = False,
+        addresses: tuple[str, ...] = (),
     ) -> None:
-        """Record a denial; `done` when it is committed."""
+        """Record a denial, as `records.decision` has it; `done` when it is committed."""
         self.counts["denied"] += 1
-        self.submit(records.decision(client, facts, decision, action_id(), ech=ech), done)
+        more = {"ech": ech, "asked": asked}
+        message = records.decision(
+            client, facts, decision, action_id(), **more, addresses=addresses
+        )
+        self.submit(message, done)
 
     def overload(self, limit: str) -> None:
-        """Count one connection or request that is refused because `limit` is reached."""
+        """Count one connection that is refused unread because `limit` is reached."""
         self.counts["overload"] += 1
         self.refused[limit] += 1
 
@@ -144,7 +131,7 @@ class Deed:
 
     __slots__ = (
         *("_action", "_begun", "_client", "_closed", "_desk", "address_count", "addresses"),
-        *("bytes_down", "bytes_up", "decision", "facts", "peer", "status"),
+        *("bytes_down", "bytes_up", "decision", "facts", "kernel", "peer", "status"),
     )
 
     def __init__(
@@ -156,6 +143,7 @@ class Deed:
         self.peer: str | None = None
         self.status: int | None = None
         self.bytes_up = self.bytes_down = 0
+        self.kernel: tuple[int, int] | None = None
         self._desk, self._client, self._action = desk, client, action_id()
         self._begun, self._closed = desk.loop.now, False
 
@@ -181,8 +169,15 @@ class Deed:
         self.close(reason, in_order=True)
         self.facts, self.decision, self._action = facts, decision, action_id()
         self.bytes_up = self.bytes_down = 0
+        self.kernel = None
         self._begun, self._closed = self._desk.loop.now, False
         self.intend(done, ech=ech)
+
+    def carried(self, up: int, down: int, kernel: tuple[int, int]) -> None:
+        """Add what a carrier moved, as it counted and as the kernel did; a request may be sent a second time."""
+        self.bytes_up, self.bytes_down = self.bytes_up + up, self.bytes_down + down
+        before = self.kernel or (0, 0)
+        self.kernel = before[0] + kernel[0], before[1] + kernel[1]
 
     def found(self, addresses: tuple[str, ...]) -> None:
         """Keep what may be dialled and recorded of `addresses`: an answer may hold thousands."""
@@ -196,6 +191,9 @@ class Deed:
         counts = self._desk.counts
         counts["bytes_up"] += self.bytes_up
         counts["bytes_down"] += self.bytes_down
+        up, down = self.kernel or (0, 0)
+        counts["kernel_up"] += up
+        counts["kernel_down"] += down
         end = records.Outcome(
             reason,
             self.bytes_up,
@@ -205,6 +203,7 @@ class Deed:
             self.peer,
             self.status,
             self.address_count,
+            self.kernel,
         )
         message = records.outcome(self._client, self.facts, self.decision, self._action, end)
         if in_order:

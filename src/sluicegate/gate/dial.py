@@ -9,7 +9,8 @@ import socket
 import struct
 from collections.abc import Callable
 
-from sluicegate.gate.limits import MAX_ADDRESSES, Limits
+from sluicegate.evidence.records import MAX_ADDRESSES
+from sluicegate.gate.limits import Limits
 from sluicegate.gate.loop import BROKEN, WRITE, Loop, Timer
 
 # At once: two of one family and one of the other. More would only hold descriptors; the oldest makes room, and

@@ -13,6 +13,7 @@ from sluicegate.gate.bodies import Body
 from sluicegate.gate.dial import reset
 from sluicegate.gate.loop import BROKEN, READ, WRITE, Loop
 from sluicegate.gate.machine import MAX_WORK_BYTES
+from sluicegate.gate.meter import Meter
 from sluicegate.wire import http
 from sluicegate.wire.cursor import WireError
 
@@ -31,6 +32,7 @@ class Result:
 
     `upstream`: still open, to be used again or closed. `last`: words to send to the client first.
     `again`: the upstream was gone without a byte, and the request may be sent once more.
+    `kernel`: bytes up and down as the kernel counted them.
     """
 
     reason: str
@@ -41,6 +43,7 @@ class Result:
     upstream: socket.socket | None = None
     last: bytes = b""
     again: bool = False
+    kernel: tuple[int, int] = (0, 0)
 
 
 class Exchange:
@@ -70,6 +73,7 @@ class Exchange:
         sent = replace(request, keep_alive=False) if self._last else request
         self._up, self._down = bytearray(head(sent, facts)), bytearray()
         self._bytes_up = self._bytes_down = 0
+        self._meter, self._kernel = Meter(upstream, client), (0, 0)
         self._client_ended = False
         self._began = rest
         self._idle_s, self._seen = idle_s, -1
@@ -286,7 +290,7 @@ class Exchange:
         self._release()
         self._upstream.close()
         words = http.denial(400, f"sluicegate: {why}\n")
-        self._finish(Result(f"client: {why}", 0, self._bytes_down, 400, last=words))
+        self._finish(Result(f"client: {why}", self._bytes_up, self._bytes_down, 400, last=words))
 
     def _check(self) -> None:
         moved = self._bytes_up + self._bytes_down
@@ -298,6 +302,9 @@ class Exchange:
 
     def _release(self) -> None:
         self._timer.cancel()
+        if not self._over:
+            up, down = self._meter.settle()
+            self._kernel = self._kernel[0] + up, self._kernel[1] + down
         for peer in (self._client, self._upstream):
             if peer.fileno() >= 0:
                 self._loop.forget(peer.fileno())
@@ -305,7 +312,7 @@ class Exchange:
     def _finish(self, result: Result) -> None:
         if not self._over:
             self._over = True
-            self._done(result)
+            self._done(replace(result, kernel=self._kernel))
 
 
 def head(request: http.Request, facts: Facts) -> bytes:

@@ -6,12 +6,14 @@ The order is the product: facts, decision, receipt, `committed`, and only then l
 from __future__ import annotations
 
 import enum
+import functools
 import socket
 from collections.abc import Callable
 from dataclasses import replace
 
+from sluicegate.evidence import records
 from sluicegate.facts import Decision, Facts, Protocol, Verdict
-from sluicegate.gate import denials, records
+from sluicegate.gate import denials
 from sluicegate.gate.desk import Deed, Desk, nothing
 from sluicegate.gate.dial import reset
 from sluicegate.gate.exchange import Exchange, Result
@@ -102,7 +104,7 @@ class Flow:
             if isinstance(step, Ask):
                 decision = self._desk.preliminary(step.facts)
                 if decision.verdict is Verdict.DENY:
-                    self._judged(step.facts, decision)
+                    self._judged(step.facts, decision, asked=True)
                     return
                 if not self._say(self._machine.grant()):
                     return
@@ -172,19 +174,18 @@ class Flow:
 
     # Deciding: nothing is done before the notary has it.
 
-    def _judged(self, facts: Facts, decision: Decision) -> None:
+    def _judged(self, facts: Facts, decision: Decision, *, asked: bool = False) -> None:
         self._stage = Stage.DECIDING
         self._stop_timers()
         self._desk.loop.forget(self._client.fileno())
         if self._resumed and self._desk.ledger.full:
-            self._desk.overload("record")
+            self._desk.refused["requests"] += 1
             self._say_last(denials.FULL)
             return
         ech = self._machine.ech
         if decision.verdict is Verdict.DENY:
-            self._desk.block(
-                self.who, facts, decision, lambda: self._refuse(facts, decision), ech=ech
-            )
+            done = functools.partial(self._refuse, facts, decision)
+            self._desk.block(self.who, facts, decision, done, ech=ech, asked=asked)
             return
         self._deed = Deed(self._desk, self.who, facts, decision)
         self._deed.intend(self._go, ech=ech)
@@ -237,9 +238,9 @@ class Flow:
             self._carry(found)
         else:
             self._stage = Stage.DECIDING
-            facts, refused = deed.facts, found
-            self._desk.block(self.who, facts, refused, lambda: self._refuse(facts, refused))
-            deed.close(f"refused: {refused.reason}")
+            done = functools.partial(self._refuse, deed.facts, found)
+            self._desk.block(self.who, deed.facts, found, done, addresses=deed.addresses)
+            deed.close(f"refused: {found.reason}")
 
     def _fail(self, reason: str) -> None:
         deed = self._deed
@@ -285,7 +286,7 @@ class Flow:
     def _relayed(self, end: End) -> None:
         self._stop_timers()
         if self._deed is not None:
-            self._deed.bytes_up, self._deed.bytes_down = end.bytes_up, end.bytes_down
+            self._deed.carried(end.bytes_up, end.bytes_down, end.kernel)
             self._deed.close(end.reason)
         self._finish()
 
@@ -295,11 +296,11 @@ class Flow:
         if deed is None:
             raise RuntimeError("nothing is allowed")
         self._carrier = None
+        deed.carried(result.bytes_up, result.bytes_down, result.kernel)
         if result.again and self._reused:
             self._reach(deed)  # the kept connection closed just then: not the client's concern
             return
         self._deed = None
-        deed.bytes_up, deed.bytes_down = result.bytes_up, result.bytes_down
         deed.status = result.status
         deed.close(result.reason, in_order=result.rest is not None)
         if result.upstream is not None and result.rest is not None:

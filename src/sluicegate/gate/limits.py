@@ -7,9 +7,6 @@ from dataclasses import dataclass
 MAX_HELLO_BYTES = 16_384  # a real ClientHello is under 4 KiB, post-quantum key shares included
 MAX_HEAD_BYTES = 65_536  # cookies reach tens of KiB; more is an attack on memory
 
-# Addresses of one name that are dialled and recorded: an answer may hold thousands, which would cost as many
-# descriptors, and a line that the notary refuses.
-MAX_ADDRESSES = 16
 # Of all receipts of one run, as the notary is given them: more than half a million. A command that makes connections
 # without end must not fill the disk.
 RECORD_BYTES = 1_073_741_824

@@ -41,7 +41,8 @@ class Reach:
             return
         good, denied = self._desk.admitted(self._deed.decision, addresses)
         if denied is not None:
-            self._deed.found(addresses)
+            self._deed.found(good)
+            self._deed.address_count = len(addresses)
             self._done(denied)
             return
         self._deed.found(good)

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from sluicegate.gate.dial import reset
 from sluicegate.gate.loop import BROKEN, READ, WRITE, Loop
+from sluicegate.gate.meter import Meter
 from sluicegate.gate.pipes import CHUNK, Pipe, Pipes
 from sluicegate.gate.threads import Threads
 
@@ -29,6 +30,7 @@ class End:
     reason: str
     bytes_up: int
     bytes_down: int
+    kernel: tuple[int, int]
 
 
 class Way:
@@ -83,6 +85,7 @@ class Relay:
         self._reason = ""
         self._idle_s, self._seen = idle_s, -1
         self._told = (0, 0)
+        self._meter = Meter(upstream, client)
         self._timer = loop.after(idle_s / 2, self._check)
 
     def start(self) -> None:
@@ -98,10 +101,10 @@ class Relay:
         """What the client's side was given so far."""
         return self._down.moved + self._down.inside
 
-    def settle(self) -> tuple[int, int]:
-        """Bytes up and down so far; the end's begin after them."""
-        self._told = self._up.moved, self._down.moved
-        return self._told
+    def settle(self) -> tuple[int, int, tuple[int, int]]:
+        """Bytes up and down so far, and the kernel's counts of them; the end's begin after them."""
+        self._told = up, down = self._up.moved, self._down.moved
+        return up, down, self._meter.settle()
 
     def heard(self) -> bytes | None:
         """What the held client said, empty at its end; None: nothing, or it is gone and the flow aborted."""
@@ -282,6 +285,7 @@ class Relay:
         self._reason = reason
         self.over = True
         self._timer.cancel()
+        kernel = self._meter.settle()
         self._recycle()
         for peer in (self.client, self.upstream):
             self._loop.drop(peer.fileno())
@@ -290,4 +294,4 @@ class Relay:
             else:
                 peer.close()
         up, down = self._told
-        self._done(End(reason, self._up.moved - up, self._down.moved - down))
+        self._done(End(reason, self._up.moved - up, self._down.moved - down, kernel))

@@ -64,7 +64,7 @@ class Resolver:
     """Answers at [::]:53 and, through `question`, on TCP.
 
     `asked` counts the questions so far, malformed packets included; `captured` those of them that the
-    kernel's counter saw; `lost` the datagrams that came faster than they could be read.
+    kernel's counter saw, `streamed` those over TCP; `lost` the datagrams that came faster than they could be read.
     """
 
     def __init__(self, udp: socket.socket, bound: Names, ledger: Ledger, now_ns: int = 0) -> None:
@@ -73,7 +73,7 @@ class Resolver:
         udp.setsockopt(socket.IPPROTO_IPV6, _IPV6_FREEBIND, 1)
         widen(udp)
         self.socket = udp
-        self.asked = self.captured = self.lost = 0
+        self.asked = self.captured = self.streamed = self.lost = 0
         self._names, self._ledger = bound, ledger
         self._answered = Groups(_group, _other, now_ns)
         self._refused = Groups(_group, _other, now_ns)
@@ -86,6 +86,7 @@ class Resolver:
 
     def question(self, packet: bytes) -> bytes:
         """The answer to a question that came over TCP, without its length; empty for none."""
+        self.streamed += 1
         return self._answer(packet, "tcp")
 
     def tick(self, now_ns: int) -> None:

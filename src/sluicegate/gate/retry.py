@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from sluicegate.facts import Verdict
-from sluicegate.gate import records
+from sluicegate.evidence import records
 from sluicegate.gate.desk import Deed, Desk
 from sluicegate.gate.relay import Relay
 from sluicegate.wire.flight import Flight
@@ -44,15 +43,10 @@ class Retry:
         relay, deed, second = self._relay, self._deed, self._flight.second
         relay.pause()
         why = self._flight.refusal
-        decision = replace(
-            deed.decision,
-            verdict=Verdict.DENY,
-            rule="mismatch",
-            reason=why,
-            remedy=None,
-            observed=False,
-        )
-        facts = deed.facts if second is None else replace(deed.facts, sni=second.sni)
+        facts = replace(deed.facts, fault=why)
+        if second is not None:
+            facts = replace(facts, sni=second.sni)
+        decision = self._desk.judge(facts)
 
         def done() -> None:
             if not relay.over:

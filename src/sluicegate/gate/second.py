@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
+from sluicegate.evidence import records
 from sluicegate.facts import Decision, Facts, Protocol, Verdict
-from sluicegate.gate import records
 from sluicegate.gate.desk import Deed, Desk
 from sluicegate.gate.machine import Ask, Judge, Machine, Step
 from sluicegate.gate.relay import Relay
@@ -78,7 +78,8 @@ class Second:
             elif not same(decision, self._deed.decision):
                 why = "the first bytes name another destination than the connected one"
             if why:
-                decision = replace(decision, verdict=Verdict.DENY, rule="mismatch", reason=why)
+                facts = replace(facts, fault=why)
+                decision = self._desk.judge(facts)
         self._relay.pause()
         if decision.verdict is Verdict.DENY:
             reason = f"refused: {decision.reason}"
@@ -91,7 +92,7 @@ class Second:
         else:
             # More is known than was recorded, and in observe mode maybe more let through.
             deed = self._deed
-            deed.bytes_up, deed.bytes_down = self._relay.settle()
+            deed.carried(*self._relay.settle())
             what = "a TLS" if facts.protocol is Protocol.TLS else "an opaque"
             reason = f"became {what} connection"
             deed.turn(reason, facts, decision, self._go, ech=self._machine.ech)

@@ -11,7 +11,7 @@ from collections.abc import Callable
 
 import orjson
 
-from sluicegate.gate import records
+from sluicegate.evidence import records
 from sluicegate.gate.desk import Desk, action_id, nothing
 from sluicegate.gate.dial import reset
 from sluicegate.gate.dnstcp import DnsConnection
@@ -241,7 +241,8 @@ class _Gate:
         if resolver is not None and (dns or port == DNS_PORT):
             desk.counts["dns_tcp"] += 1
             return DnsConnection(self._loop, client, resolver.question, self._flows.discard)
-        who = records.Client(desk.counts["connections"], client_port)
+        desk.counts["flows"] += 1
+        who = records.Client(desk.counts["flows"], client_port)
         return Flow(desk, client, who, address, port, self._flows.discard)
 
     def _overload(self, limit: str, client: socket.socket) -> None:
@@ -277,7 +278,7 @@ class _Gate:
                 part.tick(self._loop.now)
         if not self._told_full:
             # A full record says at once that it is, and how often it mattered only at the end.
-            self._told_full = "record" in self._desk.refused
+            self._told_full = not self._desk.refused.keys().isdisjoint(("record", "requests"))
             self._flush_refused()
         self._loop.after(TICK_S, self._tick)
 
@@ -327,6 +328,7 @@ class _Gate:
         if self.resolver is not None:
             counts |= {
                 "dns_asked": self.resolver.asked,
+                "dns_stream": self.resolver.streamed,
                 "dns_captured": self.resolver.captured,
                 "dns_lost": self.resolver.lost,
             }

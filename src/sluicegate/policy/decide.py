@@ -49,6 +49,23 @@ def decide(policies: tuple[Policy, ...], facts: Facts) -> Decision:
     return _odd_method(policies, facts, (plain or observed[::-1] or ways[::-1])[0])
 
 
+def relaxed(policies: tuple[Policy, ...]) -> tuple[Policy, ...]:
+    """The policies as far as name and port go: what a tunnel may carry is judged when it is known."""
+    return tuple(
+        replace(
+            policy,
+            allow=tuple(replace(rule, methods=(), paths=()) for rule in policy.allow),
+            deny=tuple(rule for rule in policy.deny if not (rule.methods or rule.paths)),
+        )
+        for policy in policies
+    )
+
+
+def preliminary(loose: tuple[Policy, ...], facts: Facts) -> Decision:
+    """The verdict of `relaxed` policies on name and port alone, whatever will be spoken there."""
+    return decide(loose, replace(facts, protocol=Protocol.SERVER_FIRST))
+
+
 def _spoken(policies: tuple[Policy, ...], facts: Facts, decision: Decision) -> Decision:
     """Denied where the bytes are not what the port of a named host speaks; a silent client sent none yet.
 
@@ -114,6 +131,35 @@ def admit(
         else:
             good.append(address)
     return tuple(good), None if good else reason
+
+
+def answered(
+    policies: tuple[Policy, ...], decision: Decision, addresses: tuple[str, ...]
+) -> tuple[tuple[str, ...], Decision | None]:
+    """The addresses that may be dialled; where there is none, the decision that says why."""
+    good, why = admit(policies, decision, addresses)
+    if good:
+        return good, None
+    bare = Facts(Protocol.OPAQUE, addresses[0], decision.port)
+    denied = replace(
+        decision,
+        verdict=Verdict.DENY,
+        rule="internal-address",
+        reason=why or "no address is admitted",
+        remedy=decide(policies, bare).remedy,
+        observed=False,
+    )
+    return (), denied
+
+
+def decisive(
+    policies: tuple[Policy, ...], decision: Decision, addresses: tuple[str, ...], most: int
+) -> tuple[str, ...]:
+    """At most `most` of addresses for which `answered` gives no good one, so that it gives none for these either."""
+    for address in addresses:
+        if internal(address) is not None and not _covered(policies, address, decision.port):
+            return (address, *(other for other in addresses if other != address))[:most]
+    return addresses[:most]
 
 
 def subject(facts: Facts) -> Subject | str:

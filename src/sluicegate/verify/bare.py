@@ -15,6 +15,7 @@ from sluicegate.verify.strict import need
 
 # What a caller may demand of a record that is not a packet.
 EXPECTABLE = frozenset(("root", "receipts", "signer_key", "run_nonce", "policy_hash"))
+NO_COUNTERS = False, "no facts and no counters of a kernel: the chain alone says nothing about them"
 # As the readers of the published format bound a line.
 MAX_LINE_BYTES = 1 << 20
 _ALWAYS = {
@@ -92,7 +93,7 @@ def _single(
         for name, value in expect.items():
             need(name == "signer_key" and value == signer, f"{name} is not in such a receipt")
         reached = {Level.INTACT: (True, "the signature holds"), Level.CLOSED: end}
-        reached[Level.PINNED] = pinned(signer, keys)
+        reached |= {Level.ACCOUNTED: NO_COUNTERS, Level.PINNED: pinned(signer, keys)}
         return Report(outcome(reached, require), reached, signer, receipts=1)
     one = receipts.checked(found, "receipt")
     chain = Chain("")
@@ -121,6 +122,7 @@ def _report(
     reached = {
         Level.INTACT: (True, f"{chain.tally.receipts} receipts, every link and signature holds"),
         Level.CLOSED: closed,
+        Level.ACCOUNTED: NO_COUNTERS,
         Level.PINNED: pinned(chain.first_signer, keys),
     }
     return Report(

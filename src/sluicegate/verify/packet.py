@@ -25,10 +25,11 @@ class Level(enum.Enum):
 
     INTACT = "INTACT"
     CLOSED = "CLOSED"
+    ACCOUNTED = "ACCOUNTED"
     PINNED = "PINNED"
 
 
-DEFAULT = (Level.INTACT, Level.CLOSED, Level.PINNED)
+DEFAULT = (Level.INTACT, Level.CLOSED, Level.ACCOUNTED, Level.PINNED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +61,8 @@ def verify(
     `finished`: a closed record must come with its packet.json; only the run that is about to write it says False.
     """
     try:
-        state = replay(files.get("evidence.jsonl", b""), files.get("flows.jsonl", b""))
+        record = (files.get(name, b"") for name in ("evidence.jsonl", "flows.jsonl", "policy.json"))
+        state = replay(*record)
         measured = _bindings(state, files)
         _packet(state, measured, files, finished)
         _expected(state, measured, expect or {})
@@ -69,10 +71,11 @@ def verify(
     reached = {
         Level.INTACT: (True, f"{state.tally.receipts} receipts, every line reproduces"),
         Level.CLOSED: _closed(state),
+        Level.ACCOUNTED: _accounted(state, measured),
         Level.PINNED: pinned(state.run.signer_key, keys),
     }
     return Report(
-        outcome(reached, require),
+        INVALID if state.audit.contradiction else outcome(reached, require),
         reached,
         state.run.signer_key,
         state.root,
@@ -96,9 +99,8 @@ def outcome(reached: Mapping[Level, tuple[bool, str]], require: Sequence[Level])
         return INVALID
     if Level.CLOSED in require and not reached[Level.CLOSED][0]:
         return UNPROVEN
-    if Level.PINNED in require and not reached[Level.PINNED][0]:
-        return UNTRUSTED
-    return VALID
+    trust = (level for level in (Level.ACCOUNTED, Level.PINNED) if level in require)
+    return VALID if all(reached[level][0] for level in trust) else UNTRUSTED
 
 
 def pinned(signer: str, keys: Sequence[bytes]) -> tuple[bool, str]:
@@ -120,6 +122,12 @@ def _closed(state: Replay) -> tuple[bool, str]:
     if state.unanswered:
         return False, f"{state.unanswered} allowed flows have no outcome"
     return True, f"the end is signed: {state.tally.receipts} receipts, root {state.root[:16]}"
+
+
+def _accounted(state: Replay, measured: Mapping[str, object]) -> tuple[bool, str]:
+    if not state.ended and not state.audit.contradiction:
+        return False, "the kernel's counters at the end are not in the record"
+    return state.audit.level(measured)
 
 
 def _bindings(state: Replay, files: Mapping[str, bytes]) -> Mapping[str, object]:

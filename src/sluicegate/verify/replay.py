@@ -12,6 +12,7 @@ from sluicegate.evidence.packet import Tally
 from sluicegate.verify import record as receipts
 from sluicegate.verify import strict
 from sluicegate.verify.account import Account
+from sluicegate.verify.accounted import Audit
 from sluicegate.verify.strict import need
 
 # What our notary signs. Other verdicts of the published format have no meaning here.
@@ -35,6 +36,7 @@ class Replay:
     tree: tree.Tree = tree.EMPTY
     tally: Tally = field(default_factory=Tally)
     account: Account = field(default_factory=Account)
+    audit: Audit = field(default_factory=Audit)
     # action_id (16 bytes of its hash: a record may hold millions) -> its intent waits for an outcome
     phases: dict[bytes, bool] = field(default_factory=dict)
 
@@ -51,13 +53,13 @@ class Replay:
         return sum(self.phases.values())
 
 
-def replay(evidence: bytes, flows: bytes) -> Replay:
-    """The record that `evidence` and `flows` are the text of.
+def replay(evidence: bytes, flows: bytes, policy: bytes = b"") -> Replay:
+    """The record that `evidence` and `flows` are the text of, audited under the `policy` of policy.json.
 
     Raises:
         VerificationError: a line that is not as our notary writes it, or is not where it belongs.
     """
-    state, facts = Replay(), strict.lines(flows)
+    state, facts = Replay(audit=Audit.of(policy)), strict.lines(flows)
     state.torn = strict.torn(evidence) or strict.torn(flows)
     for seq, line in enumerate(strict.lines(evidence)):
         what = f"evidence.jsonl line {seq + 1}"
@@ -187,6 +189,7 @@ def _facts(state: Replay, record: Mapping[str, object], facts: Iterator[bytes], 
     need(record["transport"] != "receipt_session", f"{what}: facts of the lifecycle")
     need(kind != "boundary" or record["transport"] == "boundary", f"{what}: not the boundary")
     state.account.add(record, flow)
+    state.audit.add(record, flow)
 
 
 def _pair(state: Replay, record: Mapping[str, object], what: str) -> None:

@@ -1,8 +1,6 @@
-from sluicegate.evidence import journal
+from sluicegate.evidence import journal, records
+from sluicegate.evidence.records import MAX_ADDRESSES, Client, Outcome
 from sluicegate.facts import Decision, Facts, Protocol, Verdict, Via
-from sluicegate.gate import records
-from sluicegate.gate.limits import MAX_ADDRESSES
-from sluicegate.gate.records import Client, Outcome
 
 WHO = Client(7, 40_000)
 ID = "00000000-0000-7000-8000-000000000001"
@@ -29,7 +27,7 @@ def test_an_intent_and_its_outcome() -> None:
     flow = outcome["flow"]
     assert isinstance(flow, dict)
     assert (flow["bytes_up"], flow["bytes_down"], flow["peer"]) == (1, 2, "192.0.2.1")
-    assert flow["query"] is True
+    assert flow["query_bytes"] == len("token=secret")
     assert "secret" not in str((intent, outcome))
 
 

@@ -1,14 +1,21 @@
-"""Facts and decisions to the messages that the notary signs: strict JSON, printable ASCII."""
+"""Facts and decisions to the messages that the notary signs: strict JSON, printable ASCII. Pure.
+
+A verifier makes the same messages from the facts on record and compares, so a receipt can say nothing else.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 from sluicegate.facts import Decision, Facts, Protocol, Verdict, Via
-from sluicegate.gate.limits import MAX_ADDRESSES
 from sluicegate.jcs import Json
 
 MAX_TEXT = 2048  # characters of one client-made value in the record; a path may be 64 KiB
+# Characters of a path. The policy matches no longer one (`policy.paths.MAX_PATH`), so what is cut off decides nothing.
+MAX_PATH = 8192
+# Addresses of one name that are dialled and recorded: an answer may hold thousands, which would cost as many
+# descriptors, and a line that the notary refuses.
+MAX_ADDRESSES = 16
 _READ = frozenset(("GET", "HEAD", "OPTIONS", "TRACE"))
 _WRITE = frozenset(("POST", "PUT", "PATCH", "DELETE"))
 _SCHEME = {Protocol.TLS: "tls", Protocol.HTTP: "http"}
@@ -26,7 +33,8 @@ class Client:
 class Outcome:
     """How an allowed flow ended. `peer` is the address it was connected to, `status` HTTP's.
 
-    `address_count` is how many addresses there were, where `addresses` is only their beginning.
+    `address_count` is how many addresses there were, where `addresses` is only their beginning. `kernel`: bytes up and
+    down as the kernel counted them on the two sockets, None where there was no second one.
     """
 
     reason: str
@@ -37,6 +45,7 @@ class Outcome:
     peer: str | None = None
     status: int | None = None
     address_count: int = 0
+    kernel: tuple[int, int] | None = None
 
 
 def printable(text: str) -> str:
@@ -49,13 +58,26 @@ def printable(text: str) -> str:
 
 
 def decision(
-    client: Client, facts: Facts, judged: Decision, action_id: str, *, ech: bool = False
+    client: Client,
+    facts: Facts,
+    judged: Decision,
+    action_id: str,
+    *,
+    ech: bool = False,
+    asked: bool = False,
+    addresses: tuple[str, ...] = (),
 ) -> dict[str, Json]:
-    """The receipt of a decision: `block`, or the `intent` of what is allowed."""
+    """The receipt of a decision: `block`, or the `intent` of what is allowed.
+
+    `asked`: a proxy client's target alone was judged. `addresses`: what a name had, where that is why it is denied.
+    """
     allowed = judged.verdict is Verdict.ALLOW
     flow = _facts(client, facts, judged)
-    if ech:
-        flow["ech"] = True
+    for name, said in (("ech", ech), ("asked", asked)):
+        if said:
+            flow[name] = True
+    if addresses:
+        flow["addresses"] = list(addresses[:MAX_ADDRESSES])
     message = _message(flow, facts, judged, action_id)
     message["verdict"] = "allow" if allowed else "block"
     if allowed:
@@ -85,6 +107,8 @@ def outcome(
         "duration_ms": end.duration_ms,
     }
     optional: dict[str, Json] = {"peer": end.peer, "status": end.status}
+    if end.kernel is not None:
+        optional |= {"kernel_up": end.kernel[0], "kernel_down": end.kernel[1]}
     if end.addresses:
         optional["addresses"] = list(end.addresses[:MAX_ADDRESSES])
     if end.address_count > len(end.addresses[:MAX_ADDRESSES]):
@@ -132,6 +156,16 @@ def _path(facts: Facts) -> str | None:
     return None if facts.path is None else printable(facts.path.partition("?")[0])
 
 
+def _whole(facts: Facts) -> tuple[str | None, int | None]:
+    """The path as far as it can matter, and how many bytes its query had, the mark not counted; None: no query."""
+    if facts.path is None:
+        return None, None
+    path, mark, query = facts.path.partition("?")
+    shown = path if path.isascii() and path.isprintable() else printable(path)
+    cut = shown if len(shown) <= MAX_PATH else shown[:MAX_PATH] + "..."
+    return cut, len(query) if mark else None
+
+
 def _facts(client: Client, facts: Facts, judged: Decision) -> dict[str, Json]:
     flow: dict[str, Json] = {
         "kind": "connection",
@@ -145,6 +179,7 @@ def _facts(client: Client, facts: Facts, judged: Decision) -> dict[str, Json]:
         "rule": printable(judged.rule),
         "reason": printable(judged.reason),
     }
+    path, query = _whole(facts)
     optional: dict[str, Json] = {
         "synthetic": facts.synthetic,
         "target": facts.target,
@@ -153,8 +188,8 @@ def _facts(client: Client, facts: Facts, judged: Decision) -> dict[str, Json]:
         "host": facts.host,
         "host_port": facts.host_port,
         "method": facts.method,
-        "path": _path(facts),
-        "query": True if "?" in (facts.path or "") else None,
+        "path": path,
+        "query_bytes": query,
         "fault": None if facts.fault is None else printable(facts.fault),
         "remedy": judged.remedy,
         "observed": True if judged.observed else None,

@@ -1,0 +1,227 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from sluicegate.evidence import records
+from sluicegate.facts import Decision, Facts, Protocol, Verdict, Via
+from sluicegate.policy import normal
+from sluicegate.policy.decide import answered, decide, preliminary, relaxed
+from sluicegate.policy.model import Policy, Rule
+from sluicegate.verify.redecide import MAX_QUERY_BYTES, Redecide, read
+from sluicegate.verify.strict import VerificationError
+from tests.evidence import made
+
+RULES = (
+    Rule("allow[0] p.yaml:3", "b.example"),
+    Rule("allow[1] p.yaml:4", "web.example", ports=(80,), methods=("GET",), paths=("/a/**",)),
+    Rule("allow[2] p.yaml:5", network="10.1.0.0/16", ports=(5432,)),
+)
+POLICIES = (Policy("p", allow=RULES, deny=(Rule("deny[0] p.yaml:9", "no.b.example", ports=()),)),)
+TEXT = normal.policy_text(POLICIES)
+WHO, ID = records.Client(1, 40_000), "id"
+WEB = Facts(Protocol.HTTP, "198.18.0.1", 80, synthetic="web.example", host="web.example")
+WEB = replace(WEB, method="GET", path="/a/b?token=secret")
+
+
+def record(message: dict[str, Any]) -> dict[str, Any]:
+    """What the notary makes of the gate's message, as far as it matters here."""
+    left = {k: v for k, v in message.items() if k not in {"flow", "phase"} and v is not None}
+    return left | ({"decision_phase": message["phase"]} if "phase" in message else {})
+
+
+def again(*messages: dict[str, Any], text: bytes = TEXT) -> None:
+    audit = Redecide(text)
+    for message in messages:
+        audit.decision(record(message), message["flow"], "receipt 7")
+
+
+def refused(message: dict[str, Any], said: str) -> None:
+    with pytest.raises(VerificationError, match=f"receipt 7.*{said}"):
+        again(message)
+
+
+def judged(facts: Facts) -> dict[str, Any]:
+    return records.decision(WHO, facts, decide(POLICIES, facts), ID)
+
+
+FACTS = [
+    made.known("b.example"),
+    made.known("no.b.example"),
+    made.known("a.example"),
+    WEB,
+    replace(WEB, path="/b"),
+    replace(WEB, path="/a/" + "x" * 9000),
+    replace(WEB, path="/a/?" + "x" * 9000),
+    replace(WEB, path="/a/../b"),
+    replace(WEB, method="BREW"),
+    replace(WEB, method="POST"),
+    replace(WEB, host="other.example"),
+    replace(WEB, fault="bare LF in a header \u20ac"),
+    Facts(Protocol.OPAQUE, "10.1.2.3", 5432),
+    Facts(Protocol.OPAQUE, "2001:db8::1", 22),
+    Facts(Protocol.SERVER_FIRST, "198.18.0.1", 443, synthetic="b.example"),
+    Facts(Protocol.OPAQUE, "198.18.0.1", 443, synthetic="b.example"),
+    Facts(Protocol.TLS, "192.0.2.1", 443, sni="b.example"),
+    Facts(Protocol.TLS, "127.0.0.1", 15001, Via.CONNECT, target="b.example", target_port=443),
+]
+
+
+@pytest.mark.parametrize("facts", FACTS, ids=range(len(FACTS)))
+def test_what_the_gate_decides_is_decided_again(facts: Facts) -> None:
+    message = judged(facts)
+    again(message)
+    # The other verdict does not pass, whatever else is said.
+    flipped = message | {"verdict": "allow" if message["verdict"] == "block" else "block"}
+    flipped.pop("phase", None)
+    refused(flipped, "the policies give")
+
+
+def test_policies_of_files_and_their_normal_form_give_the_same() -> None:
+    """The labels say other places; all else is equal."""
+    assert judged(made.known("b.example"))["flow"]["rule"] == "allow[0] p.yaml:3"
+    again(judged(made.known("b.example")))
+
+
+def test_an_outcome_goes_with_its_intent() -> None:
+    facts = made.known("b.example")
+    decision = decide(POLICIES, facts)
+    end = records.Outcome("complete", 1, 2, 3, ("192.0.2.1",), "192.0.2.1", kernel=(1, 2))
+    intent, outcome = judged(facts), records.outcome(WHO, facts, decision, ID, end)
+    again(intent, outcome)
+    with pytest.raises(VerificationError, match="an outcome with other facts"):
+        again(outcome)
+    with pytest.raises(VerificationError, match="an outcome with other facts"):
+        again(intent, {**outcome, "flow": outcome["flow"] | {"client_port": 4}})  # type: ignore[operator]
+    with pytest.raises(VerificationError, match="an outcome with other facts"):
+        again(intent, outcome, outcome)
+
+
+@pytest.mark.parametrize(
+    ("addresses", "peer", "ok"),
+    [
+        (("192.0.2.1", "192.0.2.2"), "192.0.2.2", True),
+        (("192.0.2.1",), "192.0.2.2", False),
+        (("10.0.0.1",), "10.0.0.1", False),
+        (("192.0.2.1", "10.0.0.1"), "192.0.2.1", False),
+        (("10.0.0.1",), None, True),
+    ],
+)
+def test_what_was_connected_to_is_what_the_policy_admits(
+    addresses: tuple[str, ...], peer: str | None, ok: bool
+) -> None:
+    facts = made.known("b.example")
+    end = records.Outcome("complete", 0, 0, 3, addresses, peer)
+    outcome = records.outcome(WHO, facts, decide(POLICIES, facts), ID, end)
+    if ok:
+        again(judged(facts), outcome)
+        return
+    with pytest.raises(VerificationError, match=r"admit|has not"):
+        again(judged(facts), outcome)
+
+
+def test_a_name_that_points_inside() -> None:
+    facts, found = made.known("b.example"), ("192.0.2.1", "10.0.0.1")
+    _, denied = answered(POLICIES, decide(POLICIES, facts), found)
+    assert denied is not None
+    message = records.decision(WHO, facts, denied, ID, addresses=found)
+    again(message)
+    shown: dict[str, Any] = {**message, "flow": message["flow"] | {"addresses": ["192.0.2.1"]}}  # type: ignore[operator]
+    refused(shown, "the policies give allow")
+    unknown = records.decision(WHO, made.known("a.example"), denied, ID, addresses=found)
+    refused(unknown, "looked up what is denied")
+
+
+def test_a_proxy_client_is_judged_by_its_target_alone() -> None:
+    asked = Facts(Protocol.OPAQUE, "192.0.2.9", 3128, Via.CONNECT, target="a.example")
+    asked = replace(asked, target_port=443)
+    decision = preliminary(relaxed(POLICIES), asked)
+    assert decision.verdict is Verdict.DENY
+    again(records.decision(WHO, asked, decision, ID, asked=True))
+    # What the bytes are was not known then, so it can not be the reason.
+    refused(records.decision(WHO, asked, decide(POLICIES, asked), ID, asked=True), "policy says")
+
+
+def test_a_warning_is_of_what_only_observing_lets_through() -> None:
+    facts = made.known("w.example")
+    decision = decide(made.POLICIES, facts)
+    warned = records.warning(WHO, facts, decision, ID)
+    again(warned, text=made.POLICY)
+    plain = records.warning(WHO, made.known("b.example"), decide(made.POLICIES, facts), ID)
+    with pytest.raises(VerificationError):
+        again(plain, text=made.POLICY)
+
+
+@pytest.mark.parametrize(
+    ("member", "value"),
+    [
+        ("target", "tls://other.example:443"),
+        ("transport", "connect"),
+        ("action_type", "write"),
+        ("layer", "blocklist"),
+        ("pattern", "allow[0] p.yaml:3"),
+        ("method", "GET"),
+    ],
+)
+def test_what_a_receipt_says_beside_its_verdict(member: str, value: str) -> None:
+    refused(judged(made.known("a.example")) | {member: value}, member)
+
+
+@pytest.mark.parametrize(
+    ("member", "value"),
+    [
+        ("remedy", "- host: evil.example"),
+        ("remedy", None),
+        ("rule", "deny[0] p"),
+        ("url", "tls://other.example:443"),
+        ("sni", "b.example"),
+        ("synthetic", "b.example"),
+        ("port", 22),
+        ("observed", True),
+        ("asked", 1),
+        ("ech", "yes"),
+        ("protocol", "quic"),
+        ("via", "carrier"),
+        ("address", 5),
+        ("port", "443"),
+        ("address", "not an address"),
+        ("free", "text"),
+        ("addresses", "192.0.2.1"),
+        ("bytes_up", 1),
+    ],
+)
+def test_facts_that_do_not_give_the_receipt(member: str, value: object) -> None:
+    message = judged(made.known("a.example") if member != "address" else FACTS[13])
+    flow = {**message["flow"], member: value}
+    if value is None:
+        del flow[member]
+    with pytest.raises(VerificationError, match="receipt 7"):
+        again({**message, "flow": flow})
+
+
+def test_the_length_of_a_query_is_bounded() -> None:
+    flow = {**judged(WEB)["flow"], "query_bytes": MAX_QUERY_BYTES + 1}
+    with pytest.raises(VerificationError, match="query_bytes"):
+        read(flow, "receipt 7")
+
+
+def test_policies_that_are_none() -> None:
+    with pytest.raises(VerificationError, match=r"policy\.json"):
+        Redecide(b'{"allow":[]}')
+
+
+def test_kept_decisions_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sluicegate.verify.redecide.KEPT", 4)
+    audit = Redecide(TEXT)
+    for number in range(20):
+        message = judged(made.known(f"h{number}.example"))
+        audit.decision(record(message), message["flow"], "")
+        assert len(audit._made) <= 4
+
+
+def test_a_decision_without_a_rule_of_ours_is_compared_as_it_is() -> None:
+    facts = made.known("a.example")
+    strange = Decision(Verdict.DENY, "mood", "because", 443, "a.example")
+    refused(records.decision(WHO, facts, strange, ID), "by mood, policy says default")
