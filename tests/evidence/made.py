@@ -90,6 +90,21 @@ def pair(number: int) -> list[dict[str, object]]:
     ]
 
 
+def numbered(
+    messages: Sequence[Mapping[str, object]], numbers: dict[object, int] | None = None
+) -> list[dict[str, object]]:
+    """`messages` with their connections numbered as they come, after those in `numbers`, which grows."""
+    numbers, out = {} if numbers is None else numbers, []
+    for message in messages:
+        flow = message.get("flow")
+        if isinstance(flow, dict) and "connection" in flow:
+            number = numbers.setdefault(flow["connection"], len(numbers) + 1)
+            out.append({**message, "flow": flow | {"connection": number}})
+        else:
+            out.append(dict(message))
+    return out
+
+
 def closing(messages: Sequence[Mapping[str, object]]) -> dict[str, object]:
     """The close part of boundary.json, if the kernel saw what these messages tell."""
     sums = Reckoning()
@@ -145,8 +160,8 @@ class Desk:
     def tell(self, peer: socket.socket, *messages: object) -> None:
         """Say `messages`; the gate's connections are numbered as they come."""
         if peer is self.gate:
-            messages = tuple(map(self._numbered, messages))
-            self.told += [one for one in messages if isinstance(one, dict)]
+            messages = tuple(numbered(messages, self.numbers))  # type: ignore[arg-type]
+            self.told += messages  # type: ignore[arg-type]
         peer.sendall(b"".join(json.dumps(m).encode() + b"\n" for m in messages))
 
     def open(self) -> dict[str, object]:
@@ -162,13 +177,6 @@ class Desk:
         count = 0
         while count < len(messages):
             count = json.loads(self.gate.recv(65_536).splitlines()[-1])["committed"]
-
-    def _numbered(self, message: object) -> object:
-        flow = message.get("flow") if isinstance(message, dict) else None
-        if not isinstance(message, dict) or not isinstance(flow, dict) or "connection" not in flow:
-            return message
-        number = self.numbers.setdefault(flow["connection"], len(self.numbers) + 1)
-        return {**message, "flow": flow | {"connection": number}}
 
     def close(self) -> dict[str, object]:
         closed = self.closed or closing(self.told)

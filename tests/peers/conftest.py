@@ -178,14 +178,15 @@ def beating(files: Files) -> Files:
     measured = packet.opening_digest(made.OPENED).removeprefix("sha256:")
     run = chain.Run("1" * 32, "2" * 32, made.digest(made.POLICY), made.PUBLIC, 60, measured)
     book, at = journal.Journal(run, SIGN), "2026-01-02T03:04:05"
-    closed = made.closing(made.some())
+    told = made.numbered(made.some())
+    closed = made.closing(told)
     boundary = packet.boundary(made.OPENED, closed)
     lines = [book.open("o", f"{at}Z"), book.heartbeat("h-1", f"{at}.00001Z")]
-    flows = [book.flow(message, f"{at}.1Z") for message in made.some()]
+    flows = [book.flow(message, f"{at}.1Z") for message in told]
     lines += [evidence for _, evidence in flows] + [book.heartbeat("h-2", f"{at}.25Z")]
     counters: dict[str, object] = dict(closed["counters"])  # type: ignore[call-overload]
-    told = {"boundary_sha256": made.digest(boundary), **counters}
-    flows.append(book.boundary(told, "b", f"{at}.3Z"))
+    end = {"boundary_sha256": made.digest(boundary), **counters}
+    flows.append(book.boundary(end, "b", f"{at}.3Z"))
     lines += [flows[-1][1], book.close("c", "done", f"{at}.300000001Z")]
     left = {"policy.json": made.POLICY, "boundary.json": boundary}
     evidence = b"".join(b"".join(lines).splitlines(keepends=True)[:-2])

@@ -65,7 +65,7 @@ LIES: dict[str, Callable[[int, Record], object]] = {
     "a phase of a denial": put(1, decision_phase="intent"),
     "a phase of others": put(3, decision_phase="resolution"),
     "an outcome alone": put(3, decision_phase="outcome"),
-    "an id twice": put(3, action_id="id-0"),
+    "an id twice": put(3, action_id=made.action(0)),
     "no id": put(3, action_id=""),
     "a time of no day": put(1, timestamp="2026-02-30T00:00:00Z"),
     "a time in another spelling": put(1, timestamp="2026-01-02T03:04:05.10Z"),
@@ -283,5 +283,5 @@ def test_facts_that_are_not_as_they_are_written(files: Files, tmp_path: Path) ->
         again = signed_again(files, put(1, request_id=made.digest(facts)), 3)
         rest = files["flows.jsonl"].partition(b"\n")[2]
         cases.append(Case(name, again | {"flows.jsonl": facts + b"\n" + rest}))
-    outcomes = agree(cases, tmp_path)
+    outcomes = agree(cases, tmp_path, contradicted=list(ODD_FACTS))
     assert outcomes == [INVALID] * len(FACTS) + [UNPROVEN] * len(ODD_FACTS)

@@ -145,6 +145,8 @@ def _bindings(state: Replay, files: Mapping[str, bytes]) -> Mapping[str, object]
     need(digest == state.run.posture_sha256, "boundary.json's open part is not the record's")
     if not state.closed:
         need(measured.keys() == {"open"}, "boundary.json was closed, the record was not")
+        # Only a closed record has the digest of its text.
+        need(audit.boundary(opened, None) == data, "boundary.json is not as it is written")
         return measured
     whole = "sha256:" + hashlib.sha256(data).hexdigest()
     last = state.account.boundary
