@@ -116,6 +116,8 @@ def closing(messages: Sequence[Mapping[str, object]]) -> dict[str, object]:
         **dict.fromkeys(("captured", "Tcp.ActiveOpens", "Tcp.PassiveOpens"), accepted),
         "questions": held.udp + held.udp_lost,
         "refused": held.drops + held.drops_lost,
+        "dns.lost": held.udp_lost,
+        "log.lost": held.drops_lost,
     }
     gate = {"bytes_up": held.up, "bytes_down": held.down, "dns_tcp": 0}
     return CLOSED | {"counters": seen, "gate": gate, "equation": equation.solved(seen, held, gate)}

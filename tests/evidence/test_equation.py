@@ -12,6 +12,8 @@ TOTALS = {"bytes_up": 10, "bytes_down": 20}
 # As measured in both tiers: three decided connections, two to the resolver, one of the command's own, and two attempts
 # at its own closed ports.
 RISEN = ZERO | {
+    "log.lost": 1,
+    "dns.lost": 1,
     "captured": 3,
     "captured_dns": 2,
     "local": 3,
@@ -71,6 +73,8 @@ def test_a_queue_that_was_overrun_leaves_no_residual() -> None:
         ("tcp", -1, "dns_tcp: -1"),
         ("udp", -1, "questions: +1"),
         ("udp_lost", 1, "questions: -1"),
+        ("udp_lost", 1, "lost_questions: +1"),
+        ("drops_lost", -1, "lost_log: -1"),
         ("drops", -1, "refused: +1"),
         ("drops_lost", 1, "refused: -1"),
         ("up", 1, "bytes_up: +1"),

@@ -16,6 +16,7 @@ from sluicegate.boundary.model import ROOTLESS_TIER, BoundaryError, Spec
 from sluicegate.boundary.network import Sockets
 from sluicegate.boundary.probe import QUESTION
 from sluicegate.boundary.streams import Streams
+from sluicegate.wire import meminfo
 from sluicegate.wire.cursor import WireError
 
 # Building takes well under a second; a kernel that hangs must not hang the run.
@@ -72,7 +73,13 @@ class Boundary:
     def counters(self) -> dict[str, int]:
         """What the kernel counted so far; also right after `stop`, when nothing lives inside."""
         texts = (os.pread(n, 1 << 16, 0) for n in (self.sockets.snmp, self.sockets.netstat))
-        return {**self._named(), **counters.read_snmp(b"".join(texts).decode())}
+        return {
+            **self._named(),
+            **counters.read_snmp(b"".join(texts).decode()),
+            # Our copies of the gate's sockets: what they lost is the kernel's word, not the gate's.
+            "log.lost": meminfo.dropped(self.nflog),
+            "dns.lost": meminfo.dropped(self.dns_udp),
+        }
 
     def captured(self) -> frozenset[str]:
         """The probe's traffic as it lies in the boundary's own sockets, named as its outcomes are; taken out of them.

@@ -9,8 +9,8 @@ the repeat of one, and both ends of every connection are in the one namespace:
     captured + captured_dns + local + refused_syn = Tcp.ActiveOpens + repeats
     Tcp.PassiveOpens                              = accepted + local_established
     captured + captured_dns                       = accepted + unfinished
-    questions                                     = questions on record + lost before they were read
-    refused                                       = refused packets on record + lost by NFLOG
+    questions                                     = questions on record + dns.lost
+    refused                                       = refused packets on record + log.lost
     bytes of all outcomes                         = TCP_INFO's of the same sockets = the gate's totals
 
     with 0 <= repeats <= TcpExt.TCPSynRetrans, 0 <= local_established <= local - local_refused, 0 <= unfinished
@@ -18,6 +18,7 @@ the repeat of one, and both ends of every connection are in the one namespace:
 `accepted` is counted from receipts. `repeats` (of a SYN that a full queue dropped) and `unfinished` (attempts that
 never became connections, and those repeats) are zero unless the command overran a queue; then the second line, which
 knows no repeats, still holds exactly. `local_established` is zero unless the command talks to its own loopback.
+`log.lost` and `dns.lost` are what the kernel dropped at the two sockets because nobody read them in time.
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ from dataclasses import dataclass, fields
 COUNTERS = (
     *("captured", "captured_dns", "local", "local_refused", "questions", "refused", "refused_syn"),
     *("Tcp.ActiveOpens", "Tcp.PassiveOpens", "TcpExt.TCPSynRetrans"),
+    *("log.lost", "dns.lost"),
 )
 
 
@@ -123,6 +125,8 @@ def solved(risen: Mapping[str, int], held: Held, totals: Mapping[str, int]) -> d
         "dns_tcp": _outside(held.tcp - held.dns_tcp, 0, held.tcp),
         "questions": risen["questions"] - held.udp - held.udp_lost,
         "refused": risen["refused"] - held.drops - held.drops_lost,
+        "lost_log": held.drops_lost - risen["log.lost"],
+        "lost_questions": held.udp_lost - risen["dns.lost"],
         "bytes_up": held.up - held.kernel_up,
         "bytes_down": held.down - held.kernel_down,
         "total_up": totals.get("bytes_up", -1) - held.up,

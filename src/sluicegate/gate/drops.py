@@ -10,8 +10,9 @@ from typing import NamedTuple
 from sluicegate import jcs
 from sluicegate.gate.groups import Groups, Line
 from sluicegate.gate.ledger import Ledger
-from sluicegate.gate.resolver import dropped, widen
+from sluicegate.gate.resolver import widen
 from sluicegate.wire import nflog
+from sluicegate.wire.meminfo import dropped
 
 TURN_DATAGRAMS = 256  # per turn of the loop, so that a flood of packets starves no connection
 DRAIN_TURNS = 256  # at the end nothing sends any more: far beyond what a socket's buffer can hold

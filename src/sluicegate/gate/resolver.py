@@ -13,6 +13,7 @@ from sluicegate.gate.ledger import Ledger
 from sluicegate.gate.names import Names
 from sluicegate.wire import dns, names
 from sluicegate.wire.cursor import WireError
+from sluicegate.wire.meminfo import dropped
 
 TTL_S = 60  # a binding holds for the whole run; short so that nothing caches it beyond
 TURN_DATAGRAMS = 128  # per turn of the loop, so that a flood of questions starves no connection
@@ -26,8 +27,6 @@ _IPV6_FREEBIND = 78
 # linux/in6.h: struct in6_pktinfo is an address and an interface index.
 _PKTINFO_BYTES = 20
 _ANCILLARY_BYTES = socket.CMSG_SPACE(_PKTINFO_BYTES)
-# linux/socket.h and linux/sock_diag.h: nine counters, the last one SK_MEMINFO_DROPS.
-_SO_MEMINFO, _MEMINFO_BYTES = 55, 36
 _MAPPED = bytes(10) + b"\xff\xff"
 _Ancillary = list[tuple[int, int, bytes]]
 _Peer = tuple[str, int, int, int]
@@ -46,12 +45,6 @@ class Asked(NamedTuple):
     rcode: str
     reason: str
     address: str | None
-
-
-def dropped(sock: socket.socket) -> int:
-    """How many packets the kernel has dropped at `sock` because its buffer was full."""
-    raw = sock.getsockopt(socket.SOL_SOCKET, _SO_MEMINFO, _MEMINFO_BYTES)
-    return int.from_bytes(raw[32:36], "little")
 
 
 def widen(sock: socket.socket) -> None:

@@ -1,0 +1,263 @@
+"""The equation on the kernel's own numbers: load, floods, overrun queues, and gates that keep something back."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.conftest import Run, Tier
+from tests.faults.test_run import start, titled
+from tests.kernel.test_run import ALLOW
+
+NEEDED = ("--require", "INTACT,CLOSED,ACCOUNTED")
+
+EVERY_WAY = """
+import socket, struct
+def tcp(family, *address):
+    s = socket.socket(family)
+    s.settimeout(10)
+    try:
+        s.connect(address)
+    except OSError:
+        pass
+    return s
+held = [tcp(socket.AF_INET, "203.0.113.7", 4444), tcp(socket.AF_INET6, "2001:db8::9", 443)]
+own = socket.create_server(("127.0.0.1", 0))
+held += [tcp(socket.AF_INET, *own.getsockname()), own.accept()[0]]
+for family, host in ((socket.AF_INET, "127.0.0.1"), (socket.AF_INET6, "::1")):
+    held += [tcp(family, host, port) for port in (9, 53, 15001)]
+held += [tcp(socket.AF_INET, "203.0.113.9", 53), tcp(socket.AF_INET, "224.0.0.1", 80)]
+alone = socket.socket()
+alone.bind(("127.0.0.1", 5999))
+alone.connect(("127.0.0.1", 5999))
+for number in range(100):
+    s = socket.socket()
+    s.setblocking(False)
+    if number % 2:
+        s.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    s.connect_ex(("203.0.113.7", 1000 + number))
+    s.close()
+for host in ("203.0.113.7", "127.0.0.1"):
+    socket.socket(socket.AF_INET, socket.SOCK_DGRAM).sendto(b"a question?", (host, 53))
+for port in (99, 100):
+    try:
+        socket.socket(socket.AF_INET, socket.SOCK_DGRAM).sendto(b"x", ("203.0.113.7", port))
+    except PermissionError:
+        pass
+"""
+
+
+def equation(run: Run) -> dict[str, Any]:
+    found = run.boundary()["close"]["equation"]
+    assert isinstance(found, dict)
+    return found
+
+
+def test_every_way_a_program_can_try_is_accounted_for(tier: Tier) -> None:
+    run = tier.python(EVERY_WAY, ALLOW)
+    assert run.code == 0, run.err
+    found = equation(run)
+    assert not any(found["residual"].values())
+    assert found["kernel"]["captured"] == 2 + 2 + 100
+    assert found["kernel"]["captured_dns"] == 3
+    assert found["kernel"]["local"] == 1 + 2 + 1
+    assert found["kernel"]["local_refused"] == 2
+    assert found["derived"] == {
+        "accepted": 107,
+        "repeats": 0,
+        "local_established": 1,
+        "unfinished": 0,
+    }
+    assert (found["record"]["udp"], found["record"]["drops"]) == (1, 2)
+    checked = tier.verify(run, *NEEDED)
+    assert checked.code == 0, checked.out
+
+
+CROWD = """
+import resource, select, socket
+hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+print("ready", flush=True)
+input()
+poll, held, waiting = select.poll(), [], set()
+for number in range(%d):
+    s = socket.socket()
+    s.setblocking(False)
+    s.connect_ex(("203.0.113.7", 1 + number %% 60000))
+    held.append(s)
+    waiting.add(s.fileno())
+    poll.register(s, select.POLLOUT)
+    if number == %d:
+        print("half", flush=True)
+while waiting:
+    for number, _ in poll.poll():
+        waiting.discard(number)
+        poll.unregister(number)
+print("end")
+"""
+
+
+def test_two_thousand_at_once_leave_no_residual(tier: Tier) -> None:
+    process, packet = start(tier, ["/usr/bin/python3", "-c", CROWD % (2000, -1)])
+    out, err = process.communicate("\n", timeout=60)
+    run = Run(process.returncode, out, err, packet)
+    assert (run.code, out) == (0, "end\n"), err
+    found = equation(run)
+    assert found["derived"]["accepted"] == 2000
+    assert not any(found["residual"].values())
+    assert tier.verify(run, *NEEDED).code == 0
+
+
+def test_a_queue_that_overflows_is_accounted_for(tier: Tier) -> None:
+    """The gate stands still while more connect than its queue holds: the kernel drops, and they try again."""
+    process, packet = start(tier, ["/usr/bin/python3", "-c", CROWD % (6000, 5999)])
+    assert process.stdin is not None
+    assert process.stdout is not None
+    gate = titled(process, "gate")
+    os.kill(gate, signal.SIGSTOP)
+    process.stdin.write("\n")
+    process.stdin.flush()
+    assert process.stdout.readline() == "half\n"
+    os.kill(gate, signal.SIGCONT)
+    out, err = process.communicate(timeout=120)
+    run = Run(process.returncode, out, err, packet)
+    assert (run.code, out) == (0, "end\n"), err
+    found = equation(run)
+    assert found["kernel"]["captured"] > found["derived"]["accepted"]
+    assert found["derived"]["accepted"] == found["kernel"]["Tcp.PassiveOpens"] == 6000
+    assert found["derived"]["unfinished"] == found["derived"]["repeats"] > 0
+    assert tier.verify(run, *NEEDED).code == 0
+
+
+# A gate that is wrong or taken over, between an honest kernel and an honest notary.
+DISHONEST = """
+import sys
+from sluicegate.cli import main
+from sluicegate.gate import desk, drops, flow, resolver, serve
+{change}
+sys.exit(main.main(sys.argv[1:]))
+"""
+
+UNREPORTED = """
+Start, Seen = flow.Flow.start, []
+def start(self):
+    Seen.append(self)
+    if len(Seen) == 2:
+        self._client.close()
+        self._desk.counts["flows"] -= 1
+        self._stop_timers()
+        self._gone(self)
+        return
+    Start(self)
+flow.Flow.start = start
+"""
+
+UNCOUNTED_DROPS = """
+Count, Seen = drops.Drops._count, []
+def count(self, packet):
+    Seen.append(packet)
+    if len(Seen) != 2:
+        Count(self, packet)
+drops.Drops._count = count
+"""
+
+UNCOUNTED_QUESTION = """
+Datagram, Seen = resolver.Resolver._datagram, []
+def datagram(self, *given):
+    Seen.append(given)
+    if len(Seen) != 2:
+        Datagram(self, *given)
+resolver.Resolver._datagram = datagram
+"""
+
+BYTES_KEPT_BACK = """
+Close = desk.Deed.close
+def close(self, *given, **named):
+    self.bytes_up = max(0, self.bytes_up - 1)
+    Close(self, *given, **named)
+desk.Deed.close = close
+"""
+
+LET_THROUGH = """
+from sluicegate.facts import Verdict
+from dataclasses import replace
+Judge = desk.Desk.judge
+def judge(self, facts):
+    made = Judge(self, facts)
+    if facts.host != "denied.test":
+        return made
+    return replace(made, verdict=Verdict.ALLOW, rule="allow[0] x", reason="x", remedy=None)
+desk.Desk.judge = judge
+"""
+
+ASKS = """
+import socket, urllib.request, urllib.error
+for name in ("allowed.test", "denied.test"):
+    try:
+        urllib.request.urlopen(f"http://{name}/").read()
+    except OSError:
+        pass
+for port in (99, 100, 101):
+    try:
+        socket.socket(socket.AF_INET, socket.SOCK_DGRAM).sendto(b"x", ("203.0.113.7", port))
+    except PermissionError:
+        pass
+for _ in range(3):
+    socket.socket(socket.AF_INET, socket.SOCK_DGRAM).sendto(b"a question?", ("203.0.113.7", 53))
+"""
+
+
+def dishonest(tier: Tier, change: str) -> Run:
+    argv, packet = tier.argv(["/usr/bin/python3", "-c", ASKS], ALLOW)
+    program = DISHONEST.format(change=change)
+    argv = [sys.executable, "-c", program, *argv[argv.index("run") :]]
+    done = tier.world.run(argv, user=tier.user, cwd=tier.work)
+    return Run(done.code, done.out, done.err, packet)
+
+
+def test_the_same_with_nothing_changed_passes(tier: Tier) -> None:
+    run = dishonest(tier, "")
+    assert run.code == 0, run.err
+    assert tier.verify(run, *NEEDED).code == 0
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (UNREPORTED, "established: +1"),
+        (UNCOUNTED_DROPS, "lost_log: +1"),
+        (UNCOUNTED_QUESTION, "questions: +1"),
+        (BYTES_KEPT_BACK, "bytes_up: -"),
+    ],
+    ids=["a connection", "a refused packet", "a question", "a byte"],
+)
+def test_a_gate_that_keeps_something_back_ends_the_run(tier: Tier, change: str, said: str) -> None:
+    run = dishonest(tier, change)
+    assert run.code == 120, run.err
+    assert f"the kernel counted what the record does not hold: {said}" in run.err
+    # The packet is whole, sealed evidence of that.
+    signer = json.loads((run.packet / "packet.json").read_text())["verifier"]["signer_key"]
+    checked = tier.verify(run, "--key", signer)
+    assert checked.code == 4, checked.out
+    assert said in checked.out
+    assert tier.verify(run, "--require", "INTACT,CLOSED").code == 0
+
+
+def test_a_gate_that_lets_through_what_the_policy_denies_is_found_out(tier: Tier) -> None:
+    run = dishonest(tier, LET_THROUGH)
+    assert run.code == 120, run.err
+    assert "the receipt says allow, the policies give deny" in run.err
+    checked = tier.verify(run)
+    assert checked.code == 1, checked.out
+    numbers = [
+        json.loads(line)["detail"]["action_record"]["chain_seq"]
+        for line in Path(run.packet / "evidence.jsonl").read_text().splitlines()
+        if '"target":"http://denied.test/' in line
+    ]
+    assert f"receipt {numbers[0]}: the receipt says allow" in checked.out
