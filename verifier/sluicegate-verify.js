@@ -486,6 +486,11 @@ const sluicegate = (() => {
 
   // ---- the record: every line where it belongs ---------------------------------------------------------------------
 
+  // Two sequences that can not meet: UUIDs of version 7 by the gate, of version 8 by the notary (RFC 9562).
+  const uuid = (version) =>
+    new RegExp(`^[0-9a-f]{8}-[0-9a-f]{4}-${version}[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$`);
+  const IDS = { gate: uuid(7), notary: uuid(8) };
+
   class Replay {
     entries = 0;
     prev = 'genesis'; // of entries
@@ -496,7 +501,8 @@ const sluicegate = (() => {
     first = '';
     last = '';
     leaves = [];
-    waits = new Map(); // action_id -> its intent has no outcome yet
+    waits = new Set(); // ids of intents that have no outcome yet
+    latest = { gate: '', notary: '' }; // ids rise, so one that is later than the last was never there before
     boundary = null; // the facts of the last decision
     rooted = false;
     closed = false;
@@ -606,9 +612,15 @@ const sluicegate = (() => {
 
     pair({ what, record }) {
       const phase = record.get('decision_phase'), action = record.get('action_id');
-      if (phase === 'outcome') need(this.waits.get(action), `${what}: an outcome without its intent`);
-      else need(!this.waits.has(action), `${what}: repeated action_id`);
-      this.waits.set(action, phase === 'intent');
+      if (phase === 'outcome') {
+        need(this.waits.delete(action), `${what}: an outcome without its intent`);
+        return;
+      }
+      const whose = [LIFECYCLE, BOUNDARY].includes(record.get('transport')) ? 'notary' : 'gate';
+      need(IDS[whose].test(action), `${what}: action_id is not one of the ${whose}'s`);
+      need(action > this.latest[whose], `${what}: action_id is not later than the ones before`);
+      this.latest[whose] = action;
+      if (phase === 'intent') this.waits.add(action);
     }
 
     count(record) {
@@ -650,7 +662,7 @@ const sluicegate = (() => {
     }
 
     get unanswered() {
-      return [...this.waits.values()].filter(Boolean).length;
+      return this.waits.size;
     }
   }
 
@@ -705,6 +717,9 @@ const sluicegate = (() => {
 
   // ---- the files around the record ---------------------------------------------------------------------------------
 
+  // Of the CI job; bound before the command began.
+  const JOB = ['repository', 'workflow', 'run_id', 'run_attempt', 'ref', 'sha'];
+
   async function measured(state, files) {
     need(files.has('policy.json'), 'policy.json is missing');
     const policy = `sha256:${await sha256hex(files.get('policy.json'))}`;
@@ -726,6 +741,10 @@ const sluicegate = (() => {
     const close = object(found.get('close'), 'boundary.json: close');
     const counters = object(close.get('counters'), 'boundary.json: counters');
     const told = new Map([...counters, ['kind', BOUNDARY], ['boundary_sha256', whole]]);
+    const run = object(close.get('run'), 'boundary.json: run');
+    const job = object(opened.get('ci') ?? new Map(), 'boundary.json: ci');
+    const said = new Map([...run].filter(([name]) => JOB.includes(name)));
+    need(jcs(said) === jcs(job), 'boundary.json: another CI job at the close than at the start');
     need(told.size === counters.size + 2, 'boundary.json: a counter with the name of something else');
     need(jcs(told) === jcs(state.boundary), 'boundary.json and the record count the kernel\'s packets differently');
     return found;

@@ -16,7 +16,7 @@ def test_files_are_written_once_and_all(tmp_path: Path) -> None:
     reserved = packetdir.reserve(str(tmp_path / "out"), None)
     packetdir.publish(reserved, {"a": b"1", "b": staged}, None)
     assert (tmp_path / "out/a").read_bytes() == b"1"
-    assert (tmp_path / "out/b").read_bytes() == packetdir.content(staged)
+    assert (tmp_path / "out/b").read_bytes() == b"lines\n" * 300_000
     packetdir.discard(reserved)
     assert (tmp_path / "out/a").exists()
     os.close(staged)

@@ -7,13 +7,17 @@ import os
 import socket
 from pathlib import Path
 
+import jsonschema
 import pytest
 
 from sluicegate.cli import verify
 from sluicegate.evidence import keys, packet
+from sluicegate.verify import files
+from sluicegate.verify.packet import Level
 from tests.evidence import made
 from tests.evidence.test_journal import VECTOR
 
+ROOT = Path(__file__).parents[2]
 OTHER = keys.signer(b"o" * 32)[1]
 VECTORS = VECTOR.parent / "pipelock"
 
@@ -22,8 +26,7 @@ VECTORS = VECTOR.parent / "pipelock"
 def where(tmp_path: Path) -> Path:
     directory = tmp_path / "packet"
     directory.mkdir()
-    files = made.files(directory, made.some())
-    for name, data in files.items():
+    for name, data in made.files(directory, made.some()).items():
         (directory / name).write_bytes(data)
     return directory
 
@@ -138,21 +141,56 @@ def test_exit_2_for_what_is_no_plain_file(
         target.symlink_to("/dev/zero")
     else:
         (tmp_path / "real").rename(target)
-        monkeypatch.setitem(verify.FILES, "evidence.jsonl", 1000)
+        monkeypatch.setitem(files.FILES, "evidence.jsonl", 1000)
     assert run(where, "--key", made.PUBLIC) == 2
 
 
-def test_json_has_a_stable_shape(where: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    shapes = []
-    for arguments in (["--key", made.PUBLIC], [], ["--expect", "root=x"]):
-        code = run(where, "--json", *arguments)
-        found = json.loads(capsys.readouterr().out)
-        assert found["outcome"] == code
-        assert list(found["levels"]) == sorted(["INTACT", "CLOSED", "ACCOUNTED", "PINNED"])
-        assert all(set(rung) == {"reached", "reason"} for rung in found["levels"].values())
-        shapes.append({name: type(value) for name, value in found.items()})
-    assert shapes[0] == shapes[1] == shapes[2]
-    assert found["schema"] == "sluicegate.verification.v0"
+def test_json_is_as_its_schema_says(where: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    schema = json.loads((ROOT / "docs/verification.schema.json").read_text())
+    jsonschema.Draft202012Validator.check_schema(schema)
+    check = jsonschema.Draft202012Validator(schema)
+    pin = ["--key", made.PUBLIC]
+    cases = {
+        0: [[where, *pin], [where, *pin, "--expect", "identity=ci", "tier=netns-root"]],
+        1: [[where, "--expect", "root=x"], [VECTORS / "broken-chain.jsonl"]],
+        3: [[VECTORS / "valid-chain.jsonl"]],
+        4: [[where], [where, *pin, "--expect", "repo=x", "policy=y"]],
+        5: [[where, *pin, "--fail-on-deny"]],
+    }
+    for code, all_ in cases.items():
+        for arguments in all_:
+            assert run(*arguments, "--json") == code
+            text = capsys.readouterr().out
+            assert text.count("\n") == 1
+            found = json.loads(text)
+            check.validate(found)
+            assert found["outcome"] == code
+            assert list(found["levels"]) == sorted(level.value for level in Level)
+    assert run(where, *pin, "--expect", "repo=x", "policy=y", "--json") == 4
+    found = json.loads(capsys.readouterr().out)["expectations"]
+    assert [(one["name"], one["met"], one["expected"]) for one in found] == [
+        ("repo", False, "x"),
+        ("policy", False, "y"),
+    ]
+
+
+def test_the_verdict_comes_first_then_a_line_for_each_level(
+    where: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    verdicts = {
+        (): "result: sound, but below the required trust (exit 4)",
+        ("--key", made.PUBLIC): "result: verified (exit 0)",
+        ("--expect", "receipts=1"): "result: INVALID (exit 1)",
+    }
+    for arguments, verdict in verdicts.items():
+        run(where, *arguments)
+        first, *levels = capsys.readouterr().out.splitlines()
+        assert first == verdict
+        names = [line.partition(":")[0] for line in levels]
+        assert names == [level.value for level in Level]
+    assert run(where, "--key", made.PUBLIC, "--expect", "repo=a\nb") == 4
+    *_, last = capsys.readouterr().out.splitlines()
+    assert last == "expected: repo is not in the record, not the expected a\\nb"
 
 
 def test_recorder_files_alone(capsys: pytest.CaptureFixture[str]) -> None:

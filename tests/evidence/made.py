@@ -15,8 +15,8 @@ from sluicegate.facts import Facts, Protocol
 from sluicegate.policy import normal
 from sluicegate.policy.decide import decide
 from sluicegate.policy.model import Policy, Rule
-from sluicegate.report import summary
 from sluicegate.verify import packet as check
+from sluicegate.verify import summary
 from sluicegate.verify.reckon import Reckoning
 
 SEED = b"k" * 32
@@ -62,6 +62,11 @@ def digest(data: bytes) -> str:
 def action(number: int) -> str:
     """The gate's id `number`: they rise with it."""
     return f"00000000-0000-7000-8000-{number:012x}"
+
+
+def own(number: int) -> str:
+    """The notary's id `number`."""
+    return f"00000000-0000-8000-8000-{number:012x}"
 
 
 def known(host: str) -> Facts:
@@ -110,6 +115,11 @@ def closing(messages: Sequence[Mapping[str, object]]) -> dict[str, object]:
     sums = Reckoning()
     for said in messages:
         sums.add({"decision_phase": said.get("phase")}, said["flow"], "made")  # type: ignore[arg-type]
+    return settled(sums)
+
+
+def settled(sums: Reckoning) -> dict[str, object]:
+    """As `closing`, of what was added up already."""
     held = sums.held(0)
     accepted = held.flows + held.overload
     seen = dict.fromkeys(equation.COUNTERS, 0) | {

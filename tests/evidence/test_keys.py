@@ -188,3 +188,13 @@ def test_a_public_key_that_is_not_the_seeds_is_refused_although_it_is_authentic(
     body = base64.b64encode(AESGCM(key).encrypt(NONCE, SEED, head.encode())).decode()
     with pytest.raises(keys.KeyTextError, match="belong"):
         keys.read_private(f"{head}{body}\n", b"p")
+
+
+def test_a_key_that_can_sign_anything_is_no_key() -> None:
+    # The neutral element and another point of small order: S = 0, R = A verifies whatever the message is.
+    for small in (
+        "01" + "00" * 31,
+        "ecffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f",
+    ):
+        assert not keys.verifies(bytes.fromhex(small), bytes.fromhex(small) + bytes(32), b"m")
+        assert not keys.verifies(bytes.fromhex(small), bytes([1]) + bytes(63), b"m")

@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
+from sluicegate.evidence import ids
 from sluicegate.gate.limits import Limits
 from sluicegate.gate.lookup import Lookup
 from sluicegate.gate.serve import serve_from
@@ -131,9 +132,13 @@ def gate(*policies: Policy, names: Names | None = None, **limits: Any) -> Iterat
 
 
 def paired(messages: list[dict[str, Any]]) -> None:
-    """Every intent has one outcome, and comes first."""
-    open_ = set[str]()
+    """Every intent has one outcome, and comes first; ids are met for the first time in the order of their making."""
+    open_, latest = set[str](), ""
     for message in messages:
+        if message.get("phase") != "outcome":
+            assert ids.is_id(message["action_id"], ids.GATE)
+            assert message["action_id"] > latest
+            latest = message["action_id"]
         if message.get("phase") == "intent":
             open_.add(message["action_id"])
         elif message.get("phase") == "outcome":

@@ -181,13 +181,13 @@ def beating(files: Files) -> Files:
     told = made.numbered(made.some())
     closed = made.closing(told)
     boundary = packet.boundary(made.OPENED, closed)
-    lines = [book.open("o", f"{at}Z"), book.heartbeat("h-1", f"{at}.00001Z")]
+    lines = [book.open(made.own(0), f"{at}Z"), book.heartbeat(made.own(1), f"{at}.00001Z")]
     flows = [book.flow(message, f"{at}.1Z") for message in told]
-    lines += [evidence for _, evidence in flows] + [book.heartbeat("h-2", f"{at}.25Z")]
+    lines += [evidence for _, evidence in flows] + [book.heartbeat(made.own(2), f"{at}.25Z")]
     counters: dict[str, object] = dict(closed["counters"])  # type: ignore[call-overload]
     end = {"boundary_sha256": made.digest(boundary), **counters}
-    flows.append(book.boundary(end, "b", f"{at}.3Z"))
-    lines += [flows[-1][1], book.close("c", "done", f"{at}.300000001Z")]
+    flows.append(book.boundary(end, made.own(3), f"{at}.3Z"))
+    lines += [flows[-1][1], book.close(made.own(4), "done", f"{at}.300000001Z")]
     left = {"policy.json": made.POLICY, "boundary.json": boundary}
     evidence = b"".join(b"".join(lines).splitlines(keepends=True)[:-2])
     return left | {"evidence.jsonl": evidence, "flows.jsonl": b"".join(f for f, _ in flows)}

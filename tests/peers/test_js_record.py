@@ -66,6 +66,11 @@ LIES: dict[str, Callable[[int, Record], object]] = {
     "a phase of others": put(3, decision_phase="resolution"),
     "an outcome alone": put(3, decision_phase="outcome"),
     "an id twice": put(3, action_id=made.action(0)),
+    "an id that goes back": put(3, action_id=made.action(1)),
+    "an id of the notary": put(3, action_id="ffffffff-ffff-8fff-bfff-ffffffffffff"),
+    "an id of the gate": put(0, action_id=made.action(0)),
+    "no uuid": put(3, action_id="id-9"),
+    "no uuid of its kind": put(3, action_id="ffffffff-ffff-7fff-cfff-ffffffffffff"),
     "no id": put(3, action_id=""),
     "a time of no day": put(1, timestamp="2026-02-30T00:00:00Z"),
     "a time in another spelling": put(1, timestamp="2026-01-02T03:04:05.10Z"),
@@ -197,7 +202,7 @@ def test_receipts_out_of_place(files: Files, beating: Files, tmp_path: Path) -> 
     *flows, told = files["flows.jsonl"].splitlines(keepends=True)
     beats = beating["evidence.jsonl"].splitlines()
     swapped = {"flows.jsonl": b"".join([*flows[:-1], told, flows[-1]])}
-    again = put(1, action_id="again")
+    again = put(1, action_id="ffffffff-ffff-8fff-bfff-ffffffffffff")
     whole = {
         "in place": files | at_once(lines),
         "beats in place": beating | at_once(beats),

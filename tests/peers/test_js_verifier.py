@@ -171,6 +171,43 @@ def test_a_run_that_says_more_of_itself(tmp_path: Path, monkeypatch: pytest.Monk
     assert agree([Case("told", whole)], tmp_path / "work") == [VALID]
 
 
+JOB = {
+    "repository": "o/r",
+    "run_id": "7",
+    "run_attempt": "1",
+    "sha": "c" * 40,
+    "ref": "m",
+    "workflow": "w",
+}
+
+
+@pytest.mark.parametrize(
+    ("at_start", "at_close", "code"),
+    [
+        (JOB, JOB, VALID),
+        ({}, {}, VALID),
+        (JOB, JOB | {"sha": "d" * 40}, INVALID),
+        (JOB, {}, INVALID),
+        ({}, {"repository": "o/r"}, INVALID),
+    ],
+)
+def test_the_job_of_a_run(
+    at_start: dict[str, object],
+    at_close: dict[str, object],
+    code: int,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    run = dict(made.CLOSED["run"])  # type: ignore[call-overload]
+    monkeypatch.setattr(made, "OPENED", made.OPENED | {"ci": at_start})
+    monkeypatch.setattr(made, "CLOSED", made.CLOSED | {"run": run | at_close})
+    with monkeypatch.context() as blind:
+        blind.setattr(check, "_same_job", lambda *_: None)
+        whole = made.files(tmp_path, made.some())
+    (tmp_path / "work").mkdir()
+    assert agree([Case("told", whole)], tmp_path / "work") == [code]
+
+
 def test_the_command(files: Files, other: Files, tmp_path: Path) -> None:
     place, public = tmp_path / "packet", tmp_path / "release.pub"
     public.write_text(keys.write_public(made.PIN))

@@ -46,20 +46,20 @@ def test_the_broken_chain_breaks_at_receipt_3() -> None:
 
 
 def test_single_receipts() -> None:
-    report = bare.verify(read("valid-single.json"), [PIN], single=True)
+    report = bare.single(read("valid-single.json"), [PIN])
     assert report.outcome == UNPROVEN
     assert report.reached[Level.INTACT][0]
     assert report.reached[Level.PINNED][0]
-    assert bare.verify(read("invalid-signature.json"), [PIN], single=True).outcome == INVALID
+    assert bare.single(read("invalid-signature.json"), [PIN]).outcome == INVALID
 
 
 @pytest.mark.parametrize("kind", ["promote-committed", "proxy-decision", "shadow-delta"])
 def test_receipts_of_the_second_version(kind: str) -> None:
     data = read(f"valid-evidence-{kind}.json")
-    report = bare.verify(data, [RFC8032], [Level.INTACT, Level.PINNED], single=True)
+    report = bare.single(data, [RFC8032], [Level.INTACT, Level.PINNED])
     assert report.outcome == VALID, report.reached
-    assert bare.verify(data, [PIN], single=True).outcome == INVALID
-    assert bare.verify(data, [], single=True).outcome == INVALID
+    assert bare.single(data, [PIN]).outcome == INVALID
+    assert bare.single(data, []).outcome == INVALID
 
 
 @pytest.mark.parametrize(

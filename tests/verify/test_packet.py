@@ -141,3 +141,23 @@ def test_packet_json_is_the_records(files: dict[str, bytes], change: dict[str, o
     whole["verifier"] |= change
     text = json.dumps(whole, indent=2, sort_keys=True).encode() + b"\n"
     assert packet.verify(files | {"packet.json": text}, [made.PIN]).outcome == packet.INVALID
+
+
+def test_the_job_at_the_close_is_that_of_the_start(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = dict(made.CLOSED["run"])  # type: ignore[call-overload]
+    for name, here in {"same": "o/r", "other": "o/x", "more": ""}.items():
+        monkeypatch.setitem(made.OPENED, "ci", {"repository": here} if here else {})
+        monkeypatch.setitem(made.CLOSED, "run", run | {"repository": "o/r"})
+        (tmp_path / name).mkdir()
+        desk = made.Desk(tmp_path / name)
+        desk.open()
+        desk.close()
+        desk.join()
+        report = packet.verify(desk.files(), [made.PIN], finished=False)
+        if name == "same":
+            assert report.outcome == packet.VALID
+        else:
+            assert report.outcome == packet.INVALID
+            assert "another CI job" in report.reached[Level.INTACT][1]

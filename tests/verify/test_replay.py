@@ -2,17 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import json
+import tracemalloc
+from collections import deque
+from collections.abc import Callable, Iterator
 
 import pytest
 
 from sluicegate.evidence import chain, journal, keys
+from sluicegate.verify import replay as record
 from sluicegate.verify import strict
-from sluicegate.verify.replay import replay
+from sluicegate.verify.source import Source
 from tests.evidence import made
 
 SIGN, KEY = keys.signer(made.SEED)
 RUN = chain.Run("0" * 32, "f" * 32, made.digest(made.POLICY), KEY, 60, "1" * 64)
+
+
+PAIRED = {"verdict": "allow", "layer": None, "pattern": None}
+
+
+def replay(evidence: bytes, flows: bytes, piece: int = 1 << 16) -> record.Replay:
+    """The record of texts that come in pieces of so many bytes."""
+    return record.replay(*(source(data, piece) for data in (evidence, flows)))
+
+
+def source(data: bytes, piece: int) -> Source:
+    pieces = (data[at : at + piece] for at in range(0, len(data), piece))
+    return Source(pieces, "it", strict.MAX_LINE_BYTES)
 
 
 class Book:
@@ -28,11 +45,11 @@ class Book:
         return f"2026-01-02T03:04:{self.clock:02d}Z"
 
     def open(self) -> Book:
-        self.evidence += self.journal.open("open", self.now())
+        self.evidence += self.journal.open(made.own(0), self.now())
         return self
 
-    def beat(self) -> Book:
-        self.evidence += self.journal.heartbeat(f"beat-{self.clock}", self.now())
+    def beat(self, name: str = "") -> Book:
+        self.evidence += self.journal.heartbeat(name or made.own(self.clock), self.now())
         return self
 
     def flow(self, number: int, at: str | None = None, **changes: object) -> Book:
@@ -41,13 +58,14 @@ class Book:
         self.facts, self.evidence = self.facts + facts, self.evidence + evidence
         return self
 
-    def boundary(self, name: str = "boundary") -> Book:
+    def boundary(self) -> Book:
+        name = made.own(self.clock)
         facts, evidence = self.journal.boundary({"captured": 1}, name, self.now())
         self.facts, self.evidence = self.facts + facts, self.evidence + evidence
         return self
 
     def close(self) -> Book:
-        self.evidence += self.journal.close("close", "done", self.now())
+        self.evidence += self.journal.close(made.own(self.clock), "done", self.now())
         return self
 
 
@@ -65,8 +83,22 @@ def test_an_honest_record() -> None:
     [
         (lambda b: b, "no receipts"),
         (lambda b: b.flow(1), "session_control"),
-        (lambda b: b.open().flow(1).flow(1), "repeated action_id"),
-        (lambda b: b.open().flow(1, action_id="open"), "repeated action_id"),
+        (lambda b: b.open().flow(1).flow(1), "not later than the ones before"),
+        (lambda b: b.open().flow(2).flow(1), "not later than the ones before"),
+        (lambda b: b.open().flow(1, **PAIRED, phase="intent").flow(1), "not later"),
+        (lambda b: b.open().flow(1, action_id=made.own(9)), "not a UUIDv7"),
+        (lambda b: b.open().flow(1, action_id="id-1"), "not a UUIDv7"),
+        (lambda b: b.open().beat(made.own(0)), "not later than the ones before"),
+        (lambda b: b.open().beat(made.action(9)), "not a UUIDv8"),
+        (
+            lambda b: (
+                b.open()
+                .flow(1, **PAIRED, phase="intent")
+                .flow(1, **PAIRED, phase="outcome")
+                .flow(1, **PAIRED, phase="outcome")
+            ),
+            "without its intent",
+        ),
         (lambda b: b.open().flow(1, verdict="strip"), "verdict our notary"),
         (lambda b: b.open().flow(1, verdict="nonsense"), "unknown verdict"),
         (lambda b: b.open().flow(1, verdict="allow", phase="outcome"), "without its intent"),
@@ -78,7 +110,7 @@ def test_an_honest_record() -> None:
         (lambda b: b.open().flow(1, flow={"kind": None}), "kind"),
         (lambda b: b.open().flow(1, flow={"kind": "boundary"}), "not the boundary"),
         (lambda b: b.open().boundary().flow(1), "after the boundary"),
-        (lambda b: b.open().boundary().boundary("again"), "after the boundary"),
+        (lambda b: b.open().boundary().boundary(), "after the boundary"),
         (lambda b: b.open().close(), "not the boundary's"),
         (lambda b: b.open().boundary().close().close(), "after the checkpoint"),
         (lambda b: b.open().open(), "session_control"),
@@ -125,3 +157,54 @@ def test_facts_must_be_canonical() -> None:
     for other in (b"{ }\n", b'{"kind":"x"}\n', b"\n", book.facts[:-1] + b" \n"):
         with pytest.raises(strict.VerificationError):
             replay(book.evidence, other)
+
+
+def peak(receipts: int) -> int:
+    """Bytes held at most while so many receipts are read, as they are made."""
+    made_book = Book().open()
+    texts = {"evidence": made_book.evidence}
+
+    def lines(name: str) -> Iterator[bytes]:
+        yield texts.pop("evidence") if name == "evidence" else b""
+        for number in range(receipts):
+            if name == "evidence":
+                told = made.message(number, target=f"tls://host-{number % 50}.example.com:443")
+                facts, line = made_book.journal.flow(told, "2026-01-02T03:05:00Z")
+                waiting.append(facts)
+                yield line
+            else:
+                yield waiting.popleft()
+
+    waiting = deque[bytes]()
+    sources = (Source(lines(name), name, strict.MAX_LINE_BYTES) for name in ("evidence", "flows"))
+    tracemalloc.start()
+    state = record.replay(*sources)
+    found = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert state.tally.receipts == receipts + 1
+    return found
+
+
+def test_memory_does_not_grow_with_the_record() -> None:
+    peak(100)  # what is loaded late is loaded
+    few, many = peak(300), peak(3000)
+    assert many - few < 2700 * 12, "some bytes are kept of every receipt"
+
+
+@pytest.mark.parametrize("number", ["9007199254740992", "1.0", "true", "[]", "1e2"])
+def test_the_quick_reading_takes_no_number_that_nobody_looks_at(number: str) -> None:
+    line = Book().open().flow(1).evidence.splitlines()[1]
+    more = line.replace(
+        b'"transport":"forward","',
+        b'"contract_generation":%s,"transport":"forward","' % number.encode(),
+        2,
+    )
+    assert more != line
+    with pytest.raises(strict.VerificationError):
+        replay(Book().open().evidence + more + b"\n", b"{}\n")
+    try:
+        found = record._read(more, "it")
+    except strict.VerificationError:
+        return
+    assert found == json.loads(more)
+    assert number in {"true", "[]"}  # for the shape to refuse

@@ -42,14 +42,6 @@ def test_what_is_read() -> None:
     assert strict.value(brackets, "it") == {"a": "[{" * 500}
 
 
-def test_lines_end_at_lf_only() -> None:
-    data = "a\u2028b\x85c\rd\n\ne".encode()
-    assert list(strict.lines(data)) == ["a\u2028b\x85c\rd".encode(), b""]
-    assert strict.torn(data)
-    assert not strict.torn(b"a\n")
-    assert not strict.torn(b"")
-
-
 @pytest.mark.parametrize("text", [b"\x00", b"\x7f", b"a\tb", "é".encode(), b"\\u0000", b"\\r"])
 def test_text_that_is_not_plain(text: bytes) -> None:
     for facts in (False, True):

@@ -21,6 +21,7 @@ RECORD = ("evidence.jsonl", "flows.jsonl", "policy.json", "boundary.json")
 
 if TYPE_CHECKING:
     from sluicegate.verify.packet import Report
+    from sluicegate.verify.source import Source
 
 
 class EvidenceError(Exception):
@@ -129,6 +130,9 @@ def close(
         "key": "given" if documents.pinned else "ephemeral",
         "completed_at": now(),
     }
+    # packet.json's run names the job, as it was bound before the command began.
+    job = documents.opened.get("ci")
+    run |= job if isinstance(job, dict) else {}
     closed = {
         "counters": dict(counters),
         "gate": dict(stopped),
@@ -177,28 +181,30 @@ def _verified(
     notary: supervise.Control,
     checkpoint: str,
 ) -> Result:
-    from sluicegate.report import summary
+    from sluicegate.verify import files as reading
     from sluicegate.verify import packet as check
+    from sluicegate.verify import summary
 
-    directory = out.reserved.descriptor
-    files = {name: _read(directory, name) for name in RECORD}
     pin = bytes.fromhex(documents.signer)
-    report = check.verify(files, [pin], finished=False)
     needed = (check.Level.INTACT, check.Level.CLOSED, check.Level.PINNED)
+    with reading.packet(out.reserved.descriptor) as files:
+        report = check.verify(files, [pin], finished=False)
+        digests = {name: _digest(content) for name, content in files.items()}
     if not all(report.reached[level][0] for level in needed):
         why = "; ".join(f"{k.value}: {why}" for k, (ok, why) in report.reached.items() if not ok)
         # The record stays for whoever must find out; without packet.json it never passes for a whole packet.
         raise EvidenceError(
             f"the copied packet does not verify: {why}", f"{out.reserved.path} holds it as it is"
         )
-    words: dict[str, bytes | int] = {
+    words = {
         "packet.json": packet.packet(
             report.tally, report.boundary, report.policy_hash, report.root, report.signer_key
         ),
         "summary.md": summary.of_the_run(report).encode(),
         "checkpoint": checkpoint.encode(),
     }
-    words |= _sealed(report, {**files, **words}, notary)
+    digests |= {name: _digest(content) for name, content in words.items()}
+    words |= _sealed(report, digests, notary)
     try:
         packetdir.publish(out.reserved, words, out.owner, RECORD)
     except packetdir.PacketDirError as error:
@@ -227,9 +233,9 @@ def _verified(
 
 
 def _sealed(
-    report: Report, files: Mapping[str, bytes | int], notary: supervise.Control
-) -> dict[str, bytes | int]:
-    """The bundles over `files`, whose content is what was verified.
+    report: Report, digests: Mapping[str, str], notary: supervise.Control
+) -> dict[str, bytes]:
+    """The bundles over the files with these SHA-256, which are of the bytes that were verified.
 
     Raises:
         EvidenceError: the notary did not sign.
@@ -237,11 +243,7 @@ def _sealed(
     opened = report.boundary.get("open")
     given = opened if isinstance(opened, dict) else {}
     asked = {
-        "subjects": {
-            name: hashlib.sha256(data).hexdigest()
-            for name, data in files.items()
-            if isinstance(data, bytes)
-        },
+        "subjects": dict(digests),
         "results": trace.results(given),
         "commit": trace.commit(given),
         "trace": trace.trace(report.tally, given, report.policy_hash, report.run_nonce),
@@ -253,12 +255,8 @@ def _sealed(
     return {name: str(text).encode() for name, text in said.items()}
 
 
-def _read(directory: int, name: str) -> bytes:
-    descriptor = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=directory)
-    try:
-        return packetdir.content(descriptor)
-    finally:
-        os.close(descriptor)
+def _digest(content: bytes | Source) -> str:
+    return hashlib.sha256(content).hexdigest() if isinstance(content, bytes) else content.sha256()
 
 
 def _short(text: str) -> str:

@@ -32,7 +32,10 @@ COMMANDS = {
     "verify": "sluicegate.cli.verify",
     "verify-proof": "sluicegate.cli.prove:check",
 }
+# Modules of the extra `run`: who only verifies has none of them.
+RUN_MODULES = frozenset(("cryptography", "publicsuffixlist", "setproctitle", "yaml"))
 EXIT_USAGE = 2
+EXIT_NO_RUN = 125
 EXIT_INTERRUPTED = 130
 
 
@@ -68,7 +71,14 @@ def _run(args: list[str]) -> int:
         sys.stderr.write(f"sluicegate: {said}\n{USAGE}")
         return EXIT_USAGE
     name, _, function = module.partition(":")
-    return int(getattr(importlib.import_module(name), function or "main")(args[1:]))
+    try:
+        return int(getattr(importlib.import_module(name), function or "main")(args[1:]))
+    except ModuleNotFoundError as error:
+        if error.name not in RUN_MODULES:
+            raise
+        sys.stderr.write(f"sluicegate: {command} needs {error.name}, which is not installed\n")
+        sys.stderr.write("hint: pip install 'sluicegate[run]'\n")
+        return EXIT_NO_RUN if command == "run" else EXIT_USAGE
 
 
 def _open_standard() -> None:

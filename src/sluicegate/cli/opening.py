@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from sluicegate import __version__
@@ -65,6 +66,29 @@ def _probed(
     return outcomes, captured, found
 
 
+# Member of the CI job in the record -> the variable that the runner sets.
+CI_VARIABLES = {
+    "repository": "GITHUB_REPOSITORY",
+    "workflow": "GITHUB_WORKFLOW",
+    "run_id": "GITHUB_RUN_ID",
+    "run_attempt": "GITHUB_RUN_ATTEMPT",
+    "ref": "GITHUB_REF",
+    "sha": "GITHUB_SHA",
+}
+MAX_CI_TEXT = 256  # characters: a ref has 244 at most, a commit 64
+
+
+def ci_job(environ: Mapping[str, str]) -> dict[str, str]:
+    """What the runner says of the job that this run is of; empty where it is not one of a CI.
+
+    The word is that of whoever started the run, as is everything about it that the boundary can not measure.
+    """
+    if environ.get("GITHUB_ACTIONS") != "true":
+        return {}
+    said = {name: environ.get(variable, "") for name, variable in CI_VARIABLES.items()}
+    return {name: closing.ascii_text(text[:MAX_CI_TEXT]) for name, text in said.items() if text}
+
+
 def head_commit(workspace: str) -> str:
     """The commit that the workspace's HEAD names, or an empty text: no repository, or one we do not understand."""
     top = os.path.join(workspace, ".git")
@@ -111,6 +135,7 @@ def opened(plan: Plan, wall: build.Boundary, command: supervise.Control) -> dict
             "results": posture.results(outcomes, captured),
         },
         "commit": head_commit(spec.workspace),
+        "ci": ci_job(os.environ),
         "holes_ignored": bool(found),
         "posture": {
             "enforcement_mode": f"linux_{spec.tier.replace('-', '_')}_tproxy",

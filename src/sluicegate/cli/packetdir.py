@@ -159,16 +159,6 @@ def staging() -> int:
     return descriptor
 
 
-def content(descriptor: int) -> bytes:
-    """All bytes of a staging file."""
-    size = os.fstat(descriptor).st_size
-    found = bytearray()
-    # One read gives 2 GiB at most (read(2)).
-    while len(found) < size and (piece := os.pread(descriptor, size - len(found), len(found))):
-        found += piece
-    return bytes(found)
-
-
 def _fill(descriptor: int, what: bytes | int) -> None:
     if isinstance(what, bytes):
         _write(descriptor, what)

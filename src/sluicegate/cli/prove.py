@@ -8,11 +8,11 @@ import os
 from collections.abc import Sequence
 
 from sluicegate.cli import say
-from sluicegate.cli import verify as reading
 from sluicegate.evidence import keys
 from sluicegate.evidence.note import NoteError
 from sluicegate.evidence.tlogproof import MAX_PROOF_BYTES
-from sluicegate.verify import packet, proof
+from sluicegate.verify import files as reading
+from sluicegate.verify import library, packet, proof
 from sluicegate.verify.packet import Level
 from sluicegate.verify.strict import VerificationError
 
@@ -29,27 +29,33 @@ def main(argv: Sequence[str]) -> int:
     if isinstance(args, int):
         return args
     try:
-        files = reading.packet_files(args.packet)
-        report = packet.verify(files, [], NEEDED)
+        report = library.examine(args.packet, [], NEEDED, {})
         if report.outcome != packet.VALID:
             why = next(why for ok, why in report.reached.values() if not ok)
             say.complain(f"{args.packet}: {why}", "only a packet that holds proves anything")
             return packet.INVALID
-        made = proof.write(
-            files["evidence.jsonl"], files["flows.jsonl"], files["checkpoint"], args.seq
-        )
+        made = _proof(args.packet, args.seq)
         out = args.out or f"receipt-{args.seq}.tlog-proof"
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
         with os.fdopen(os.open(out, flags, 0o644), "wb") as file:
             file.write(made)
+    except (OSError, reading.UnreadableError, library.UsageError) as error:
+        say.complain(str(error), "name a packet, and an --out that does not exist")
+        return packet.USAGE
     except (VerificationError, NoteError) as error:
         say.complain(str(error), f"receipts are numbered from 0 to {report.receipts - 1}")
         return packet.INVALID
-    except (OSError, reading.UsageError) as error:
-        say.complain(str(error), "name a packet, and an --out that does not exist")
-        return packet.USAGE
     print(say.visible(out))
     return packet.VALID
+
+
+def _proof(directory: str, seq: int) -> bytes:
+    """By a second reading, which the proof itself holds against the signed head of the first."""
+    with reading.packet(directory) as files:
+        evidence, flows, head = (files.get(name, b"") for name in (*packet.STREAMS, "checkpoint"))
+        if isinstance(evidence, bytes) or isinstance(flows, bytes) or not isinstance(head, bytes):
+            raise VerificationError("a packet of another producer has no facts and no tree")
+        return proof.write(evidence, flows, head, seq)
 
 
 def check(argv: Sequence[str]) -> int:
@@ -62,9 +68,9 @@ def check(argv: Sequence[str]) -> int:
     if isinstance(args, int):
         return args
     try:
-        pins = [keys.read_public(reading.key_text(text)) for text in args.key]
+        pins = [library.key(text) for text in args.key]
         found = proof.read(reading.contents(args.proof, MAX_PROOF_BYTES))
-    except (OSError, reading.UsageError, keys.KeyTextError) as error:
+    except (OSError, reading.UnreadableError, library.UsageError, keys.KeyTextError) as error:
         say.complain(str(error), "name a proof, and with --key a public key")
         return packet.USAGE
     except VerificationError as error:

@@ -114,8 +114,12 @@ def record(fields: Mapping[str, object]) -> dict[str, object]:
     Raises:
         ValueError: an unknown field, or a field that must always be there is missing.
     """
+    names = tuple(fields)
+    ordered = _ordered(names)
+    if ordered == names and all(found or name in ALWAYS for name, found in fields.items()):
+        return dict(fields)  # as it is written: nothing to move, nothing to drop
     kept: dict[str, object] = {}
-    for name in _ordered(tuple(fields)):
+    for name in ordered:
         value = fields[name]
         present = value is not None and (isinstance(value, dict) or bool(value))
         if name in ALWAYS or present:

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import cast
 
 from sluicegate import jcs
-from sluicegate.evidence import chain, receipt, recorder
+from sluicegate.evidence import chain, ids, receipt, recorder
 
 # One line of evidence or message; peers read lines with 64 KiB buffers.
 MAX_LINE_BYTES = 65_535
@@ -80,6 +80,8 @@ def check(message: object) -> dict[str, object]:
             raise MessageError(f"{name} is not printable ASCII")
         if name in _WANTED and not value:
             raise MessageError(f"{name} is empty")
+    if not ids.is_id(str(message["action_id"]), ids.GATE):
+        raise MessageError("action_id is not a UUIDv7: that is how the gate's ids differ from ours")
     if message["action_type"] not in _TYPES | {"unclassified"}:
         raise MessageError("unknown action_type")
     if message["verdict"] not in {"allow", "block", "warn"}:

@@ -16,7 +16,9 @@ from __future__ import annotations
 
 import base64
 import binascii
+import functools
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -30,6 +32,7 @@ if TYPE_CHECKING:
 PRIVATE = "pipelock-ed25519-private-v1"
 PUBLIC = "pipelock-ed25519-public-v1"
 ENCRYPTED = "sluicegate-ed25519-encrypted-v1"
+KEY_BYTES, SIGNATURE_BYTES = 32, 64
 SEED_BYTES, SALT_BYTES, NONCE_BYTES, TAG_BYTES = 32, 16, 12, 16
 # Memory is 128 * n * r bytes: 128 MiB and a third of a second for ours. Whoever wrote a file decides what reading it
 # costs, so 256 MiB is the most we spend; below 16 MiB guessing would be too cheap to call it encrypted.
@@ -79,15 +82,27 @@ def wipe(secret: Secret) -> None:
 
 
 def verifies(public: bytes, signature: bytes, message: bytes) -> bool:
-    """Whether `signature` over `message` was made by the holder of `public`."""
-    from cryptography.exceptions import InvalidSignature
-    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+    """Whether `signature` over `message` was made by the holder of `public` (RFC 8032, Ed25519).
 
+    libsodium refuses keys and nonces of small order too, which can sign for several messages at once.
+    """
+    if len(public) != KEY_BYTES or len(signature) != SIGNATURE_BYTES:
+        return False
+    opened, failure = _opener()
     try:
-        Ed25519PublicKey.from_public_bytes(public).verify(signature, message)
-    except (InvalidSignature, ValueError):
+        opened(signature + message, public)
+    except failure:
         return False
     return True
+
+
+@functools.cache
+def _opener() -> tuple[Callable[[bytes, bytes], bytes], type[Exception]]:
+    # Late: a run that only signs loads no second library.
+    from nacl.bindings import crypto_sign_open
+    from nacl.exceptions import BadSignatureError
+
+    return crypto_sign_open, BadSignatureError
 
 
 def write_private(seed: bytes) -> str:

@@ -13,12 +13,13 @@ from collections.abc import Mapping
 
 import orjson
 
-from sluicegate.evidence import canonical, chain, journal, keys, note, seal, tree
+from sluicegate.evidence import canonical, chain, ids, journal, keys, note, seal, tree
 from sluicegate.evidence.receipt import Sign
 
 DONE, FAILED = 0, 3
 # fdatasync costs milliseconds: once a second bounds what a power cut can take.
 SYNC_SECONDS = 1.0
+NS_PER_MS = 1_000_000
 READ_BYTES = 65_536  # below what malloc takes from the kernel anew each time
 MAX_WHY = 500  # characters of a failure's reason
 # Reads before a close: more than a socket holds, so an honest gate is heard out and no other is endless.
@@ -97,14 +98,6 @@ class _File:
         os.ftruncate(self.descriptor, self.size)
 
 
-def _action_id() -> str:
-    """A UUIDv7: time-ordered, so that ids sort as the record does."""
-    value = (time.time_ns() // 1_000_000) << 80 | secrets.randbits(80)
-    value = value & ~(0xF << 76) | 7 << 76
-    text = f"{value & ~(3 << 62) | 2 << 62:032x}"
-    return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
-
-
 def _text(message: Mapping[str, object], name: str, fallback: str = "") -> str:
     value = message.get(name, fallback)
     if not isinstance(value, str) or not value.isascii() or not value.isprintable():
@@ -133,6 +126,7 @@ class _Notary:
         self.heartbeat_s, self.nonce = heartbeat_s, nonce
         self.book: journal.Journal | None = None
         self.tree = tree.EMPTY
+        self.ids = ids.Rising(ids.NOTARY)
         self.closed = False
         self.committed = 0
         self.time = 0
@@ -143,6 +137,10 @@ class _Notary:
         """The time for the next line: never before the last one's, whatever was done to the clock."""
         self.time = max(self.time, time.time_ns())
         return canonical.timestamp(self.time)
+
+    def action_id(self) -> str:
+        """The id of the next receipt of our own."""
+        return self.ids.next(time.time_ns() // NS_PER_MS, secrets.token_bytes(ids.SEED_BYTES))
 
     def _book(self) -> journal.Journal:
         if self.book is None:
@@ -204,7 +202,7 @@ class _Notary:
         )
         actor = _text(given, "actor") or journal.ANONYMOUS
         self.book = journal.Journal(run, self.sign, actor)
-        self.store(b"", self.book.open(_action_id(), self.now()))
+        self.store(b"", self.book.open(self.action_id(), self.now()))
         self.sync()
         self.beat_at = time.monotonic() + self.heartbeat_s
         answer = {"signer_key": self.key, "run_nonce": self.nonce}
@@ -215,8 +213,8 @@ class _Notary:
         if not isinstance(flow, dict):
             raise _FailError("close carries no flow")
         reason = _text(given, "reason", "graceful_shutdown")
-        facts, evidence = book.boundary(flow, _action_id(), self.now())
-        self.store(facts, evidence + book.close(_action_id(), reason, self.now()))
+        facts, evidence = book.boundary(flow, self.action_id(), self.now())
+        self.store(facts, evidence + book.close(self.action_id(), reason, self.now()))
         self.sync()
         self.closed = True
         head = note.Checkpoint(note.origin(self.nonce), self.tree.size, tree.root(self.tree))
@@ -251,7 +249,7 @@ class _Notary:
     def tick(self) -> None:
         now = time.monotonic()
         if self.book is not None and self.heartbeat_s > 0 and now >= self.beat_at:
-            self.store(b"", self.book.heartbeat(_action_id(), self.now()))
+            self.store(b"", self.book.heartbeat(self.action_id(), self.now()))
             self.beat_at = now + self.heartbeat_s
         if now >= self.sync_at:
             self.sync()

@@ -18,19 +18,19 @@ TOTALS = ("allow", "block", "warn", "ask", "strip", "forward", "redirect", "othe
 PROVIDERS = frozenset(["github_actions", "self_hosted", "local"])
 # Beyond this the list of domains is left out: packet.json is read whole by its consumers.
 MAX_DOMAINS = 4096
-_POSTURE = {
+POSTURE = {
     "raw_socket_status": ("denied", "allowed", "unknown"),
     "docker_socket_status": ("denied", "masked", "allowed", "absent", "unknown"),
     "dns_udp_status": ("denied", "proxied", "allowed", "unknown"),
     "browser_proxy_status": ("forced", "advisory", "absent", "unknown"),
     "websocket_frame_scanning": ("explicit_ws_proxy_path_required", "always_on", "off"),
 }
-_POSTURE_TEXT = {
+POSTURE_TEXT = {
     *("enforcement_mode", "runner_os", "runner_arch", "network_namespace", "agent_user"),
     *("host_user", "host_ip", "agent_ip", "proxy_url", "script_basename"),
 }
-_POSTURE_NUMBER = {"agent_uid", "host_uid", "script_arg_count"}
-_RUN_TEXT = {
+POSTURE_NUMBER = {"agent_uid", "host_uid", "script_arg_count"}
+RUN_TEXT = {
     *("agent_identity", "repository", "workflow", "run_id", "run_attempt", "ref", "sha"),
     *("completed_at", "provider"),
 }
@@ -138,7 +138,7 @@ def packet(
             "root_hash": root,
             "signer_key": signer_key,
         },
-        "posture": _posture(_object(opened, "posture")),
+        "posture": posture(_object(opened, "posture")),
         "artifacts": {
             "packet": "packet.json",
             "evidence": "evidence.jsonl",
@@ -170,9 +170,9 @@ def _number(holder: Mapping[str, object], name: str, least: int) -> None:
 
 
 def _run(run: dict[str, object]) -> dict[str, object]:
-    if unknown := run.keys() - _RUN_TEXT - {"agent_exit_code", "started_at"}:
+    if unknown := run.keys() - RUN_TEXT - {"agent_exit_code", "started_at"}:
         raise PacketError(f"run has the unknown members {sorted(unknown)}")
-    for name in {"agent_identity", "provider"} | (run.keys() & _RUN_TEXT):
+    for name in {"agent_identity", "provider"} | (run.keys() & RUN_TEXT):
         _text(run, name)
     if run["provider"] not in PROVIDERS:
         raise PacketError("run's provider is none of the known")
@@ -181,18 +181,23 @@ def _run(run: dict[str, object]) -> dict[str, object]:
     return run
 
 
-def _posture(posture: Mapping[str, object]) -> Mapping[str, object]:
-    known = _POSTURE.keys() | _POSTURE_TEXT | _POSTURE_NUMBER | {"unsupported_paths"}
-    if unknown := posture.keys() - known:
+def posture(given: Mapping[str, object]) -> Mapping[str, object]:
+    """`given`, after it was found to be as the schema has it.
+
+    Raises:
+        PacketError: it is not.
+    """
+    known = POSTURE.keys() | POSTURE_TEXT | POSTURE_NUMBER | {"unsupported_paths"}
+    if unknown := given.keys() - known:
         raise PacketError(f"posture has the unknown members {sorted(unknown)}")
-    for name, allowed in _POSTURE.items():
-        if posture.get(name) not in allowed:
+    for name, allowed in POSTURE.items():
+        if given.get(name) not in allowed:
             raise PacketError(f"posture's {name} is none of {', '.join(allowed)}")
-    for name in {"enforcement_mode", "runner_os"} | (posture.keys() & _POSTURE_TEXT):
-        _text(posture, name)
-    for name in posture.keys() & _POSTURE_NUMBER:
-        _number(posture, name, 0)
-    paths = posture.get("unsupported_paths")
+    for name in {"enforcement_mode", "runner_os"} | (given.keys() & POSTURE_TEXT):
+        _text(given, name)
+    for name in given.keys() & POSTURE_NUMBER:
+        _number(given, name, 0)
+    paths = given.get("unsupported_paths")
     if not isinstance(paths, list) or not all(isinstance(path, str) for path in paths):
         raise PacketError("posture's unsupported_paths is not a list of texts")
-    return posture
+    return given

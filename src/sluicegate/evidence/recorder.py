@@ -35,8 +35,9 @@ def line(
         "summary": summary,
     }
     front = canonical.encode(outer)[:-1]
-    back = canonical.encode({"prev_hash": prev, "hash": digest})[1:]
-    return front + b',"detail":' + raw + b"," + back, digest
+    # Hex, or the word of the first: nothing in them is escaped.
+    back = f',"prev_hash":"{prev}","hash":"{digest}"}}'
+    return front + b',"detail":' + raw + back.encode(), digest
 
 
 def receipt_summary(verdict: str, action_type: str, transport: str) -> str:

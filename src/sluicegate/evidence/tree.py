@@ -73,17 +73,29 @@ def inclusion_proof(leaves: Sequence[bytes], index: int) -> tuple[bytes, ...]:
     Raises:
         ValueError: there is no such leaf, or a hash in `leaves` is not 32 bytes long.
     """
-    if not 0 <= index < len(leaves):
-        raise ValueError(f"no leaf {index} in a tree of {len(leaves)}")
-    start, stop = 0, len(leaves)
-    path: list[bytes] = []
+    ranges = siblings(index, len(leaves))
+    return tuple(_range_root(leaves, start, stop) for start, stop in ranges)
+
+
+def siblings(index: int, size: int) -> tuple[tuple[int, int], ...]:
+    """The ranges of leaves whose roots are the path from leaf `index` in a tree of `size`, the sibling first.
+
+    Whoever reads the leaves as a stream grows one tree for each.
+
+    Raises:
+        ValueError: there is no such leaf.
+    """
+    if not 0 <= index < size:
+        raise ValueError(f"no leaf {index} in a tree of {size}")
+    start, stop = 0, size
+    path: list[tuple[int, int]] = []
     while stop - start > 1:
         middle = start + _split(stop - start)
         if index < middle:
-            path.append(_range_root(leaves, middle, stop))
+            path.append((middle, stop))
             stop = middle
         else:
-            path.append(_range_root(leaves, start, middle))
+            path.append((start, middle))
             start = middle
     return tuple(reversed(path))
 

@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
-from sluicegate.evidence import records
+from sluicegate.evidence import ids, records
 from sluicegate.facts import Decision, Facts
 from sluicegate.gate.dial import interleaved
 from sluicegate.gate.ledger import Ledger
@@ -33,21 +33,21 @@ def nothing() -> None:
     """The callback of a receipt that nobody waits for."""
 
 
+_rising = ids.Rising(ids.GATE)
 _dice = bytearray()
 DICE_BYTES = 1000  # of one call to the kernel: a hundred ids
 
 
 def action_id() -> str:
-    """A UUIDv7, without the cost of the uuid module."""
-    stamp = (time.time_ns() // NS_PER_MS).to_bytes(6, "big")
-    if len(_dice) < 10:
+    """The id of the receipt that is submitted next: the record shows ids in the order in which they were made.
+
+    So it is made at once before `Ledger.submit`, and never for what may go behind others.
+    """
+    if len(_dice) < ids.SEED_BYTES:
         _dice.extend(os.urandom(DICE_BYTES))
-    dice = _dice[:10]
-    del _dice[:10]
-    dice[0] = dice[0] & 0x0F | 0x70
-    dice[2] = dice[2] & 0x3F | 0x80
-    text = (stamp + dice).hex()
-    return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
+    dice = bytes(_dice[-ids.SEED_BYTES :])
+    del _dice[-ids.SEED_BYTES :]
+    return _rising.next(time.time_ns() // NS_PER_MS, dice)
 
 
 @dataclass(slots=True)
@@ -122,7 +122,7 @@ class Desk:
         self.ledger.submit(message, done)
 
     def note(self, message: Mapping[str, Json]) -> None:
-        """Put on record what nobody waits for."""
+        """Put on record what nobody waits for; it may go behind what is submitted later."""
         self.ledger.submit(message, nothing, self.loop.now)
 
 
@@ -144,7 +144,7 @@ class Deed:
         self.status: int | None = None
         self.bytes_up = self.bytes_down = 0
         self.kernel: tuple[int, int] | None = None
-        self._desk, self._client, self._action = desk, client, action_id()
+        self._desk, self._client, self._action = desk, client, ""
         self._begun, self._closed = desk.loop.now, False
 
     def intend(self, done: Callable[[], None], *, ech: bool = False) -> None:
@@ -153,7 +153,9 @@ class Deed:
         desk.counts["allowed"] += 1
         if self.decision.observed:
             desk.counts["observed"] += 1
-            desk.note(records.warning(*known, action_id()))
+            # Not as a note, which may go behind others: its id is earlier than theirs.
+            desk.submit(records.warning(*known, action_id()), nothing)
+        self._action = action_id()
         desk.submit(records.decision(*known, self._action, ech=ech), done)
 
     def turn(
@@ -167,7 +169,7 @@ class Deed:
     ) -> None:
         """Close it and begin another one with the same peer: it is now known to be more than was recorded."""
         self.close(reason, in_order=True)
-        self.facts, self.decision, self._action = facts, decision, action_id()
+        self.facts, self.decision = facts, decision
         self.bytes_up = self.bytes_down = 0
         self.kernel = None
         self._begun, self._closed = self._desk.loop.now, False

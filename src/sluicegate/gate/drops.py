@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import errno
 import socket
-import uuid
 from typing import NamedTuple
 
 from sluicegate import jcs
+from sluicegate.gate.desk import action_id
 from sluicegate.gate.groups import Groups, Line
 from sluicegate.gate.ledger import Ledger
 from sluicegate.gate.resolver import widen
@@ -108,7 +108,7 @@ class Drops:
         self._ledger.submit(
             {
                 "flow": flow,
-                "action_id": str(uuid.uuid4()),
+                "action_id": action_id(),
                 "action_type": "unclassified",
                 "verdict": "block",
                 "target": _target(line),

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import socket
-import uuid
 from typing import NamedTuple
 
 from sluicegate import jcs
+from sluicegate.gate.desk import action_id
 from sluicegate.gate.groups import Groups, Line
 from sluicegate.gate.ledger import Ledger
 from sluicegate.gate.names import Names
@@ -146,7 +146,7 @@ class Resolver:
             flow["lost"], self._told_lost = self.lost - self._told_lost, self.lost
         record: dict[str, jcs.Json] = {
             "flow": flow,
-            "action_id": str(uuid.uuid4()),
+            "action_id": action_id(),
             "action_type": "read",
             "verdict": "block" if refused else "allow",
             "target": f"dns://{line[0]['name']}" if len(line) == 1 else "dns://*",

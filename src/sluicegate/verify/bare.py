@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from sluicegate.evidence import canonical, recorder
 from sluicegate.verify import endorsement, receipt2, strict
+from sluicegate.verify import expect as expecting
 from sluicegate.verify import record as receipts
 from sluicegate.verify.lifecycle import Chain, signed_by
-from sluicegate.verify.packet import DEFAULT, INVALID, Level, Report, outcome, pinned
+from sluicegate.verify.packet import DEFAULT, Level, Report, outcome, pinned, refused
+from sluicegate.verify.source import Source
 from sluicegate.verify.strict import need
 
-# What a caller may demand of a record that is not a packet.
-EXPECTABLE = frozenset(("root", "receipts", "signer_key", "run_nonce", "policy_hash"))
 NO_COUNTERS = False, "no facts and no counters of a kernel: the chain alone says nothing about them"
 # As the readers of the published format bound a line.
 MAX_LINE_BYTES = 1 << 20
@@ -40,6 +40,7 @@ class _File:
     """A recorder file so far."""
 
     chain: Chain
+    told: Callable[[Mapping[str, object]], None]
     second: receipt2.Chain
     version: int = 0
     seq: int = 0
@@ -51,35 +52,51 @@ class _File:
     wrapped: bool | None = None
 
 
+def untold(record: Mapping[str, object]) -> None:
+    """The listener that wants to know nothing of the records."""
+
+
 def verify(
-    data: bytes,
+    data: bytes | Source,
     keys: Sequence[bytes],
     require: Sequence[Level] = DEFAULT,
     expect: Mapping[str, str] | None = None,
     endorsements: Sequence[bytes] = (),
     session: str | None = None,
-    *,
-    single: bool = False,
+    told: Callable[[Mapping[str, object]], None] = untold,
 ) -> Report:
-    """The report on a recorder file's bytes, or on one receipt's if `single`.
+    """The report on a recorder file, or on one receipt.
 
+    Memory grows by some hundred bytes a receipt: other producers' action ids come in no order, so each is kept.
     `endorsements` are the texts of rotation endorsements: without one, a change of key is an error. `session` is the
-    recorder session the caller knows; None takes the first entry's word for it.
+    recorder session the caller knows; None takes the first entry's word for it. `told` is called with each record.
     Intact means: every entry, link and signature holds. Only a signed checkpoint over the transcript root of a closed
     chain proves the end; so one receipt, or a list of bare ones, is never CLOSED.
     """
+    source = data if isinstance(data, Source) else Source([data], "record", MAX_LINE_BYTES)
     try:
-        if single:
-            return _single(data, keys, require, expect or {})
         given = [endorsement.read(text) for text in endorsements]
-        file = _File(Chain(session or "", given), receipt2.Chain(tuple(keys)))
-        for number, line in enumerate(strict.lines(data)):
+        file = _File(Chain(session or "", given), told, receipt2.Chain(tuple(keys)))
+        for number, line in enumerate(source):
             if line.strip():
                 _line(file, line, f"line {number + 1}")
         file.chain.end()
-        return _report(file.chain, _closed(file, data), keys, require, expect or {})
+        return _report(file.chain, _closed(file, source.torn), keys, require, expect or {})
     except strict.VerificationError as error:
-        return Report(INVALID, dict.fromkeys(Level, (False, str(error))))
+        return refused(str(error))
+
+
+def single(
+    data: bytes,
+    keys: Sequence[bytes],
+    require: Sequence[Level] = DEFAULT,
+    expect: Mapping[str, str] | None = None,
+) -> Report:
+    """The report on the text of one receipt, which can be INTACT and PINNED."""
+    try:
+        return _single(data, keys, require, expect or {})
+    except strict.VerificationError as error:
+        return refused(str(error))
 
 
 def _single(
@@ -90,11 +107,11 @@ def _single(
     need("detail" not in found, "an entry of a recorder file: give it as a file of lines (.jsonl)")
     if "record_type" in found:
         signer = receipt2.checked(found, keys, "receipt")
-        for name, value in expect.items():
-            need(name == "signer_key" and value == signer, f"{name} is not in such a receipt")
+        wanted = expecting.held(expect, {"signer_key": (signer,)})
         reached = {Level.INTACT: (True, "the signature holds"), Level.CLOSED: end}
         reached |= {Level.ACCOUNTED: NO_COUNTERS, Level.PINNED: pinned(signer, keys)}
-        return Report(outcome(reached, require), reached, signer, receipts=1)
+        code = outcome(reached, require, wanted)
+        return Report(code, reached, signer, receipts=1, expectations=wanted)
     one = receipts.checked(found, "receipt")
     chain = Chain("")
     chain.first_signer, chain.root = one.signer, one.digest
@@ -110,35 +127,32 @@ def _report(
     require: Sequence[Level],
     expect: Mapping[str, str],
 ) -> Report:
-    facts = {
-        "root": chain.root,
-        "receipts": str(chain.tally.receipts),
-        "signer_key": chain.first_signer,
-        "run_nonce": chain.nonce,
-        "policy_hash": str(chain.last["policy_hash"]),
-    }
-    for name, value in expect.items():
-        need(facts.get(name) == value, f"{name} is {facts.get(name)}, not the expected {value}")
+    policy = str(chain.last["policy_hash"])
+    count = chain.tally.receipts
+    told = expecting.of_a_chain(chain.root, count, chain.first_signer, chain.nonce, policy)
+    wanted = expecting.held(expect, told)
     reached = {
-        Level.INTACT: (True, f"{chain.tally.receipts} receipts, every link and signature holds"),
+        Level.INTACT: (True, f"{count} receipts, every link and signature holds"),
         Level.CLOSED: closed,
         Level.ACCOUNTED: NO_COUNTERS,
         Level.PINNED: pinned(chain.first_signer, keys),
     }
     return Report(
-        outcome(reached, require),
+        outcome(reached, require, wanted),
         reached,
         chain.first_signer,
         chain.root,
-        chain.tally.receipts,
+        count,
         chain.nonce,
-        facts["policy_hash"],
+        policy,
         chain.tally,
+        expectations=wanted,
+        last_seq=chain.seq,
     )
 
 
-def _closed(file: _File, data: bytes) -> tuple[bool, str]:
-    if strict.torn(data):
+def _closed(file: _File, torn: bool) -> tuple[bool, str]:
+    if torn:
         return False, "the file ends within a line"
     if not file.wrapped:
         return False, "bare receipts: nothing says that there are no more"
@@ -159,13 +173,14 @@ def _line(file: _File, line: bytes, what: str) -> None:
     if not file.chain.session:
         file.chain.session = _session(entry, what)
     if not wrapped:
-        file.chain.add(entry)
+        file.told(file.chain.add(entry))
         return
     _entry(file, entry, line, what)
     kind, detail = entry["type"], strict.mapping(entry["detail"], f"{what}: detail")
     need(not file.rooted or kind == "checkpoint", f"{what}: stands after the transcript root")
     if kind == "action_receipt":
         record = file.chain.add(detail)
+        file.told(record)
         words = tuple(str(record[name]) for name in ("verdict", "action_type", "transport"))
         need(entry["summary"] == recorder.receipt_summary(*words), f"{what}: summary")
         need(entry["transport"] == words[2], f"{what}: transport")

@@ -58,7 +58,8 @@ class Chain:
     last: Mapping[str, object] = field(default_factory=dict)
     nonce: str = ""
     runs: dict[str, Run] = field(default_factory=dict)
-    phases: dict[str, bool] = field(default_factory=dict)
+    # 16 bytes of an action id's hash (others choose their length) -> its intent waits for an outcome
+    phases: dict[bytes, bool] = field(default_factory=dict)
     tally: Tally = field(default_factory=Tally)
 
     @property
@@ -202,7 +203,8 @@ class Chain:
         need(claimed == (self.root, seq, seq + 1), f"{what}: session_close's claims")
 
     def _pair(self, record: Mapping[str, object], what: str) -> None:
-        name, phase = str(record["action_id"]), record.get("decision_phase")
+        name = hashlib.sha256(str(record["action_id"]).encode()).digest()[:16]
+        phase = record.get("decision_phase")
         if phase in {"outcome", "resolution"}:
             # Other producers give intent and outcome different ids too, so a lone outcome is no fault here.
             need(phase == "resolution" or self.phases.get(name, True), f"{what}: a second outcome")

@@ -10,14 +10,17 @@ from dataclasses import dataclass, field
 from sluicegate.evidence import note, trace, tree
 from sluicegate.evidence import packet as audit
 from sluicegate.evidence import seal as sealing
+from sluicegate.verify import expect as expecting
 from sluicegate.verify import notes, seal, strict
 from sluicegate.verify.account import Account
+from sluicegate.verify.checkpoints import Marks
+from sluicegate.verify.expect import Expectation
 from sluicegate.verify.replay import Replay, replay
+from sluicegate.verify.signatures import AT_ONCE, Signatures
+from sluicegate.verify.source import Source
 from sluicegate.verify.strict import need
 
 VALID, INVALID, USAGE, UNPROVEN, UNTRUSTED = 0, 1, 2, 3, 4
-# What a caller may know from elsewhere and demand.
-EXPECTABLE = ("root", "receipts", "signer_key", "run_nonce", "policy_hash", "tier")
 
 
 class Level(enum.Enum):
@@ -29,6 +32,8 @@ class Level(enum.Enum):
     PINNED = "PINNED"
 
 
+# What grows with the run; everything else in a packet is small.
+STREAMS = ("evidence.jsonl", "flows.jsonl")
 DEFAULT = (Level.INTACT, Level.CLOSED, Level.ACCOUNTED, Level.PINNED)
 
 
@@ -46,26 +51,43 @@ class Report:
     tally: audit.Tally = field(default_factory=audit.Tally)
     account: Account = field(default_factory=Account)
     boundary: Mapping[str, object] = field(default_factory=dict)
+    expectations: tuple[Expectation, ...] = ()
+    last_seq: int = -1  # of the last key's segment, where a chain of others changes its key
 
 
 def verify(
-    files: Mapping[str, bytes],
+    files: Mapping[str, bytes | Source],
     keys: Sequence[bytes],
     require: Sequence[Level] = DEFAULT,
     expect: Mapping[str, str] | None = None,
     *,
     finished: bool = True,
+    checkpoints: Sequence[bytes] = (),
+    signatures: Signatures = AT_ONCE,
 ) -> Report:
-    """The report on the packet `files` (name to bytes); `keys` are the public keys the caller trusts.
+    """The report on the packet `files` (by name); `keys` are the public keys the caller trusts.
 
+    The two files of `STREAMS` may be as large as they like and are read once; the others are held whole.
     `finished`: a closed record must come with its packet.json; only the run that is about to write it says False.
+    `checkpoints` are signed notes of the same run, kept elsewhere: the record must continue each.
+    `signatures` checks those of receipts.
     """
     try:
-        record = (files.get(name, b"") for name in ("evidence.jsonl", "flows.jsonl", "policy.json"))
-        state = replay(*record)
-        measured = _bindings(state, files)
-        _packet(state, measured, files, finished)
-        _expected(state, measured, expect or {})
+        marks = Marks(checkpoints)
+        record = {name: _stream(files.get(name, b""), name) for name in STREAMS}
+        small = {n: d for n, d in files.items() if isinstance(d, bytes) and n not in STREAMS}
+        given = record.keys() & files.keys()
+        state = replay(
+            record["evidence.jsonl"],
+            record["flows.jsonl"],
+            small.get("policy.json", b""),
+            marks,
+            signatures,
+        )
+        marks.held(note.origin(state.run.nonce), bytes.fromhex(state.run.signer_key))
+        measured = _bindings(state, small)
+        _packet(state, measured, small, finished, {name: record[name].sha256() for name in given})
+        wanted = expecting.held(expect or {}, _told(state, measured))
     except strict.VerificationError as error:
         return refused(str(error))
     reached = {
@@ -75,7 +97,7 @@ def verify(
         Level.PINNED: pinned(state.run.signer_key, keys),
     }
     return Report(
-        INVALID if state.audit.contradiction else outcome(reached, require),
+        INVALID if state.audit.contradiction else outcome(reached, require, wanted),
         reached,
         state.run.signer_key,
         state.root,
@@ -85,7 +107,12 @@ def verify(
         state.tally,
         state.account,
         measured,
+        wanted,
     )
+
+
+def _stream(found: bytes | Source, name: str) -> Source:
+    return found if isinstance(found, Source) else Source([found], name, strict.MAX_LINE_BYTES)
 
 
 def refused(why: str) -> Report:
@@ -93,14 +120,20 @@ def refused(why: str) -> Report:
     return Report(INVALID, dict.fromkeys(Level, (False, why)))
 
 
-def outcome(reached: Mapping[Level, tuple[bool, str]], require: Sequence[Level]) -> int:
-    """The exit code: an end that is not proven weighs more than a signer that is not trusted."""
+def outcome(
+    reached: Mapping[Level, tuple[bool, str]],
+    require: Sequence[Level],
+    expectations: Sequence[Expectation] = (),
+) -> int:
+    """The exit code: an end that is not proven weighs more than a signer that is not trusted, or not the expected."""
     if not reached[Level.INTACT][0]:
         return INVALID
     if Level.CLOSED in require and not reached[Level.CLOSED][0]:
         return UNPROVEN
     trust = (level for level in (Level.ACCOUNTED, Level.PINNED) if level in require)
-    return VALID if all(reached[level][0] for level in trust) else UNTRUSTED
+    if not all(reached[level][0] for level in trust) or expecting.unmet(expectations):
+        return UNTRUSTED
+    return VALID
 
 
 def pinned(signer: str, keys: Sequence[bytes]) -> tuple[bool, str]:
@@ -152,12 +185,21 @@ def _bindings(state: Replay, files: Mapping[str, bytes]) -> Mapping[str, object]
     last = state.account.boundary
     need(last.get("boundary_sha256") == whole, "boundary.json is not the one in the record")
     closed = strict.mapping(measured.get("close"), "boundary.json: close")
+    _same_job(opened, closed)
     counters = strict.mapping(closed.get("counters"), "boundary.json: counters")
     need(
         strict.same(last, {"kind": "boundary", "boundary_sha256": whole, **counters}),
         "boundary.json and the record count the kernel's packets differently",
     )
     return measured
+
+
+def _same_job(opened: Mapping[str, object], closed: Mapping[str, object]) -> None:
+    """packet.json's words on the CI job are those that were bound before the command began."""
+    run = strict.mapping(closed.get("run"), "boundary.json: run")
+    said = {name: run[name] for name in expecting.CI if name in run}
+    job = strict.mapping(opened.get("ci", {}), "boundary.json: ci")
+    need(strict.same(said, job), "boundary.json: another CI job at the close than at the start")
 
 
 def _digest(opened: Mapping[str, object]) -> str:
@@ -168,8 +210,13 @@ def _digest(opened: Mapping[str, object]) -> str:
 
 
 def _packet(
-    state: Replay, measured: Mapping[str, object], files: Mapping[str, bytes], finished: bool
+    state: Replay,
+    measured: Mapping[str, object],
+    files: Mapping[str, bytes],
+    finished: bool,
+    streamed: Mapping[str, str],
 ) -> None:
+    """`streamed`: the SHA-256 of the files that are not in `files` because they were read as streams."""
     claimed = files.get("packet.json")
     if not state.ended:
         need(claimed is None or not state.closed, "packet.json of a record without its checkpoint")
@@ -185,7 +232,7 @@ def _packet(
         raise strict.VerificationError(f"packet.json: {error}") from error
     need(claimed == made, "packet.json says other things than the record")
     _tree_head(state, files)
-    _sealed(state, measured, files)
+    _sealed(state, measured, files, streamed)
 
 
 def _tree_head(state: Replay, files: Mapping[str, bytes]) -> None:
@@ -197,13 +244,19 @@ def _tree_head(state: Replay, files: Mapping[str, bytes]) -> None:
     need(same, "checkpoint is the head of another tree")
 
 
-def _sealed(state: Replay, measured: Mapping[str, object], files: Mapping[str, bytes]) -> None:
+def _sealed(
+    state: Replay,
+    measured: Mapping[str, object],
+    files: Mapping[str, bytes],
+    streamed: Mapping[str, str],
+) -> None:
     """Every file of the packet is a subject of the seal, and the seal says of the run what the record says."""
     for name in (sealing.SEAL, sealing.PROBES):
         need(name in files, f"{name} is missing")
     opened = strict.mapping(measured.get("open"), "boundary.json: open")
     key, run = bytes.fromhex(state.run.signer_key), state.run
-    digests = {
+    digests = dict(streamed)
+    digests |= {
         n: hashlib.sha256(data).hexdigest() for n, data in files.items() if n != sealing.SEAL
     }
     whole = seal.checked(files[sealing.SEAL], key, sealing.TRACE, digests)
@@ -221,15 +274,8 @@ def _sealed(state: Replay, measured: Mapping[str, object], files: Mapping[str, b
     need(same, f"{sealing.PROBES}: other results than boundary.json's")
 
 
-def _expected(state: Replay, measured: Mapping[str, object], expect: Mapping[str, str]) -> None:
-    opened = measured.get("open")
-    facts = {
-        "root": state.root,
-        "receipts": str(state.tally.receipts),
-        "signer_key": state.run.signer_key,
-        "run_nonce": state.run.nonce,
-        "policy_hash": state.run.policy_hash,
-        "tier": str(opened.get("tier", "")) if isinstance(opened, dict) else "",
-    }
-    for name, value in expect.items():
-        need(facts.get(name) == value, f"{name} is {facts.get(name)}, not the expected {value}")
+def _told(state: Replay, measured: Mapping[str, object]) -> dict[str, tuple[str, ...]]:
+    run = state.run
+    receipts = state.tally.receipts
+    chain = expecting.of_a_chain(state.root, receipts, run.signer_key, run.nonce, run.policy_hash)
+    return {**chain, **expecting.of_a_boundary(measured)}

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+import itertools
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from sluicegate.evidence import note, tlogproof, tree
@@ -27,23 +28,45 @@ class Proven:
     flow: Mapping[str, object] | None
 
 
-def write(evidence: bytes, flows: bytes, checkpoint: bytes, seq: int) -> bytes:
-    """The proof of receipt `seq` of a record that was verified before.
+def write(evidence: Iterable[bytes], flows: Iterable[bytes], checkpoint: bytes, seq: int) -> bytes:
+    """The proof of receipt `seq` of a record that was verified before, under its `checkpoint`.
+
+    What is made is read again as a stranger will: a file that changed after it was verified proves nothing.
 
     Raises:
-        VerificationError: there is no such receipt.
-        NoteError: the receipt and its facts are too long for one proof.
+        VerificationError: there is no such receipt, or the files are not those that were verified.
+        NoteError: the receipt and its facts are too long for one proof, or `checkpoint` is none.
     """
-    lines = list(strict.lines(evidence))
-    entries = [strict.value(line, f"line {n + 1}") for n, line in enumerate(lines[: seq + 1])]
-    need(0 <= seq < len(lines), f"no receipt {seq}: the record has {len(lines)} lines")
-    need(entries[seq].get("type") == "action_receipt", f"line {seq + 1} is no receipt")
-    facts = b""
-    if "request_id" in _record(entries[seq]):
-        at = sum("request_id" in _record(entry) for entry in entries) - 1
-        facts = list(strict.lines(flows))[at]
-    path = tree.inclusion_proof([tree.leaf_hash(line) for line in lines], seq)
-    return tlogproof.write(seq, path, checkpoint, lines[seq] + b"\n" + facts)
+    size = note.read_body(note.read(checkpoint).text).size
+    need(0 <= seq < size, f"no receipt {seq}: the record has {size} lines")
+    siblings, told = tree.siblings(seq, size), iter(flows)
+    beside = dict.fromkeys(siblings, tree.EMPTY)
+    within = iter(sorted(siblings))
+    here, line, facts = (0, 0), b"", b""
+    for at, found in enumerate(itertools.islice(evidence, size)):
+        if at <= seq:
+            facts = _facts(found, told, f"line {at + 1}")
+        if at == seq:
+            line, shown = found, facts
+            continue
+        if at >= here[1]:
+            here = next(within, (at, size))
+        beside[here] = tree.grown(beside.get(here, tree.EMPTY), found)
+    need(line, f"no line {seq + 1} any more")
+    need(
+        strict.value(line, "line").get("type") == "action_receipt", f"line {seq + 1} is no receipt"
+    )
+    path = [tree.root(beside[one]) for one in siblings]
+    made = tlogproof.write(seq, path, checkpoint, line + b"\n" + shown)
+    read(made)
+    return made
+
+
+def _facts(line: bytes, flows: Iterator[bytes], what: str) -> bytes:
+    """The facts of the receipt in `line`, taken from `flows`; empty where it has none."""
+    detail = strict.value(line, what).get("detail")
+    record = detail.get("action_record") if isinstance(detail, dict) else None
+    return next(flows, b"") if isinstance(record, dict) and "request_id" in record else b""
 
 
 def read(data: bytes) -> Proven:
@@ -68,9 +91,3 @@ def read(data: bytes) -> Proven:
     else:
         need(not facts, f"{WHAT}: facts of a receipt that has none")
     return Proven(proven.index, proven.head.size, found.signer, nonce, found.record, flow)
-
-
-def _record(entry: Mapping[str, object]) -> Mapping[str, object]:
-    detail = entry.get("detail")
-    record = detail.get("action_record") if isinstance(detail, dict) else None
-    return record if isinstance(record, dict) else {}

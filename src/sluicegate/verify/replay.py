@@ -3,20 +3,35 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from sluicegate import jcs
-from sluicegate.evidence import chain, keys, recorder, tree
+from sluicegate.evidence import chain, ids, journal, keys, recorder, tree
 from sluicegate.evidence.packet import Tally
 from sluicegate.verify import record as receipts
 from sluicegate.verify import strict
 from sluicegate.verify.account import Account
 from sluicegate.verify.accounted import Audit
+from sluicegate.verify.checkpoints import Marks
+from sluicegate.verify.signatures import AT_ONCE, Signatures
+from sluicegate.verify.source import Source
 from sluicegate.verify.strict import need
 
 # What our notary signs. Other verdicts of the published format have no meaning here.
 VERDICTS = frozenset(["allow", "block", "warn"])
+
+
+_PLAIN = frozenset([str, int, type(None), dict])
+_FREE = "contract_generation"  # the one number of a record that is compared with nothing
+
+
+@dataclass(frozen=True, slots=True)
+class _With:
+    """What a line is read with: the facts to come, and who checks signatures."""
+
+    flows: Source
+    signatures: Signatures
 
 
 @dataclass(slots=True)
@@ -37,8 +52,9 @@ class Replay:
     tally: Tally = field(default_factory=Tally)
     account: Account = field(default_factory=Account)
     audit: Audit = field(default_factory=Audit)
-    # action_id (16 bytes of its hash: a record may hold millions) -> its intent waits for an outcome
-    phases: dict[bytes, bool] = field(default_factory=dict)
+    # The last id of each sequence: ids rise, so one that is later than it was never there before.
+    latest: dict[int, str] = field(default_factory=lambda: {ids.GATE: "", ids.NOTARY: ""})
+    waiting: set[str] = field(default_factory=set)  # intents without an outcome so far
 
     @property
     def run(self) -> chain.Run:
@@ -50,39 +66,78 @@ class Replay:
     @property
     def unanswered(self) -> int:
         """Intents without an outcome."""
-        return sum(self.phases.values())
+        return len(self.waiting)
 
 
-def replay(evidence: bytes, flows: bytes, policy: bytes = b"") -> Replay:
-    """The record that `evidence` and `flows` are the text of, audited under the `policy` of policy.json.
+def replay(
+    evidence: Source,
+    flows: Source,
+    policy: bytes = b"",
+    marks: Marks | None = None,
+    signatures: Signatures = AT_ONCE,
+) -> Replay:
+    """The record that `evidence` and `flows` are the text of, read in lock-step, each once.
+
+    What is held does not grow with the record, only with the flows that are open at the same time. It is audited under
+    the `policy` of policy.json as it comes. `marks` is told of the tree after each line; `signatures` checks those of
+    receipts.
 
     Raises:
         VerificationError: a line that is not as our notary writes it, or is not where it belongs.
     """
-    state, facts = Replay(audit=Audit.of(policy)), strict.lines(flows)
-    state.torn = strict.torn(evidence) or strict.torn(flows)
-    for seq, line in enumerate(strict.lines(evidence)):
-        what = f"evidence.jsonl line {seq + 1}"
-        need(not state.ended, f"{what}: stands after the checkpoint")
-        strict.plain(line, what)
-        _line(state, seq, line, facts, what)
+    state, given = Replay(audit=Audit.of(policy)), _With(flows, signatures)
+    try:
+        for seq, line in enumerate(evidence):
+            what = f"evidence.jsonl line {seq + 1}"
+            need(not state.ended, f"{what}: stands after the checkpoint")
+            strict.plain(line, what)
+            _line(state, seq, line, given, what)
+            if marks is not None:
+                marks.grown(state.tree)
+    except strict.VerificationError:
+        signatures.settle()  # a signature before it may be what is wrong first
+        raise
+    signatures.settle()
     _ = state.run
+    more = next(flows, None)
+    flows.drain()
+    state.torn = evidence.torn or flows.torn
     if state.closed:
         need(not state.torn, "a file of a closed record ends within a line")
-        need(next(facts, None) is None, "flows.jsonl has more lines than the receipts name")
+        need(more is None, "flows.jsonl has more lines than the receipts name")
         need(state.account.boundary, "the last flow is not the boundary's")
     return state
 
 
-def _line(state: Replay, seq: int, line: bytes, facts: Iterator[bytes], what: str) -> None:
-    entry = strict.value(line, what)
+def _read(line: bytes, what: str) -> Mapping[str, object]:
+    """The object in `line`, which is compared with its own text later.
+
+    The quick reading is enough where there are only texts and whole numbers, in the places where a number is compared
+    with one of ours.
+    """
+    found = strict.quick(line, what)
+    detail = found.get("detail") if isinstance(found, dict) else None
+    record = detail.get("action_record") if isinstance(detail, dict) else None
+    if isinstance(found, dict) and isinstance(detail, dict) and isinstance(record, dict):
+        kinds = [
+            *map(type, record.values()),
+            *map(type, detail.values()),
+            *map(type, found.values()),
+        ]
+        # Two objects: the detail and the record in it.
+        if _PLAIN.issuperset(kinds) and kinds.count(dict) == 2 and _FREE not in record:
+            return found
+    return strict.value(line, what)
+
+
+def _line(state: Replay, seq: int, line: bytes, given: _With, what: str) -> None:
+    entry = _read(line, what)
     ts, kind = strict.text(entry.get("ts"), f"{what}: ts"), entry.get("type")
-    strict.time(ts, f"{what}: ts")
     detail = strict.mapping(entry.get("detail"), f"{what}: detail")
     event, transport = str(kind), ""
     if kind == "action_receipt":
-        found = receipts.checked(detail, what)
-        _receipt(state, found, facts, what)
+        found = receipts.checked(detail, what, given.signatures)
+        _receipt(state, found, given, what)
         raw, words = found.raw, found.record
         event, transport = str(words["action_type"]), str(words["transport"])
         summary = recorder.receipt_summary(str(words["verdict"]), event, transport)
@@ -101,18 +156,24 @@ def _line(state: Replay, seq: int, line: bytes, facts: Iterator[bytes], what: st
         need(good, f"{what}: the checkpoint's signature verification failed")
         raw, summary = recorder.checkpoint_detail(seq, signature)
         state.ended = True
-    _in_time(state, ts, what)
+    if ts != state.time:
+        strict.time(ts, f"{what}: ts")
+        _in_time(state, ts, what)
     text, state.prev = recorder.line(seq, ts, str(kind), event, transport, summary, raw, state.prev)
-    need(text == line, f"{what}: does not reproduce from its claims")
+    if text != line:
+        strict.value(line, what)  # it may say more precisely what is wrong
+        raise strict.VerificationError(f"{what}: does not reproduce from its claims")
     state.tree = tree.grown(state.tree, line)
 
 
 def _in_time(state: Replay, timestamp: str, what: str) -> None:
+    if timestamp == state.time:
+        return
     need(not receipts.earlier(timestamp, state.time), f"{what}: time runs backwards")
     state.time = timestamp
 
 
-def _receipt(state: Replay, found: receipts.Receipt, facts: Iterator[bytes], what: str) -> None:
+def _receipt(state: Replay, found: receipts.Receipt, given: _With, what: str) -> None:
     record, seq = found.record, state.tally.receipts
     need(not state.closed, f"{what}: a receipt after session_close")
     need(record["chain_seq"] == seq, f"{what}: chain_seq {record['chain_seq']}, expected {seq}")
@@ -130,7 +191,7 @@ def _receipt(state: Replay, found: receipts.Receipt, facts: Iterator[bytes], wha
             need("request_id" not in record, f"{what}: a lifecycle receipt with facts")
             _control(state, strict.mapping(control, what), what)
         else:
-            _facts(state, record, facts, what)
+            _facts(state, record, given, what)
     _pair(state, record, what)
     state.root = found.digest
     state.tally.add(record)
@@ -174,17 +235,15 @@ def _control(state: Replay, control: Mapping[str, object], what: str) -> None:
     need(strict.same(control, expected), f"{what}: the heartbeat does not reproduce")
 
 
-def _facts(state: Replay, record: Mapping[str, object], facts: Iterator[bytes], what: str) -> None:
+def _facts(state: Replay, record: Mapping[str, object], given: _With, what: str) -> None:
     need(not state.account.boundary, f"{what}: a decision after the boundary was closed")
-    line = next(facts, None)
+    line = next(given.flows, None)
     if line is None:
         raise strict.VerificationError(f"{what}: flows.jsonl has no line for it")
     digest = "sha256:" + hashlib.sha256(line).hexdigest()
     need(record.get("request_id") == digest, f"{what}: flows.jsonl holds another line for it")
     strict.plain(line, f"{what}: its line of flows.jsonl", facts=True)
-    flow = strict.value(line, f"{what}: its line of flows.jsonl")
-    canonical = jcs.encode(flow)  # type: ignore[arg-type]
-    need(canonical == line, f"{what}: its line of flows.jsonl is not canonical")
+    flow = _canonical(line, f"{what}: its line of flows.jsonl")
     kind = strict.text(flow.get("kind"), f"{what}: its facts' kind")
     need(record["transport"] != "receipt_session", f"{what}: facts of the lifecycle")
     need(kind != "boundary" or record["transport"] == "boundary", f"{what}: not the boundary")
@@ -192,14 +251,31 @@ def _facts(state: Replay, record: Mapping[str, object], facts: Iterator[bytes], 
     state.audit.add(record, flow)
 
 
+def _canonical(line: bytes, what: str) -> Mapping[str, object]:
+    """The object in `line`, which is its RFC 8785 text: so none of its members comes twice."""
+    found = strict.quick(line, what)
+    try:
+        same = isinstance(found, dict) and jcs.encode(found) == line
+    except ValueError:
+        same = False
+    if not same or not isinstance(found, dict):
+        strict.value(line, what)  # it may say more precisely what is wrong
+        raise strict.VerificationError(f"{what} is not canonical")
+    return found
+
+
 def _pair(state: Replay, record: Mapping[str, object], what: str) -> None:
-    name = hashlib.sha256(str(record["action_id"]).encode()).digest()[:16]
-    phase = record.get("decision_phase")
+    name, phase = str(record["action_id"]), record.get("decision_phase")
     need(phase in {None, "intent", "outcome"}, f"{what}: a phase our notary does not sign")
     need(phase is None or record["verdict"] == "allow", f"{what}: a phase of what is not allowed")
     if phase == "outcome":
-        need(state.phases.get(name), f"{what}: an outcome without its intent")
-        state.phases[name] = False
-    else:
-        need(name not in state.phases, f"{what}: repeated action_id")
-        state.phases[name] = phase == "intent"
+        need(name in state.waiting, f"{what}: an outcome without its intent")
+        state.waiting.remove(name)
+        return
+    own = record["transport"] in {journal.LIFECYCLE, journal.BOUNDARY}
+    whose = ids.NOTARY if own else ids.GATE
+    need(ids.is_id(name, whose), f"{what}: action_id is not a UUIDv{whose}")
+    need(name > state.latest[whose], f"{what}: action_id is not later than the ones before")
+    state.latest[whose] = name
+    if phase == "intent":
+        state.waiting.add(name)

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from sluicegate.report.summary import MAX_DENIALS, summary
 from sluicegate.verify import packet
+from sluicegate.verify.summary import MAX_DENIALS, summary
 from tests.evidence import made
 
 
