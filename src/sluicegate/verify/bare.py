@@ -11,10 +11,12 @@ from sluicegate.verify import endorsement, receipt2, strict
 from sluicegate.verify import expect as expecting
 from sluicegate.verify import record as receipts
 from sluicegate.verify.lifecycle import Chain, signed_by
-from sluicegate.verify.packet import DEFAULT, Level, Report, outcome, pinned, refused
+from sluicegate.verify.packet import Level, Report, outcome, pinned, refused
 from sluicegate.verify.source import Source
 from sluicegate.verify.strict import need
 
+# What such a record can reach.
+OF_A_CHAIN = (Level.INTACT, Level.CLOSED, Level.PINNED)
 NO_COUNTERS = False, "no facts and no counters of a kernel: the chain alone says nothing about them"
 # As the readers of the published format bound a line.
 MAX_LINE_BYTES = 1 << 20
@@ -59,7 +61,7 @@ def untold(record: Mapping[str, object]) -> None:
 def verify(
     data: bytes | Source,
     keys: Sequence[bytes],
-    require: Sequence[Level] = DEFAULT,
+    require: Sequence[Level] = OF_A_CHAIN,
     expect: Mapping[str, str] | None = None,
     endorsements: Sequence[bytes] = (),
     session: str | None = None,
@@ -89,7 +91,7 @@ def verify(
 def single(
     data: bytes,
     keys: Sequence[bytes],
-    require: Sequence[Level] = DEFAULT,
+    require: Sequence[Level] = OF_A_CHAIN,
     expect: Mapping[str, str] | None = None,
 ) -> Report:
     """The report on the text of one receipt, which can be INTACT and PINNED."""
