@@ -45,15 +45,18 @@ class Receipt:
     digest: str
 
 
-def checked(detail: object, what: str) -> Receipt:
+def checked(detail: object, what: str, *, advisory: bool = False) -> Receipt:
     """The receipt `detail` is.
+
+    `advisory`: it may have an `ext`, as those of other producers have: nobody signs it, the next link covers it.
 
     Raises:
         VerificationError: a member that is missing, unknown or of the wrong kind, or a bad signature.
     """
     envelope = strict.mapping(detail, what)
     wanted = {"version", "action_record", "signature", "signer_key"}
-    need(envelope.keys() == wanted, f"{what}: the members are not those of a receipt")
+    unsigned = {"ext"} & envelope.keys() if advisory else set()
+    need(envelope.keys() == wanted | unsigned, f"{what}: the members are not those of a receipt")
     need(envelope["version"] == 1 and envelope["version"] is not True, f"{what}: version")
     claimed = strict.mapping(envelope["action_record"], what)
     try:
@@ -68,27 +71,29 @@ def checked(detail: object, what: str) -> Receipt:
     given = strict.raw_hex(signature[len("ed25519:") :], 64, f"{what}: signature")
     good = keys.verifies(key, given, receipt.sign_input(record))
     need(good, f"{what}: signature verification failed")
-    raw = canonical.encode(
-        {"version": 1, "action_record": record, "signature": signature, "signer_key": signer}
-    )
+    whole = {"version": 1, "action_record": record, "signature": signature, "signer_key": signer}
+    raw = canonical.encode(whole | {name: envelope[name] for name in unsigned})
     return Receipt(record, signer, raw, receipt.receipt_hash(raw))
 
 
 def _shape(record: Mapping[str, object], what: str) -> None:
     for name, found in record.items():
         here = f"{what}: {name}"
+        need(not _nul(found), f"{here}: has a NUL")
         if name in _NUMBERS:
             strict.count(found, here)
         elif name in _FLAGS:
             need(type(found) is bool, f"{here}: not a boolean")
         elif name in _LISTS:
             need(isinstance(found, list) or found is None, f"{here}: not a list")
+            kind = dict if name == "recent_taint_sources" else str
+            listed = all(isinstance(one, kind) for one in found or [])  # type: ignore[attr-defined]
+            need(listed, f"{here}: not a list of {'objects' if kind is dict else 'strings'}")
         elif name in _OBJECTS:
             strict.mapping(found, here)
         else:
             text = strict.text(found, here)
             need(text or name not in _TEXTS, f"{here}: is required")
-            need("\0" not in text, f"{here}: has a NUL")
     need(record["version"] == 1, f"{what}: version")
     strict.time(str(record["timestamp"]), f"{what}: timestamp")
     need(not str(record["timestamp"]).startswith("0001-"), f"{what}: timestamp is required")
@@ -99,6 +104,15 @@ def _shape(record: Mapping[str, object], what: str) -> None:
     need(nonce is None or strict.HEX32.match(str(nonce)), f"{what}: run_nonce")
     moved = record.get("key_transition")
     need(moved is None or strict.mapping(moved, what).keys() == _TRANSITION, f"{what}: transition")
+
+
+def _nul(found: object) -> bool:
+    """Whether a NUL stands anywhere in it: what reads a text up to there reads another one."""
+    if isinstance(found, str):
+        return "\0" in found
+    if isinstance(found, dict):
+        return any(_nul(name) or _nul(item) for name, item in found.items())
+    return isinstance(found, list) and any(map(_nul, found))
 
 
 def earlier(first: str, second: str) -> bool:
