@@ -103,14 +103,13 @@ def _packet(
 ) -> packet.Report:
     if args.endorsement or args.session is not None:
         raise UsageError("--endorsement and --session are for recorder files, not for packets")
-    files = packet_files(args.packet)
+    # Of a file that no packet has the name is enough to refuse it.
     unknown = sorted(set(os.listdir(args.packet)) - FILES.keys())
+    files = dict.fromkeys(unknown, b"") | packet_files(args.packet)
     page = files.get(SUMMARY)
     report = packet.verify(files, pins, require, expect)
     if report.outcome == packet.INVALID:
         return report
-    if unknown:
-        return packet.refused(f"{unknown[0]!a} is no file of a packet")
     whole = "packet.json" in files
     if page is not None and (not whole or page != summary.of_the_run(report).encode()):
         return packet.refused("summary.md says other things than the record")
