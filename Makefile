@@ -8,7 +8,12 @@ PEERS := .venv-peers
 MITMPROXY := mitmproxy==11.0.2
 LINT = $(BIN)/ruff format -q --check src tests bench demo && $(BIN)/ruff check -q src tests bench demo && $(BIN)/mypy
 
-.PHONY: bench bench-tools check demo demo-tools setup test tools
+# Coverage-guided fuzzing: libFuzzer under Python, in an environment of its own.
+DEEP := .venv-deep
+ATHERIS := atheris==3.0.0
+SECONDS ?= 600
+
+.PHONY: bench bench-tools check deep demo demo-tools setup test tools
 
 demo: demo-tools $(VENV)/.ready
 	$(SUDO) $(BIN)/python demo/run.py
@@ -20,6 +25,10 @@ test: setup
 # Side by side with squid, mitmproxy and bubblewrap.
 bench: bench-tools setup $(PEERS)/.ready
 	$(SUDO) env MITMDUMP=$(CURDIR)/$(PEERS)/bin/mitmdump $(BIN)/python -m bench $(BENCH)
+
+# The verifier against changes nobody thought of, for so many SECONDS; exits with 1 on a finding, kept in .fuzz.
+deep: $(DEEP)/.ready
+	$(DEEP)/bin/python -m tests.fuzz.deep $(SECONDS)
 
 check: demo-tools $(VENV)/.ready
 	$(LINT)
@@ -73,4 +82,10 @@ $(VENV)/.ready: pyproject.toml requirements.lock
 $(PEERS)/.ready:
 	$(PYTHON) -m venv $(PEERS)
 	$(PEERS)/bin/pip install -q $(MITMPROXY)
+	touch $@
+
+$(DEEP)/.ready: requirements.lock
+	$(PYTHON) -m venv $(DEEP)
+	$(DEEP)/bin/pip install -q -r requirements.lock $(ATHERIS)
+	$(DEEP)/bin/pip install -q --no-deps --no-build-isolation -e .
 	touch $@

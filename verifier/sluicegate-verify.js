@@ -318,13 +318,8 @@ const sluicegate = (() => {
     int: isCount,
     text: isText,
     word: (value) => isText(value) && value !== '',
-    flag: (value) => typeof value === 'boolean',
-    texts: isTexts,
-    chain: (value) => value === null || isTexts(value),
+    none: (value) => value === null,
     object: isObject,
-    objects: (value) => Array.isArray(value) && value.every(isObject),
-    counts: (value) => isObject(value) && [...value.values()].every(isCount)
-      && same([...value.keys()], [...value.keys()].sort()),
   };
 
   function shape(description, inner = {}) {
@@ -349,25 +344,11 @@ const sluicegate = (() => {
     }
   }
 
-  const TAINT = shape('url!, kind!, level!:int, timestamp!, receipt_id, match_reason');
-  const REDACTION = shape(`profile, provider, parser, total_redactions:int, by_class:counts,
-    cache_boundary_kept:flag`);
-  const SHIELD = shape(`pipeline, total_rewrites:int, extension_probes:int, tracking_beacons:int, agent_traps:int,
-    fingerprint_shim_injected:flag, svg_foreign_objects:int, svg_event_handlers:int, svg_external_references:int,
-    svg_hidden_text:int, svg_animation_injections:int, body_bytes:int, scanned_bytes:int, partial:flag,
-    adaptive_signals_recorded:int, adaptive_signal_max_per_body:int`);
-  // No key_transition: a packet is of one run, which has one key.
-  const ACTION = shape(`version!:int, action_id!:word, parent_action_id, action_type!:word, timestamp!:word, principal!,
-    actor!, delegation_chain!:chain, target!:word, intent, data_classes_in:texts, data_classes_out:texts,
-    side_effect_class!, reversibility!, policy_hash!, verdict!:word, decision_phase, defer_id, resolution_policy,
-    resolution_source, session_id, session_id_original, session_taint_level, session_contaminated:flag,
-    recent_taint_sources:objects, session_task_id, session_task_label, authority_kind, taint_decision,
-    taint_decision_reason, task_override_applied:flag, contract_winning_source, contract_live_verdict,
-    contract_policy_sources:texts, contract_rule_id, active_manifest_hash, contract_hash, contract_selector_id,
-    contract_generation:int, transport!:word, method, layer, pattern, severity, redaction:object, shield:object,
-    request_id, chain_prev_hash!:word, chain_seq!:int, run_nonce!, session_control:object, venue, jurisdiction,
-    rulebook_id, remedy_class, contestation_window, precedent_refs:texts`,
-  { recent_taint_sources: TAINT, redaction: REDACTION, shield: SHIELD });
+  // Of the published fields those that this notary fills: in any other a value would be signed and mean anything.
+  const ACTION = shape(`version!:int, action_id!:word, action_type!:word, timestamp!:word, principal!, actor!,
+    delegation_chain!:none, target!:word, side_effect_class!, reversibility!, policy_hash!, verdict!:word,
+    decision_phase, transport!:word, method, layer, pattern, request_id, chain_prev_hash!:word, chain_seq!:int,
+    run_nonce!, session_control:object`);
   const RECEIPT = shape('version!:int, action_record!:object, signature!, signer_key!', { action_record: ACTION });
   const ENTRY = shape(`v!:int, seq!:int, ts!, session_id!, type!, event_kind!, transport!, summary!, detail!:object,
     prev_hash!, hash!`);
@@ -384,6 +365,10 @@ const sluicegate = (() => {
 
   const HEX32 = /^[0-9a-f]{32}$/, HEX64 = /^[0-9a-f]{64}$/, HASH = /^sha256:[0-9a-f]{64}$/;
   const ACTION_TYPES = 'read derive write delegate authorize spend commit actuate unclassified'.split(' ');
+  const EFFECTS = {
+    read: ['external_read', 'full'], write: ['external_write', 'compensatable'], unclassified: ['none', 'unknown'],
+  };
+  const OTHER_EFFECTS = ['external_write', 'unknown'];
   const VERDICTS = ['allow', 'block', 'warn']; // of the published ones those that this notary signs
   const TOTALS = ['allow', 'block', 'warn', 'ask', 'strip', 'forward', 'redirect', 'other'];
   const LIFECYCLE_FIELDS = ACTION.filter(({ always }) => always).map(({ name }) => name).concat('session_control');
@@ -425,6 +410,9 @@ const sluicegate = (() => {
     const record = detail.get('action_record'), get = (name) => record.get(name);
     need(detail.get('version') === 1 && get('version') === 1, `${what}: version`);
     need(ACTION_TYPES.includes(get('action_type')), `${what}: unknown action_type`);
+    need(get('principal') === 'local', `${what}: principal is not what our notary writes`);
+    const effects = [get('side_effect_class'), get('reversibility')];
+    need(same(effects, EFFECTS[get('action_type')] ?? OTHER_EFFECTS), `${what}: the effects of another action_type`);
     need(VERDICTS.includes(get('verdict')), `${what}: a verdict that this notary does not sign`);
     need(HEX32.test(get('run_nonce')), `${what}: run_nonce`);
     need(HASH.test(get('policy_hash')), `${what}: policy_hash`);
@@ -454,8 +442,8 @@ const sluicegate = (() => {
     need(same([...control.keys()], ['kind', member]), `${what}: the members of session_control`);
     shaped(control.get(member), CONTROLS[kind], `${what}: ${kind}`);
     const constant = {
-      action_type: 'unclassified', target: `pipelock://session/${member}`, side_effect_class: 'none',
-      reversibility: 'unknown', verdict: 'allow', transport: LIFECYCLE,
+      action_type: 'unclassified', target: `pipelock://session/${member}`, actor: 'sluicegate', verdict: 'allow',
+      transport: LIFECYCLE,
     };
     for (const [name, value] of Object.entries(constant)) {
       need(record.get(name) === value, `${what}: ${name} of a lifecycle receipt is ${shown(value)}`);

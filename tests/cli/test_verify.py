@@ -13,6 +13,7 @@ import pytest
 from sluicegate.cli import verify
 from sluicegate.evidence import keys, packet
 from sluicegate.verify import files
+from sluicegate.verify import packet as packet_check
 from sluicegate.verify.packet import Level
 from tests.evidence import made
 from tests.evidence.test_journal import VECTOR
@@ -66,8 +67,8 @@ def test_exit_3_when_the_end_is_missing(where: Path) -> None:
     lines = (where / "evidence.jsonl").read_bytes().splitlines(keepends=True)
     (where / "evidence.jsonl").write_bytes(b"".join(lines[:4]))
     (where / "boundary.json").write_bytes(packet.boundary(made.OPENED, None))
-    (where / "packet.json").unlink()
-    (where / "summary.md").unlink()
+    for name in packet_check.FINISHED:
+        (where / name).unlink()
     assert run(where, "--key", made.PUBLIC) == 3
     assert run(where, "--key", made.PUBLIC, "--require", "intact,pinned") == 0
     assert run(where) == 3
@@ -234,7 +235,7 @@ def test_the_page_for_people_is_the_records_own(
     capsys.readouterr()
     (where / "summary.md").unlink()
     assert run(where, "--key", made.PUBLIC) == 1
-    assert "summary.md is sealed, but not in the packet" in capsys.readouterr().out
+    assert "summary.md is missing" in capsys.readouterr().out
     (where / "summary.md").write_text(page)
     assert run(where, "--key", made.PUBLIC) == 0
 

@@ -229,9 +229,10 @@ def files(
     seed: bytes = SEED,
     *,
     honest: bool = True,
+    desk_of: type[Desk] = Desk,
 ) -> dict[str, bytes]:
     """The files of a whole packet with `messages` in it; not `honest`: the gate said what no gate would."""
-    desk = Desk(directory, seed=seed)
+    desk = desk_of(directory, seed=seed)
     desk.open()
     desk.record(*messages)
     closed = act(desk)

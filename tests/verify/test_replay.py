@@ -108,7 +108,7 @@ def test_an_honest_record() -> None:
         (lambda b: b.open().flow(1, target="a\tb"), "control character"),
         (lambda b: b.open().flow(1, target="\x80"), "ASCII"),
         (lambda b: b.open().flow(1, flow={"kind": None}), "kind"),
-        (lambda b: b.open().flow(1, flow={"kind": "boundary"}), "not the boundary"),
+        (lambda b: b.open().flow(1, flow={"kind": "boundary"}), "by another way"),
         (lambda b: b.open().boundary().flow(1), "after the boundary"),
         (lambda b: b.open().boundary().boundary(), "after the boundary"),
         (lambda b: b.open().close(), "not the boundary's"),

@@ -376,13 +376,15 @@ RESULT = (
         ),
         (predicate(configuration=[]), "0 configurations, not 1"),
         (predicate(configuration=["x"]), "configuration: not an object"),
-        (predicate(configuration=[{"name": 1}]), "name of the configuration: not a string"),
+        (predicate(configuration=[{"name": 1}]), "the configuration is not boundary.json"),
         (
             predicate(configuration=[{"name": "plan.json", "digest": {"sha256": "0" * 64}}]),
-            "the configuration 'plan.json' is not among the subjects",
+            "the configuration is not boundary.json",
         ),
         (
-            predicate(configuration=[described("policy.json") | {"digest": {"sha256": "0" * 64}}]),
+            predicate(
+                configuration=[described("boundary.json") | {"digest": {"sha256": "0" * 64}}]
+            ),
             WRITER,
         ),
     ],

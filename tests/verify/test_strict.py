@@ -100,3 +100,9 @@ def test_canonical_time(text: str, good: bool) -> None:
 )
 def test_the_same_json(one: object, other: object, alike: bool) -> None:
     assert strict.same(one, other) is alike
+
+
+def test_exactly_is_the_same_text() -> None:
+    assert strict.exactly({"a": 1, "b": [True]}, {"a": 1, "b": [True]})
+    assert not strict.exactly({"a": 1, "b": 2}, {"b": 2, "a": 1})
+    assert not strict.exactly({"a": True}, {"a": 1})

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -76,44 +75,6 @@ def test_no_edit_of_any_file_is_accepted(files: dict[str, bytes], edit: str) -> 
         said = report.reached[Level.INTACT if report.outcome == check.INVALID else Level.CLOSED]
         assert not said[0]
         assert len(said[1]) < 400
-
-
-@pytest.fixture(scope="module")
-def forged(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
-    """The same record, whole and sealed, by another key: links and bindings hold."""
-    return made.files(tmp_path_factory.mktemp("f"), made.some(), seed=b"x" * 32)
-
-
-def test_signed_again_by_another_key(forged: dict[str, bytes]) -> None:
-    said = json.loads(forged["packet.json"])["verifier"]
-    assert said["verdict"] == "valid"  # it says so of itself
-    assert check.verify(forged, [made.PIN]).outcome == check.UNTRUSTED
-    assert check.verify(forged, []).outcome == check.UNTRUSTED
-
-
-def test_a_file_of_another_signer_is_no_part(
-    files: dict[str, bytes], forged: dict[str, bytes]
-) -> None:
-    for name, data in files.items():
-        if forged[name] != data:
-            mixed = files | {name: forged[name]}
-            assert check.verify(mixed, [made.PIN]).outcome == check.INVALID, name
-
-
-def test_every_file_is_sealed(files: dict[str, bytes]) -> None:
-    for name in files:
-        without = {other: data for other, data in files.items() if other != name}
-        assert check.verify(without, [made.PIN]).outcome == check.INVALID, name
-    more = check.verify(files | {"report.html": b"<p>all is well"}, [made.PIN])
-    assert more.outcome == check.INVALID
-    assert "report.html" in more.reached[Level.INTACT][1]
-
-
-@pytest.mark.parametrize("name", ["evidence.jsonl", "flows.jsonl", "boundary.json", "packet.json"])
-def test_spliced_from_another_run(files: dict[str, bytes], tmp_path: Path, name: str) -> None:
-    other = made.files(tmp_path, [made.message(9)])
-    if other[name] != files[name]:
-        assert check.verify(files | {name: other[name]}, [made.PIN]).outcome == check.INVALID
 
 
 def test_spliced_lines_of_another_run(files: dict[str, bytes], tmp_path: Path) -> None:

@@ -21,6 +21,9 @@ from sluicegate.verify.source import Source
 from sluicegate.verify.strict import need
 
 VALID, INVALID, USAGE, UNPROVEN, UNTRUSTED = 0, 1, 2, 3, 4
+# The files of a record, and those that only one with a signed end has; a packet has no other.
+RECORD = ("evidence.jsonl", "flows.jsonl", "policy.json", "boundary.json")
+FINISHED = ("packet.json", "summary.md", "checkpoint", sealing.PROBES, sealing.SEAL)
 
 
 class Level(enum.Enum):
@@ -73,6 +76,8 @@ def verify(
     `signatures` checks those of receipts.
     """
     try:
+        for name in files:
+            need(name in RECORD or name in FINISHED, f"{name!a} is no file of a packet")
         marks = Marks(checkpoints)
         record = {name: _stream(files.get(name, b""), name) for name in STREAMS}
         small = {n: d for n, d in files.items() if isinstance(d, bytes) and n not in STREAMS}
@@ -217,14 +222,17 @@ def _packet(
     streamed: Mapping[str, str],
 ) -> None:
     """`streamed`: the SHA-256 of the files that are not in `files` because they were read as streams."""
-    claimed = files.get("packet.json")
     if not state.ended:
-        need(claimed is None or not state.closed, "packet.json of a record without its checkpoint")
-        need(claimed is None, "packet.json of a record that was not closed")
+        # Nothing in such a record can vouch for them.
+        for name in FINISHED:
+            need(name not in files, f"{name} of a record whose end is not signed")
         return
+    claimed = files.get("packet.json")
     if claimed is None:
         need(not finished, "packet.json is missing")
         return
+    for name in FINISHED:
+        need(name in files, f"{name} is missing")
     run = state.run
     try:
         made = audit.packet(state.tally, measured, run.policy_hash, state.root, run.signer_key)
@@ -237,7 +245,6 @@ def _packet(
 
 def _tree_head(state: Replay, files: Mapping[str, bytes]) -> None:
     """The signed note over the tree of all lines."""
-    need("checkpoint" in files, "checkpoint is missing")
     name, key = note.origin(state.run.nonce), bytes.fromhex(state.run.signer_key)
     head = notes.checkpoint(files["checkpoint"], name, [key], "checkpoint")
     same = (head.size, head.root) == (state.tree.size, tree.root(state.tree))
@@ -251,8 +258,6 @@ def _sealed(
     streamed: Mapping[str, str],
 ) -> None:
     """Every file of the packet is a subject of the seal, and the seal says of the run what the record says."""
-    for name in (sealing.SEAL, sealing.PROBES):
-        need(name in files, f"{name} is missing")
     opened = strict.mapping(measured.get("open"), "boundary.json: open")
     key, run = bytes.fromhex(state.run.signer_key), state.run
     digests = dict(streamed)

@@ -49,14 +49,19 @@ class Receipt:
     digest: str
 
 
-def checked(detail: object, what: str, signatures: Signatures = AT_ONCE) -> Receipt:
+def checked(
+    detail: object, what: str, signatures: Signatures = AT_ONCE, *, advisory: bool = False
+) -> Receipt:
     """The receipt `detail` is. Whether its signature holds is for `signatures` to say, now or later.
+
+    `advisory`: it may have an `ext`, as those of other producers have: nobody signs it, the next link covers it.
 
     Raises:
         VerificationError: a member that is missing, unknown or of the wrong kind, or a bad signature.
     """
     envelope = strict.mapping(detail, what)
-    need(envelope.keys() == _ENVELOPE, f"{what}: the members are not those of a receipt")
+    unsigned = {"ext"} & envelope.keys() if advisory else set()
+    need(envelope.keys() == _ENVELOPE | unsigned, f"{what}: the members are not those of a receipt")
     need(envelope["version"] == 1 and envelope["version"] is not True, f"{what}: version")
     claimed = strict.mapping(envelope["action_record"], what)
     try:
@@ -72,8 +77,9 @@ def checked(detail: object, what: str, signatures: Signatures = AT_ONCE) -> Rece
     signed = canonical.encode(record)
     signatures.add(key, given, hashlib.sha256(signed).digest(), what)
     # The rest of the envelope is hex, in which nothing is escaped.
-    tail = f',"signature":"{signature}","signer_key":"{signer}"}}'
+    tail = f',"signature":"{signature}","signer_key":"{signer}"'
     raw = b'{"version":1,"action_record":' + signed + tail.encode()
+    raw += b"".join(b',"ext":' + canonical.encode(envelope[name]) for name in unsigned) + b"}"
     return Receipt(record, signer, raw, receipt.receipt_hash(raw))
 
 
@@ -104,16 +110,30 @@ def _shape(record: Mapping[str, object], what: str) -> None:
 
 def _other(name: str, found: object, what: str) -> None:
     """A member that is no text."""
+    need(not _nul(found), f"{what}: {name}: has a NUL")
     if name in _NUMBERS:
         strict.count(found, f"{what}: {name}")
     elif name in _FLAGS:
         need(type(found) is bool, f"{what}: {name}: not a boolean")
     elif name in _LISTS:
         need(isinstance(found, list) or found is None, f"{what}: {name}: not a list")
+        kind = dict if name == "recent_taint_sources" else str
+        listed = all(isinstance(one, kind) for one in found or [])  # type: ignore[attr-defined]
+        objects = "objects" if kind is dict else "strings"
+        need(listed, f"{what}: {name}: not a list of {objects}")
     elif name in _OBJECTS:
         strict.mapping(found, f"{what}: {name}")
     else:
         strict.text(found, f"{what}: {name}")
+
+
+def _nul(found: object) -> bool:
+    """Whether a NUL stands anywhere in it: what reads a text up to there reads another one."""
+    if isinstance(found, str):
+        return "\0" in found
+    if isinstance(found, dict):
+        return any(_nul(name) or _nul(item) for name, item in found.items())
+    return isinstance(found, list) and any(map(_nul, found))
 
 
 def earlier(first: str, second: str) -> bool:

@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 from sluicegate import jcs
 from sluicegate.evidence import chain, ids, journal, keys, recorder, tree
 from sluicegate.evidence.packet import Tally
+from sluicegate.verify import profile, strict
 from sluicegate.verify import record as receipts
-from sluicegate.verify import strict
 from sluicegate.verify.account import Account
 from sluicegate.verify.accounted import Audit
 from sluicegate.verify.checkpoints import Marks
@@ -178,9 +178,9 @@ def _receipt(state: Replay, found: receipts.Receipt, given: _With, what: str) ->
     need(not state.closed, f"{what}: a receipt after session_close")
     need(record["chain_seq"] == seq, f"{what}: chain_seq {record['chain_seq']}, expected {seq}")
     need(record["verdict"] in VERDICTS, f"{what}: a verdict our notary does not sign")
+    profile.kept(record, what)
     if state.opened is None:
         state.opened, state.start = _opening(found, what), str(record["timestamp"])
-        need("request_id" not in record, f"{what}: a lifecycle receipt with facts")
     else:
         need(found.signer == state.run.signer_key, f"{what}: another signer")
         need(record["chain_prev_hash"] == state.root, f"{what}: chain_prev_hash mismatch")
@@ -188,7 +188,6 @@ def _receipt(state: Replay, found: receipts.Receipt, given: _With, what: str) ->
         need(record["policy_hash"] == state.run.policy_hash, f"{what}: another policy_hash")
         control = record.get("session_control")
         if control is not None:
-            need("request_id" not in record, f"{what}: a lifecycle receipt with facts")
             _control(state, strict.mapping(control, what), what)
         else:
             _facts(state, record, given, what)
@@ -211,7 +210,7 @@ def _opening(found: receipts.Receipt, what: str) -> chain.Run:
     )
     need(strict.HEX32.match(run.open_nonce), f"{what}: open_nonce")
     need(strict.HASH.match(run.policy_hash), f"{what}: policy_hash")
-    need(strict.same(control, chain.opening(run)), f"{what}: session_open does not reproduce")
+    need(strict.exactly(control, chain.opening(run)), f"{what}: session_open does not reproduce")
     need(record["chain_prev_hash"] == chain.genesis(run), f"{what}: genesis does not reproduce")
     return run
 
@@ -222,7 +221,7 @@ def _control(state: Replay, control: Mapping[str, object], what: str) -> None:
         closed = strict.mapping(control.get("close"), f"{what}: session_close")
         reason = strict.text(closed.get("close_reason"), f"{what}: close_reason")
         need(
-            strict.same(control, chain.closing(state.run, head, reason)),
+            strict.exactly(control, chain.closing(state.run, head, reason)),
             f"{what}: session_close does not reproduce",
         )
         state.closed = True
@@ -232,7 +231,7 @@ def _control(state: Replay, control: Mapping[str, object], what: str) -> None:
     strict.time(now, f"{what}: heartbeat_time")
     state.beats += 1
     expected = chain.heartbeat(state.run, head, state.beats, now)
-    need(strict.same(control, expected), f"{what}: the heartbeat does not reproduce")
+    need(strict.exactly(control, expected), f"{what}: the heartbeat does not reproduce")
 
 
 def _facts(state: Replay, record: Mapping[str, object], given: _With, what: str) -> None:
@@ -245,8 +244,8 @@ def _facts(state: Replay, record: Mapping[str, object], given: _With, what: str)
     strict.plain(line, f"{what}: its line of flows.jsonl", facts=True)
     flow = _canonical(line, f"{what}: its line of flows.jsonl")
     kind = strict.text(flow.get("kind"), f"{what}: its facts' kind")
-    need(record["transport"] != "receipt_session", f"{what}: facts of the lifecycle")
-    need(kind != "boundary" or record["transport"] == "boundary", f"{what}: not the boundary")
+    own = (kind == "boundary") == (record["transport"] == "boundary")
+    need(own, f"{what}: facts of the boundary by another way")
     state.account.add(record, flow)
     state.audit.add(record, flow)
 

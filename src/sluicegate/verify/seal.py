@@ -17,6 +17,8 @@ from sluicegate.evidence import seal as written
 from sluicegate.verify import strict
 from sluicegate.verify.strict import need
 
+# What was probed; no other file of a packet says it.
+CONFIGURATION = "boundary.json"
 _FILES = {written.TRACE: written.SEAL, written.RESULTS: written.PROBES}
 
 
@@ -139,7 +141,8 @@ def _configuration(predicate: Mapping[str, object], what: str) -> str:
     found = _list(predicate["configuration"], f"{what}: configuration")
     need(len(found) == 1, f"{what}: {len(found)} configurations, not 1")
     name = strict.mapping(found[0], f"{what}: configuration").get("name")
-    return strict.text(name, f"{what}: name of the configuration")
+    need(name == CONFIGURATION, f"{what}: the configuration is not {CONFIGURATION}")
+    return CONFIGURATION
 
 
 def _canonical(data: bytes, what: str) -> dict[str, object]:

@@ -57,6 +57,11 @@ def same(one: object, other: object) -> bool:
     )
 
 
+def exactly(one: object, other: object) -> bool:
+    """Whether both are the same JSON text, members in the same order."""
+    return orjson.dumps(one) == orjson.dumps(other)
+
+
 def time(text: str, what: str) -> None:
     """Nothing, if `text` is a canonical time on a day that the calendar has.
 
