@@ -40,7 +40,7 @@ OTHER = keys.signer(OTHER_SEED)[1]
 
 SIGN = keys.signer(made.SEED)[0]
 
-FINISHED = ("packet.json", "summary.md", "checkpoint", seal.PROBES, seal.SEAL)
+FINISHED = ("packet.json", "summary.md", "VERIFY.md", "checkpoint", seal.PROBES, seal.SEAL)
 
 Files = dict[str, bytes]
 

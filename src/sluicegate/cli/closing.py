@@ -20,6 +20,7 @@ RECORD = ("evidence.jsonl", "flows.jsonl", "policy.json", "boundary.json")
 
 
 if TYPE_CHECKING:
+    from sluicegate.cli.checkpoints import Checkpoints
     from sluicegate.verify.packet import Report
 
 
@@ -33,11 +34,12 @@ class EvidenceError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Out:
-    """Where the packet goes, and the staging files of evidence and flows."""
+    """Where the packet goes, the staging files of evidence and flows, and where checkpoints are told."""
 
     reserved: packetdir.Reserved
     files: tuple[int, int]
     owner: tuple[int, int] | None
+    checkpoints: Checkpoints
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,6 +148,7 @@ def close(
     }
     try:
         said = notary.ask({"close": {"reason": reason, "flow": flow}}, "closed")
+        out.checkpoints.keep(str(said.get("checkpoint", "")))
         timing.mark("record closed")
         packetdir.publish(out.reserved, files, out.owner)
     except supervise.ControlError as error:
@@ -177,7 +180,7 @@ def _verified(
     notary: supervise.Control,
     checkpoint: str,
 ) -> Result:
-    from sluicegate.report import summary
+    from sluicegate.report import summary, verifymd
     from sluicegate.verify import packet as check
 
     directory = out.reserved.descriptor
@@ -196,6 +199,7 @@ def _verified(
             report.tally, report.boundary, report.policy_hash, report.root, report.signer_key
         ),
         "summary.md": summary.of_the_run(report).encode(),
+        "VERIFY.md": verifymd.of_the_run(report).encode(),
         "checkpoint": checkpoint.encode(),
     }
     words |= _sealed(report, {**files, **words}, notary)

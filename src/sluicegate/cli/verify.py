@@ -10,8 +10,9 @@ import sys
 from collections.abc import Sequence
 
 from sluicegate.evidence import keys
-from sluicegate.report import summary
+from sluicegate.report import summary, verifymd
 from sluicegate.verify import bare, packet, strict
+from sluicegate.verify.checkpoints import Checkpoints, NoCheckpointError
 
 # Name -> the most we read of it. A verifier that is fed a terabyte says so instead of dying of it.
 RECORD_BYTES = 1 << 30
@@ -26,8 +27,10 @@ FILES = {
     "seal.sigstore.json": SMALL_BYTES,
     "probes.sigstore.json": SMALL_BYTES,
     "summary.md": SMALL_BYTES,
+    "VERIFY.md": SMALL_BYTES,
 }
-SUMMARY = "summary.md"
+# Pages that the run made of the record, and how: what a reader is told to do must be the record's too.
+PAGES = {"summary.md": summary.of_the_run, "VERIFY.md": verifymd.of_the_run}
 KEY_BYTES = 65_536
 DENIED = 5
 
@@ -45,7 +48,7 @@ def main(argv: Sequence[str]) -> int:
         return packet.USAGE if stop.code else packet.VALID
     try:
         report = _verify(args)
-    except (UsageError, keys.KeyTextError) as error:
+    except (UsageError, NoCheckpointError, keys.KeyTextError) as error:
         print(f"sluicegate: {error}", file=sys.stderr)
         return packet.USAGE
     except OSError as error:
@@ -73,6 +76,12 @@ def _parser() -> argparse.ArgumentParser:
         help=f"NAME=VALUE of {', '.join(packet.EXPECTABLE)}",
     )
     add(
+        "--checkpoint",
+        action="append",
+        default=[],
+        help="what the run told meanwhile: its --checkpoint-file, or a log with its stderr",
+    )
+    add(
         "--endorsement", action="append", default=[], help="a rotation endorsement (recorder files)"
     )
     add("--session", help="the session the recorder must be of (recorder files)")
@@ -92,7 +101,30 @@ def _verify(args: argparse.Namespace) -> packet.Report:
     data = contents(args.packet, RECORD_BYTES)
     endorsements = [contents(name, KEY_BYTES) for name in args.endorsement]
     single = args.packet.endswith(".json")
-    return bare.verify(data, pins, require, expect, endorsements, args.session, single=single)
+    if single and args.checkpoint:
+        raise UsageError("--checkpoint is for records, not for one receipt")
+    return bare.verify(
+        data,
+        pins,
+        require,
+        expect,
+        endorsements,
+        args.session,
+        single=single,
+        checkpoints=_checkpoints(args),
+    )
+
+
+def _checkpoints(args: argparse.Namespace) -> Checkpoints | None:
+    """What `--checkpoint` names. It may come by a link or a pipe: whoever names it vouches for it."""
+    texts = []
+    for name in args.checkpoint:
+        with open(name, "rb") as source:
+            data = source.read(RECORD_BYTES + 1)
+        if len(data) > RECORD_BYTES:
+            raise UsageError(f"{name}: more than {RECORD_BYTES} bytes")
+        texts.append((ascii(name)[1:-1], data))
+    return Checkpoints(texts) if texts else None
 
 
 def _packet(
@@ -105,15 +137,16 @@ def _packet(
         raise UsageError("--endorsement and --session are for recorder files, not for packets")
     files = packet_files(args.packet)
     unknown = sorted(set(os.listdir(args.packet)) - FILES.keys())
-    page = files.get(SUMMARY)
-    report = packet.verify(files, pins, require, expect)
+    report = packet.verify(files, pins, require, expect, checkpoints=_checkpoints(args))
     if report.outcome == packet.INVALID:
         return report
     if unknown:
         return packet.refused(f"{unknown[0]!a} is no file of a packet")
     whole = "packet.json" in files
-    if page is not None and (not whole or page != summary.of_the_run(report).encode()):
-        return packet.refused("summary.md says other things than the record")
+    for name, made in PAGES.items():
+        page = files.get(name)
+        if page is not None and (not whole or page != made(report).encode()):
+            return packet.refused(f"{name} says other things than the record")
     return report
 
 

@@ -6,9 +6,10 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from sluicegate.evidence import canonical, recorder
+from sluicegate.evidence import canonical, recorder, tree
 from sluicegate.verify import endorsement, receipt2, strict
 from sluicegate.verify import record as receipts
+from sluicegate.verify.checkpoints import Checkpoints
 from sluicegate.verify.lifecycle import Chain, signed_by
 from sluicegate.verify.packet import DEFAULT, INVALID, Level, Report, outcome, pinned
 from sluicegate.verify.strict import need
@@ -60,11 +61,13 @@ def verify(
     session: str | None = None,
     *,
     single: bool = False,
+    checkpoints: Checkpoints | None = None,
 ) -> Report:
     """The report on a recorder file's bytes, or on one receipt's if `single`.
 
     `endorsements` are the texts of rotation endorsements: without one, a change of key is an error. `session` is the
-    recorder session the caller knows; None takes the first entry's word for it.
+    recorder session the caller knows; None takes the first entry's word for it. `checkpoints` are those of our own
+    notary over this file's lines; there are none of one receipt.
     Intact means: every entry, link and signature holds. Only a signed checkpoint over the transcript root of a closed
     chain proves the end; so one receipt, or a list of bare ones, is never CLOSED.
     """
@@ -77,9 +80,20 @@ def verify(
             if line.strip():
                 _line(file, line, f"line {number + 1}")
         file.chain.end()
+        if checkpoints is not None:
+            _told(file.chain, data, checkpoints)
         return _report(file.chain, _closed(file, data), keys, require, expect or {})
     except strict.VerificationError as error:
         return Report(INVALID, dict.fromkeys(Level, (False, str(error))))
+
+
+def _told(chain: Chain, data: bytes, checkpoints: Checkpoints) -> None:
+    head, signer = tree.EMPTY, chain.first_signer
+    need(signer, "checkpoints of a file without receipts")
+    for line in strict.lines(data):
+        head = tree.grown(head, line)
+        checkpoints.grown(chain.nonce, bytes.fromhex(signer), head)
+    checkpoints.end(head.size)
 
 
 def _single(

@@ -12,6 +12,7 @@ from sluicegate.evidence import packet as audit
 from sluicegate.evidence import seal as sealing
 from sluicegate.verify import notes, seal, strict
 from sluicegate.verify.account import Account
+from sluicegate.verify.checkpoints import Checkpoints
 from sluicegate.verify.replay import Replay, replay
 from sluicegate.verify.strict import need
 
@@ -55,14 +56,16 @@ def verify(
     expect: Mapping[str, str] | None = None,
     *,
     finished: bool = True,
+    checkpoints: Checkpoints | None = None,
 ) -> Report:
     """The report on the packet `files` (name to bytes); `keys` are the public keys the caller trusts.
 
     `finished`: a closed record must come with its packet.json; only the run that is about to write it says False.
+    `checkpoints`: what was told while the record grew; it must be this record that grew.
     """
     try:
         record = (files.get(name, b"") for name in ("evidence.jsonl", "flows.jsonl", "policy.json"))
-        state = replay(*record)
+        state = replay(*record, told=checkpoints)
         measured = _bindings(state, files)
         _packet(state, measured, files, finished)
         _expected(state, measured, expect or {})

@@ -13,6 +13,7 @@ from sluicegate.verify import record as receipts
 from sluicegate.verify import strict
 from sluicegate.verify.account import Account
 from sluicegate.verify.accounted import Audit
+from sluicegate.verify.checkpoints import Checkpoints
 from sluicegate.verify.strict import need
 
 # What our notary signs. Other verdicts of the published format have no meaning here.
@@ -53,8 +54,12 @@ class Replay:
         return sum(self.phases.values())
 
 
-def replay(evidence: bytes, flows: bytes, policy: bytes = b"") -> Replay:
+def replay(
+    evidence: bytes, flows: bytes, policy: bytes = b"", told: Checkpoints | None = None
+) -> Replay:
     """The record that `evidence` and `flows` are the text of, audited under the `policy` of policy.json.
+
+    `told`: checkpoints of it from elsewhere.
 
     Raises:
         VerificationError: a line that is not as our notary writes it, or is not where it belongs.
@@ -66,7 +71,11 @@ def replay(evidence: bytes, flows: bytes, policy: bytes = b"") -> Replay:
         need(not state.ended, f"{what}: stands after the checkpoint")
         strict.plain(line, what)
         _line(state, seq, line, facts, what)
+        if told is not None:
+            told.grown(state.run.nonce, bytes.fromhex(state.run.signer_key), state.tree)
     _ = state.run
+    if told is not None:
+        told.end(state.tree.size)
     if state.closed:
         need(not state.torn, "a file of a closed record ends within a line")
         need(next(facts, None) is None, "flows.jsonl has more lines than the receipts name")
