@@ -151,7 +151,9 @@ def signed(record: Record, seed: bytes = made.SEED) -> Record:
     return envelope | {"signer_key": signer}
 
 
-def rebuilt(lines: Sequence[bytes], change: Change, later: Change = unchanged) -> bytes:
+def rebuilt(
+    lines: Sequence[bytes], change: Change, later: Change = unchanged, seed: bytes = made.SEED
+) -> bytes:
     """Lines of evidence again: numbered, linked and signed by the key after `change` of each record.
 
     `later` changes an entry when all but its hash is made.
@@ -167,7 +169,7 @@ def rebuilt(lines: Sequence[bytes], change: Change, later: Change = unchanged) -
             linked(record, root, receipts)
             change(seq, record)
             bound(record, first=seq == 0)
-            entry["detail"] = signed(record)
+            entry["detail"] = signed(record, seed)
             words = [str(record.get(name)) for name in ("verdict", "action_type", "transport")]
             entry |= {"event_kind": words[1], "transport": words[2]}
             entry["summary"] = recorder.receipt_summary(*words)
@@ -177,7 +179,9 @@ def rebuilt(lines: Sequence[bytes], change: Change, later: Change = unchanged) -
             raw, entry["summary"] = recorder.root_detail(receipts, root, first_time, last)
             entry["detail"] = json.loads(raw)
         else:
-            raw, entry["summary"] = recorder.checkpoint_detail(seq, SIGN(prev.encode()))
+            raw, entry["summary"] = recorder.checkpoint_detail(
+                seq, keys.signer(seed)[0](prev.encode())
+            )
             entry["detail"] = json.loads(raw)
         later(seq, entry)
         raw = canonical.encode(entry["detail"])

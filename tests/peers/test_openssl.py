@@ -8,31 +8,24 @@ import os
 import re
 import shutil
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from sluicegate.evidence import keys
-from tests.conftest import new_tier
+from tests.peers.conftest import Packet
 from tests.peers.second import OTHER
-from tests.world import World
 
 BLOCK = re.compile(r"^```sh\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 # In order: the key, the tree head, both seals, the files.
 HEAD, SEALS, FILES = 1, 2, 3
 
 
-@pytest.fixture(scope="module")
-def packet(world: World) -> Iterator[Path]:
+@pytest.fixture
+def packet(packets: dict[str, Packet]) -> Path:
     """Of a run with a key that was given; `release.pub` lies beside it."""
-    tier = new_tier(world, "netns-root")
-    pair = tier.work.parent / "release"
-    made = tier.sluicegate("keygen", str(pair))
-    assert made.code == 0, made.err
-    done = tier.run(["curl", "-s", "http://denied.test/"], "version: 1\n", "--key", f"{pair}.key")
-    assert (done.packet / "packet.json").exists(), done.err
-    yield done.packet
+    return packets["denied"].directory
 
 
 @pytest.fixture
