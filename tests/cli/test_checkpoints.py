@@ -1,4 +1,4 @@
-"""Where a run's checkpoints are told (sluicegate.cli.checkpoints); whole runs are in tests/kernel/test_checkpoints.py."""
+"""Where the checkpoints of a run are told (sluicegate.cli.checkpoints); runs: tests/kernel/test_checkpoints.py."""
 
 from __future__ import annotations
 

@@ -111,7 +111,13 @@ def test_a_checkpoint_may_come_at_any_moment(
         first = ["0"] if before else []
         assert said == first
         theirs.sendall(b'{"checkpoint":"3"}\n')
-        notary.told = lambda text: (said.append(text), text == "3" and other.sendall(END))  # type: ignore[func-returns-value]
+
+        def hear(text: str) -> None:
+            said.append(text)
+            if text == "3":
+                other.sendall(END)
+
+        notary.told = hear
         assert wait(command, (notary,), state, None, None) == Ended(0)
         assert said == [*first, "1", "2", "3"]
         theirs.sendall(b'{"checkpoint":"4"}\n{"closed":{"x":1}}\n')
@@ -128,7 +134,7 @@ def test_nothing_else_may(pair: tuple[Control, socket.socket], words: bytes) -> 
     with ours, theirs, signals() as state:
         said: list[str] = []
         theirs.sendall(b'{"checkpoint":"1"}\n' + words)
-        with pytest.raises(ControlError, match="the notary ended early: (no|spoke out of turn)"):
+        with pytest.raises(ControlError, match=r"the notary ended early: (no|spoke out of turn)"):
             wait(command, (Control(ours, "notary", told=said.append),), state, None, None)
         assert said == ["1"]
 

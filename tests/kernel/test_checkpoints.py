@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import functools
 import json
-import os
 import re
-import shutil
 import stat
 from pathlib import Path
 

@@ -81,10 +81,7 @@ def prepare(
     binds = [*filter(os.path.exists, granted), *options.binds]
     writable = (workdir, *(os.path.realpath(path) for path in binds))
     places.apart(out, writable)
-    told = None
-    if options.checkpoint_file is not None:
-        told = _resolved(options.checkpoint_file, "--checkpoint-file")
-        places.outside(told, out, writable)
+    told = _checkpoints(options, out, writable)
     spec = Spec(
         run=run,
         tier=tier,
@@ -166,13 +163,25 @@ def _owner(environ: Mapping[str, str]) -> tuple[int, int] | None:
 
 
 def _resolved(path: str, option: str) -> str:
-    """`path` from the root, its directory free of links; the name itself may not exist yet."""
+    """`path` from the root, its directory free of links; the name itself may not exist yet.
+
+    Raises:
+        SetupError: it ends in no name.
+    """
     name = os.path.basename(path.rstrip("/"))
     if name in {"", ".", ".."}:
         raise SetupError(
             f"{option} {path!r} names nothing that could be made", f"for example {option} out"
         )
     return os.path.join(os.path.realpath(os.path.dirname(path.rstrip("/")) or "."), name)
+
+
+def _checkpoints(options: Options, out: str, writable: tuple[str, ...]) -> str | None:
+    if options.checkpoint_file is None:
+        return None
+    told = _resolved(options.checkpoint_file, "--checkpoint-file")
+    places.outside(told, out, writable)
+    return told
 
 
 def _expanded(path: str, home: str) -> str:
