@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import resource
+import select
 import signal
 import subprocess
 import sys
@@ -85,6 +86,7 @@ heads.show()
         [sys.executable, "-c", script], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )
     assert process.stdout is not None
+    assert select.select([process.stdout], [], [], 20)[0], "it waits for its reader"
     assert process.stdout.readline() == "told\n"
     _, err = process.communicate(timeout=60)
     assert process.returncode == 0

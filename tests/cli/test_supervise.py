@@ -125,6 +125,18 @@ def test_a_checkpoint_may_come_at_any_moment(
         assert said[-1] == "4"
 
 
+def test_one_that_came_with_an_answer_is_told_before_the_wait(
+    pair: tuple[Control, socket.socket],
+) -> None:
+    command, other = pair
+    ours, theirs = socket.socketpair()
+    with ours, theirs, signals() as state:
+        notary = Control(ours, "notary", told=lambda _: other.sendall(END))
+        theirs.sendall(b'{"opened":{"x":1}}\n{"checkpoint":"1"}\n')
+        notary.ask({"open": {}}, "opened")
+        assert wait(command, (notary,), state, None, 0.01) == Ended(0)
+
+
 @pytest.mark.parametrize(
     "words", [b'{"checkpoint":1}\n', b'{"checkpoint":"1","refused":"no"}\n', b'{"refused":"no"}\n']
 )

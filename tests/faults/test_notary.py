@@ -335,7 +335,17 @@ def heads(text: str) -> note.Checkpoint:
     return note.read_body(note.read(text.encode()).text)
 
 
-def test_checkpoints_are_told_unasked_while_the_record_grows(tmp_path: Path) -> None:
+def test_checkpoints_are_told_unasked_while_the_record_grows(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    synced: list[int] = []
+
+    def sync(number: int) -> None:
+        fdatasync(number)
+        synced.append((tmp_path / "evidence.jsonl").read_bytes().count(b"\n"))
+
+    fdatasync = os.fdatasync
+    monkeypatch.setattr(os, "fdatasync", sync)
     desk = made.Desk(tmp_path, checkpoint_s=0)
     opened = desk.open()["opened"]
     assert isinstance(opened, dict)
@@ -347,7 +357,7 @@ def test_checkpoints_are_told_unasked_while_the_record_grows(tmp_path: Path) -> 
         head = heads(texts[-1])
         # What is told is on the disk: whoever holds the checkpoint can demand the lines.
         lines = (tmp_path / "evidence.jsonl").read_bytes().splitlines()
-        assert head.size == number + 2 <= len(lines)
+        assert head.size == number + 2 == len(lines) == synced[-1]
         assert head.root == tree.root(functools.reduce(tree.grown, lines[: head.size], tree.EMPTY))
     desk.close()
     files = desk.files()

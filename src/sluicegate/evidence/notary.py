@@ -76,11 +76,6 @@ class _Peer:
             self._out = self._next = b""
 
     @property
-    def idle(self) -> bool:
-        """Whether the peer took all that was said."""
-        return not self._out and not self._next
-
-    @property
     def interest(self) -> int:
         """The poll events that matter now."""
         events = select.POLLIN if self.open else 0
@@ -268,8 +263,8 @@ class _Notary:
             self.store(b"", self.book.heartbeat(_action_id(), self.now()))
             self.beat_at = now + self.heartbeat_s
         grown = self.book is not None and self.tree.size > self.told
-        # An answer on its way must not be replaced; and for one who does not listen there is nothing to tell.
-        if grown and now >= self.tell_at and supervisor.idle:
+        if grown and now >= self.tell_at:
+            # It replaces an older one at most: an answer is taken before there is anything more to tell.
             supervisor.say(canonical.encode({"checkpoint": self.checkpoint()}) + b"\n")
         if now >= self.sync_at:
             self.sync()
