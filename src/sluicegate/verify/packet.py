@@ -64,8 +64,8 @@ def verify(
     `checkpoints`: what was told while the record grew; it must be this record that grew.
     """
     try:
-        record = (files.get(name, b"") for name in ("evidence.jsonl", "flows.jsonl", "policy.json"))
-        state = replay(*record, told=checkpoints)
+        evidence, flows = files.get("evidence.jsonl", b""), files.get("flows.jsonl", b"")
+        state = replay(evidence, flows, files.get("policy.json", b""), checkpoints)
         measured = _bindings(state, files)
         _packet(state, measured, files, finished)
         _expected(state, measured, expect or {})
