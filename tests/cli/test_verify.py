@@ -94,7 +94,7 @@ def test_checkpoints_from_elsewhere(
     log.write_text(f"12:00 sluicegate: checkpoint {note.one_line(head)}\n")
     given = ("--key", made.PUBLIC, "--checkpoint", told, "--checkpoint", log)
     assert run(where, *given) == 0
-    assert run(where / "evidence.jsonl", *given) == 0
+    assert run(where / "evidence.jsonl", *given, "--require", "INTACT,CLOSED,PINNED") == 0
     lines = (where / "evidence.jsonl").read_bytes().splitlines(keepends=True)
     (where / "evidence.jsonl").write_bytes(b"".join(lines[:4]))
     (where / "boundary.json").write_bytes(packet.boundary(made.OPENED, None))

@@ -13,6 +13,7 @@ from tests.evidence import made
 from tests.peers.second import OTHER_SEED, SIGN, finished, prefix, put, rebuilt, whole_lines
 
 Files = dict[str, bytes]
+LEVELS = (Level.INTACT, Level.CLOSED, Level.PINNED)  # of a chain alone: it has no counters
 OTHER_SIGN, OTHER = keys.signer(OTHER_SEED)
 
 
@@ -152,12 +153,13 @@ def test_lines_that_the_command_began_or_coloured(files: Files) -> None:
 
 def test_a_recorder_file_alone(files: Files) -> None:
     def alone(data: bytes, text: bytes) -> packet.Report:
-        return bare.verify(data, [made.PIN], checkpoints=Checkpoints([("log", text)]))
+        heads = Checkpoints([("log", text)])
+        return bare.verify(data, [made.PIN], LEVELS, checkpoints=heads)
 
     evidence = files["evidence.jsonl"]
     assert alone(evidence, told(files, 3) + files["checkpoint"]).outcome == packet.VALID
     changed = rewritten(files)["evidence.jsonl"]
-    assert bare.verify(changed, [made.PIN]).outcome == packet.VALID
+    assert bare.verify(changed, [made.PIN], LEVELS).outcome == packet.VALID
     assert "was rewritten" in alone(changed, told(files, 4)).reached[Level.INTACT][1]
     cut = b"".join(evidence.splitlines(keepends=True)[:4])
     assert bare.verify(cut, [made.PIN]).outcome == packet.UNPROVEN
