@@ -22,7 +22,10 @@ const sluicegate = (() => {
 
   const RECORD = ['evidence.jsonl', 'flows.jsonl', 'policy.json', 'boundary.json'];
   const SEAL = 'seal.sigstore.json', PROBES = 'probes.sigstore.json';
-  const FINISHED = ['packet.json', 'summary.md', 'checkpoint', PROBES, SEAL]; // only a closed record has them
+  const FINISHED = ['packet.json', 'summary.md', 'VERIFY.md', 'checkpoint', PROBES, SEAL]; // of a closed record only
+  // VERIFY.md holds commands that a reader runs, and nothing of the record but the run and its signer: the SHA-256 of
+  // the rest of it.
+  const COMMANDS = '981fe7c016b9226c8eb451fb84adb098cf9f6d1ffb92e260ad8bf513ce6669f3';
   const SESSION = 'proxy', LIFECYCLE = 'receipt_session', BOUNDARY = 'boundary';
 
   class Refusal extends Error {} // the bytes do not support their claims
@@ -940,6 +943,9 @@ const sluicegate = (() => {
     for (const name of FINISHED) need(files.has(name), `${name} is missing`);
     const packet = bytesOf(`${pretty(auditPacket(state, boundary))}\n`);
     need(same(packet, files.get('packet.json')), 'packet.json says other things than the record');
+    const page = new TextDecoder('latin1').decode(files.get('VERIFY.md'));
+    const rest = page.replace(state.nonce, '@NONCE@').replace(state.signer, '@SIGNER@');
+    need(await sha256hex(bytesOf(rest)) === COMMANDS, 'VERIFY.md says other things than the record');
     await checkNote(state, files.get('checkpoint'));
     await checkSeals(state, boundary.get('open'), files);
     return state;

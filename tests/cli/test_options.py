@@ -49,6 +49,8 @@ def test_help_is_none() -> None:
         ["--key-fd", "3", "--passphrase-fd", "3", "true"],
         ["--passphrase-fd", "3", "true"],
         ["--key", "run.key", "--passphrase-fd", "0", "true"],
+        *(["--checkpoint-seconds", n, "true"] for n in ("0", "", "-1", "1.5", "86401", "9" * 5000)),
+        ["--checkpoint-file", "a", "--checkpoint-file", "b", "true"],
         ["--policy"],
     ],
 )
@@ -82,3 +84,10 @@ def test_where_the_key_comes_from() -> None:
     plain = options.parse(["true"])
     assert plain is not None
     assert not plain.keyed
+
+
+def test_how_often_a_checkpoint_is_told() -> None:
+    for argv, seconds in (([], 30), (["--checkpoint-seconds", "1"], 1)):
+        given = options.parse([*argv, "--checkpoint-file", "cp", "true"])
+        assert given is not None
+        assert (given.checkpoint_file, given.checkpoint_seconds) == ("cp", seconds)

@@ -74,3 +74,10 @@ def test_a_link_that_the_command_can_turn_is_refused(tmp_path: Path) -> None:
 def test_a_circle_of_links_ends(tmp_path: Path) -> None:
     (tmp_path / "a").symlink_to("a")
     assert len(list(places.links(str(tmp_path / "a")))) == places.MAX_LINKS
+
+
+def test_a_checkpoint_file_lies_outside_of_all_that() -> None:
+    places.outside("/logs/cp", "/w/out", ("/w", "/cache"))
+    for file in ("/w/cp", "/w/a/cp", "/cache/cp", "/out/cp", "/out"):
+        with pytest.raises(SetupError, match="lies in the packet, or where the command writes"):
+            places.outside(file, "/out", ("/w", "/cache"))

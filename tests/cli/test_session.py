@@ -48,8 +48,8 @@ def test_named_variables_and_binds_reach_the_plan(tmp_path: Path) -> None:
     ("options", "said"),
     [
         ({"workdir": "/nowhere/at/all"}, "is not a directory"),
-        ({"packet": "/"}, "names no directory"),
-        ({"packet": ".."}, "names no directory"),
+        ({"packet": "/"}, "names nothing that could be made"),
+        ({"packet": ".."}, "names nothing that could be made"),
         ({"binds": ("/nowhere/at/all",)}, "--bind /nowhere/at/all does not exist"),
     ],
 )

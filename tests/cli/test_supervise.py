@@ -18,6 +18,8 @@ from sluicegate.cli.supervise import (
     wait,
 )
 
+END = b'{"exit":{"code":0}}\n'
+
 
 @pytest.fixture
 def pair() -> Iterator[tuple[Control, socket.socket]]:
@@ -92,6 +94,72 @@ def test_a_witness_that_speaks_or_dies_ends_the_wait(pair: tuple[Control, socket
         other.sendall(b'{"refused":"the disk is full"}\n')
         with pytest.raises(ControlError, match="the notary ended early: the disk is full"):
             wait(control, (Control(witness, "notary"),), state, None, None)
+
+
+@pytest.mark.parametrize("before", [b"", b'{"checkpoint":"0"}\n'])
+def test_a_checkpoint_may_come_at_any_moment(
+    pair: tuple[Control, socket.socket], before: bytes
+) -> None:
+    command, other = pair
+    said: list[str] = []
+    ours, theirs = socket.socketpair()
+    with ours, theirs, signals() as state:
+        notary = Control(ours, "notary", told=said.append)
+        # With the answer that was asked for, so that it waits in our own buffer afterwards.
+        theirs.sendall(before + b'{"opened":{}}\n{"checkpoint":"1"}\n{"checkpoint":"2"}\n')
+        assert notary.ask({"open": {}}, "opened") == {}
+        first = ["0"] if before else []
+        assert said == first
+        theirs.sendall(b'{"checkpoint":"3"}\n')
+
+        def hear(text: str) -> None:
+            said.append(text)
+            if text == "3":
+                other.sendall(END)
+
+        notary.told = hear
+        assert wait(command, (notary,), state, None, None) == Ended(0)
+        assert said == [*first, "1", "2", "3"]
+        theirs.sendall(b'{"checkpoint":"4"}\n{"closed":{"x":1}}\n')
+        assert notary.ask({"close": {}}, "closed") == {"x": 1}
+        assert said[-1] == "4"
+
+
+def test_one_that_came_with_an_answer_is_told_before_the_wait(
+    pair: tuple[Control, socket.socket],
+) -> None:
+    command, other = pair
+    ours, theirs = socket.socketpair()
+    with ours, theirs, signals() as state:
+        notary = Control(ours, "notary", told=lambda _: other.sendall(END))
+        theirs.sendall(b'{"opened":{"x":1}}\n{"checkpoint":"1"}\n')
+        notary.ask({"open": {}}, "opened")
+        assert wait(command, (notary,), state, None, 0.01) == Ended(0)
+
+
+@pytest.mark.parametrize(
+    "words", [b'{"checkpoint":1}\n', b'{"checkpoint":"1","refused":"no"}\n', b'{"refused":"no"}\n']
+)
+def test_nothing_else_may(pair: tuple[Control, socket.socket], words: bytes) -> None:
+    command, _ = pair
+    ours, theirs = socket.socketpair()
+    with ours, theirs, signals() as state:
+        said: list[str] = []
+        theirs.sendall(b'{"checkpoint":"1"}\n' + words)
+        with pytest.raises(ControlError, match=r"the notary ended early: (no|spoke out of turn)"):
+            wait(command, (Control(ours, "notary", told=said.append),), state, None, None)
+        assert said == ["1"]
+
+
+def test_a_witness_that_has_no_checkpoints_is_not_heard(
+    pair: tuple[Control, socket.socket],
+) -> None:
+    command, _ = pair
+    ours, theirs = socket.socketpair()
+    with ours, theirs, signals() as state:
+        theirs.sendall(b'{"checkpoint":"1"}\n')
+        with pytest.raises(ControlError, match="the gate ended early: spoke out of turn"):
+            wait(command, (Control(ours, "gate"),), state, None, None)
 
 
 def test_a_time_limit_asks_first(pair: tuple[Control, socket.socket]) -> None:

@@ -11,12 +11,13 @@ import jsonschema
 import pytest
 
 from sluicegate.cli import verify
-from sluicegate.evidence import keys, packet
+from sluicegate.evidence import keys, note, packet
 from sluicegate.verify import files
 from sluicegate.verify import packet as packet_check
 from sluicegate.verify.packet import Level
 from tests.evidence import made
 from tests.evidence.test_journal import VECTOR
+from tests.peers.second import FINISHED, resealed
 
 ROOT = Path(__file__).parents[2]
 OTHER = keys.signer(b"o" * 32)[1]
@@ -85,6 +86,51 @@ def test_exit_4_without_the_right_pin(where: Path, capsys: pytest.CaptureFixture
 def test_exit_5_only_when_asked_for(where: Path) -> None:
     assert run(where, "--key", made.PUBLIC, "--fail-on-deny") == 5
     assert run(where, "--fail-on-deny") == 4
+
+
+def test_checkpoints_from_elsewhere(
+    where: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    told, log = tmp_path / "told", tmp_path / "log"
+    head = (where / "checkpoint").read_bytes()
+    told.write_bytes(head)
+    log.write_text(f"12:00 sluicegate: checkpoint {note.one_line(head)}\n")
+    given = ("--key", made.PUBLIC, "--checkpoint", told, "--checkpoint", log)
+    assert run(where, *given) == 0
+    assert run(where / "evidence.jsonl", *given, "--require", "INTACT,CLOSED,PINNED") == 0
+    lines = (where / "evidence.jsonl").read_bytes().splitlines(keepends=True)
+    (where / "evidence.jsonl").write_bytes(b"".join(lines[:4]))
+    (where / "boundary.json").write_bytes(packet.boundary(made.OPENED, None))
+    for name in FINISHED:
+        (where / name).unlink()
+    capsys.readouterr()
+    assert run(where, "--key", made.PUBLIC) == 3
+    assert run(where, *given) == run(where / "evidence.jsonl", *given) == 1
+    said = f"{told}: the record was cut: it had {len(lines)} lines, now it has 4"
+    assert capsys.readouterr().out.count(f"INTACT: no ({said})") == 2
+
+
+def test_exit_2_for_a_checkpoint_file_without_any(
+    where: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "log").write_text("sluicegate: packet out verified\n")
+    (tmp_path / "one.json").write_text("{}")
+    assert run(where, "--checkpoint", tmp_path / "log") == 2
+    assert f"{tmp_path}/log holds no checkpoint" in capsys.readouterr().err
+    assert run(where, "--checkpoint", tmp_path / "none") == 2
+    assert run(tmp_path / "one.json", "--checkpoint", where / "checkpoint") == 2
+    assert "not of one receipt" in capsys.readouterr().err
+
+
+def test_the_commands_for_people_are_the_records(
+    where: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    files = {file.name: file.read_bytes() for file in where.iterdir()}
+    page = files["VERIFY.md"].replace(b"signed() {", b"signed() { true || ")
+    for name, data in resealed(files | {"VERIFY.md": page}).items():
+        (where / name).write_bytes(data)
+    assert run(where, "--key", made.PUBLIC) == 1
+    assert "VERIFY.md says other things than the record" in capsys.readouterr().out
 
 
 def test_what_the_caller_expects(where: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -16,7 +16,7 @@ from sluicegate.policy import normal
 from sluicegate.policy.decide import decide
 from sluicegate.policy.model import Policy, Rule
 from sluicegate.verify import packet as check
-from sluicegate.verify import summary
+from sluicegate.verify import summary, verifymd
 from sluicegate.verify.reckon import Reckoning
 
 SEED = b"k" * 32
@@ -146,7 +146,13 @@ def balance(closed: dict[str, object], risen: Mapping[str, int]) -> None:
 class Desk:
     """The notary in a thread, and the two peers it serves."""
 
-    def __init__(self, directory: Path, heartbeat_s: int = 0, seed: bytes = SEED) -> None:
+    def __init__(
+        self,
+        directory: Path,
+        heartbeat_s: int = 0,
+        seed: bytes = SEED,
+        checkpoint_s: int = notary.CHECKPOINT_SECONDS,
+    ) -> None:
         self.directory = directory
         self.gate, gate_end = socket.socketpair()
         self.boss, boss_end = socket.socketpair()
@@ -155,7 +161,7 @@ class Desk:
         self.closed: dict[str, object] | None = None
         self.told: list[Mapping[str, object]] = []
         self.numbers: dict[object, int] = {}
-        args = (gate_end, boss_end, self.fds[0], self.fds[1], seed, heartbeat_s)
+        args = (gate_end, boss_end, *self.fds, seed, heartbeat_s, None, checkpoint_s)
         self.thread = threading.Thread(target=self._serve, args=args)
         self.thread.start()
 
@@ -248,6 +254,7 @@ def files(
     made |= {
         "packet.json": written,
         "summary.md": summary.of_the_run(report).encode(),
+        "VERIFY.md": verifymd.of_the_run(report).encode(),
         "checkpoint": closed["closed"]["checkpoint"].encode(),
     }
     made |= desk.seal(report, made)

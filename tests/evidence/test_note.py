@@ -336,3 +336,26 @@ def test_what_is_no_number(text: str) -> None:
 def test_numbers() -> None:
     assert [note.number(text, "it") for text in ("0", "10", str(2**63 - 1))] == [0, 10, 2**63 - 1]
     refused(lambda: note.number(str(2**63), "it"), "it is beyond 2^63 - 1")
+
+
+def test_a_checkpoint_on_one_line_is_the_same_checkpoint() -> None:
+    sign, public = keys.signer(b"k" * 32)
+    head = note.Checkpoint("sluicegate/run/" + "1" * 32, 7, b"r" * 32)
+    made = note.sign_checkpoint(head, bytes.fromhex(public), sign)
+    words = note.one_line(made).split(" ")
+    assert words[:2] == [head.origin, "7"]
+    assert note.from_line(*words) == made
+
+
+@pytest.mark.parametrize("change", ["twice", "another name", "no checkpoint"])
+def test_what_does_not_fit_on_one_line(change: str) -> None:
+    sign, public = keys.signer(b"k" * 32)
+    key = bytes.fromhex(public)
+    text = note.write_body(note.Checkpoint("log", 7, b"r" * 32))
+    made = note.sign("hello\n" if change == "no checkpoint" else text, "log", key, sign)
+    if change == "twice":
+        made += made.splitlines(keepends=True)[-1]
+    if change == "another name":
+        made = note.sign(text, "other", key, sign)
+    with pytest.raises(note.NoteError):
+        note.one_line(made)

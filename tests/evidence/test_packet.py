@@ -4,79 +4,10 @@ import json
 from pathlib import Path
 from typing import Any
 
-import jsonschema
 import pytest
 
 from sluicegate.evidence import packet
-from tests.evidence import made
-
-TEXT = {"type": "string", "minLength": 1}
-COUNT = {"type": "integer", "minimum": 0}
-
-
-def closed(properties: dict[str, object], optional: dict[str, object]) -> dict[str, object]:
-    """An object with exactly these members."""
-    return {
-        "type": "object",
-        "properties": properties | optional,
-        "required": list(properties),
-        "additionalProperties": False,
-    }
-
-
-def one_of(words: str) -> dict[str, object]:
-    return {"enum": words.split()}
-
-
-COUNTS = {"type": "object", "additionalProperties": COUNT}
-TEXTS = {"type": "array", "items": TEXT, "uniqueItems": True}
-# The stricter revision of Audit Packet v0, from its reference, in our own words.
-SCHEMA = closed(
-    {
-        "schema_version": {"const": "pipelock.audit_packet.v0"},
-        "generated_at": TEXT,
-        "run": closed(
-            {
-                "provider": one_of("github_actions self_hosted local"),
-                "agent_identity": TEXT,
-                "started_at": TEXT,
-            },
-            {"agent_exit_code": {"type": "integer"}, "completed_at": TEXT}
-            | dict.fromkeys(
-                ["repository", "workflow", "run_id", "run_attempt", "ref", "sha"], TEXT
-            ),
-        ),
-        "policy": closed({"policy_hashes": TEXTS}, {"config_path": TEXT}),
-        "summary": closed(
-            {"receipt_count": COUNT, "totals": closed(dict.fromkeys(packet.TOTALS, COUNT), {})},
-            {"transports": COUNTS, "layers": COUNTS, "domains_touched": TEXTS},
-        ),
-        "verifier": closed(
-            {
-                "verdict": one_of("valid invalid error not_run self_consistent_only"),
-                "trusted": {"type": "boolean"},
-            },
-            {"receipt_count": COUNT, "final_seq": COUNT, "root_hash": TEXT, "signer_key": TEXT},
-        ),
-        "posture": closed(
-            {
-                "enforcement_mode": TEXT,
-                "runner_os": TEXT,
-                "raw_socket_status": one_of("denied allowed unknown"),
-                "docker_socket_status": one_of("denied masked allowed absent unknown"),
-                "dns_udp_status": one_of("denied proxied allowed unknown"),
-                "browser_proxy_status": one_of("forced advisory absent unknown"),
-                "websocket_frame_scanning": one_of("explicit_ws_proxy_path_required always_on off"),
-                "unsupported_paths": {"type": "array", "items": TEXT},
-            },
-            {"agent_uid": COUNT, "host_uid": COUNT, "runner_arch": TEXT},
-        ),
-        "artifacts": closed(
-            dict.fromkeys(("packet", "evidence", "verifier"), TEXT), {"summary": TEXT}
-        ),
-    },
-    {"packet_id": TEXT},
-)
+from tests.evidence import audit, made
 
 
 @pytest.fixture(scope="module")
@@ -86,7 +17,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
 
 
 def test_it_is_valid_by_the_schema(whole: dict[str, Any]) -> None:
-    jsonschema.Draft202012Validator(SCHEMA).validate(whole)
+    audit.VALIDATOR.validate(whole)
 
 
 def test_the_invariants(whole: dict[str, Any]) -> None:

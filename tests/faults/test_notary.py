@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import functools
 import gc
 import json
 import os
@@ -17,8 +18,8 @@ from pathlib import Path
 
 import pytest
 
-from sluicegate.evidence import keys, notary
-from sluicegate.verify import packet
+from sluicegate.evidence import keys, notary, note, tree
+from sluicegate.verify import checkpoints, packet
 from tests.evidence import made
 
 # The notary as a process of its own; prints its peak memory (KiB) at the end.
@@ -327,3 +328,56 @@ def test_the_seed_is_overwritten_and_the_signer_dropped(
     assert desk.join() == notary.FAILED
     gc.collect()
     assert held[0]() is None
+
+
+def heads(text: str) -> note.Checkpoint:
+    return note.read_body(note.read(text.encode()).text)
+
+
+def test_checkpoints_are_told_unasked_while_the_record_grows(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    synced: list[int] = []
+
+    def sync(number: int) -> None:
+        fdatasync(number)
+        synced.append((tmp_path / "evidence.jsonl").read_bytes().count(b"\n"))
+
+    fdatasync = os.fdatasync
+    monkeypatch.setattr(os, "fdatasync", sync)
+    desk = made.Desk(tmp_path, checkpoint_s=0)
+    opened = desk.open()["opened"]
+    assert isinstance(opened, dict)
+    texts = [opened["checkpoint"]]
+    told = desk.boss.makefile("r")
+    for number in range(3):
+        desk.record(made.message(number))
+        texts.append(json.loads(told.readline())["checkpoint"])
+        head = heads(texts[-1])
+        # What is told is on the disk: whoever holds the checkpoint can demand the lines.
+        lines = (tmp_path / "evidence.jsonl").read_bytes().splitlines()
+        assert head.size == number + 2 == len(lines) == synced[-1]
+        assert head.root == tree.root(functools.reduce(tree.grown, lines[: head.size], tree.EMPTY))
+    desk.close()
+    files = desk.files()
+    desk.join()
+    asked = checkpoints.Checkpoints([("told", "".join(texts).encode())])
+    report = packet.verify(files, [made.PIN], finished=False, checkpoints=asked)
+    assert report.outcome == packet.VALID, report.reached
+
+
+def test_who_does_not_listen_gets_fewer_checkpoints_and_every_answer(tmp_path: Path) -> None:
+    desk = made.Desk(tmp_path, checkpoint_s=0)
+    desk.boss.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    desk.open()
+    for number in range(2000):
+        desk.record(made.message(number))
+    desk.tell(desk.boss, {"close": {"reason": "done", "flow": {}}})
+    said: list[int] = []
+    with desk.boss.makefile("r") as lines:
+        while "closed" not in (message := json.loads(lines.readline())):
+            said.append(heads(message["checkpoint"]).size)
+    assert said == sorted(set(said))
+    assert 0 < len(said) < 2000
+    assert heads(message["closed"]["checkpoint"]).size == 2005
+    desk.join()

@@ -83,6 +83,31 @@ def test_a_full_disk_under_the_record_ends_the_run(tier: Tier) -> None:
     assert tier.world.run(["umount", str(small)]).code == 0
 
 
+def test_a_full_disk_under_the_checkpoints_ends_the_run(tier: Tier) -> None:
+    small = tier.work.parent / "told"
+    small.mkdir()
+    mounted = tier.world.run(["mount", "-t", "tmpfs", "-o", "size=4k,mode=777", "none", str(small)])
+    assert mounted.code == 0, mounted.err
+    options = ("--checkpoint-seconds", "1", "--checkpoint-file", str(small / "file"))
+    script = "while :; do curl -sS -m 5 http://denied.test/ || exit; done"
+    argv, packet = tier.argv(["sh", "-c", script], ALLOW, *options)
+    process = tier.world.popen(argv, user=tier.user, cwd=tier.work)
+    assert process.stderr is not None
+    err = process.stderr.readline()
+    # Its one page is nearly full from now on.
+    assert tier.world.run(["truncate", "--size=4000", str(small / "file")]).code == 0
+    err += process.communicate(timeout=60)[1]
+    assert process.returncode == 120, err
+    assert "evidence failed: a checkpoint could not be written: " in err
+    assert tier.world.run(["stat", "-c", "%s", str(small / "file")]).out == "4000\n"
+    # The record so far is kept, as it was told.
+    log = tier.work.parent / "log"
+    log.write_text(err)
+    checked = tier.verify(Run(120, "", err, packet), "--checkpoint", str(log))
+    assert checked.code == 3, checked.out + checked.err
+    assert tier.world.run(["umount", str(small)]).code == 0
+
+
 CROWD = """
 import resource, socket
 resource.setrlimit(resource.RLIMIT_NOFILE, (4096, 4096))

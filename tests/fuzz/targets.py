@@ -229,7 +229,7 @@ def receipts(data: bytes) -> None:
         if data[:1] < b"\x80" and data
         else data[1:]
     )
-    report = bare.verify(given, BARE, single=True)
+    report = bare.single(given, BARE)
     if report.reached[Level.INTACT][0] and report.reached[Level.PINNED][0]:
         hold(any(_said(given) == _said(file) for file in files), "changed and intact")
 

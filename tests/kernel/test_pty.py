@@ -15,10 +15,12 @@ LIMIT_MS = 20_000  # a broken terminal shows as silence; this only bounds the fa
 
 
 class Screen:
-    """A pseudo-terminal with a `sluicegate run` on it."""
+    """A pseudo-terminal with a `sluicegate run` on it; `whole` is all that was read from it so far."""
 
-    def __init__(self, tier: Tier, command: list[str], columns: int) -> None:
-        argv, self.packet = tier.argv(command, "version: 1\n")
+    whole = b""
+
+    def __init__(self, tier: Tier, command: list[str], columns: int, *options: str) -> None:
+        argv, self.packet = tier.argv(command, "version: 1\n", *options)
         enter = tier.world.enter(tier.user)
         self.pid, self.fd = pty.fork()
         if self.pid == 0:
@@ -35,7 +37,8 @@ class Screen:
         poll.register(self.fd, select.POLLIN)
         while word.encode() not in self.seen:
             assert poll.poll(LIMIT_MS), f"waiting for {word!r}, saw {self.seen!r}"
-            self.seen += os.read(self.fd, 4096)
+            self.seen += (some := os.read(self.fd, 4096))
+            self.whole += some
         text, _, self.seen = self.seen.partition(word.encode())
         return text.decode() + word
 
@@ -44,8 +47,8 @@ class Screen:
 
     def end(self) -> int:
         try:
-            while os.read(self.fd, 4096):
-                pass
+            while some := os.read(self.fd, 4096):
+                self.whole += some
         except OSError:
             os.close(self.fd)
         return os.waitstatus_to_exitcode(os.waitpid(self.pid, 0)[1])
@@ -81,6 +84,7 @@ def test_job_control_and_a_new_size(tier: Tier) -> None:
     screen.until("$ ")
     screen.type("echo gone-$?\n")
     screen.until("\ngone-130")
+    screen.until("$ ")
     fcntl.ioctl(screen.fd, termios.TIOCSWINSZ, struct.pack("HHHH", 44, 111, 0, 0))
     # The new size comes by a signal: asked until it is there.
     screen.type('until [ "$(stty size)" = "44 111" ]; do :; done; echo size-ok\n')
@@ -92,3 +96,22 @@ def test_job_control_and_a_new_size(tier: Tier) -> None:
 def test_without_a_terminal_there_is_none_inside(tier: Tier) -> None:
     done = tier.run(["sh", "-c", "tty; test -t 1 || echo none"])
     assert done.out == "not a tty\nnone\n"
+
+
+def test_no_checkpoint_is_printed_into_the_commands_screen(tier: Tier) -> None:
+    file = tier.work.parent / "told"
+    script = "curl -s -o /dev/null http://denied.test/; echo ready; read x; echo going"
+    options = ("--checkpoint-seconds", "1", "--checkpoint-file", str(file))
+    screen = Screen(tier, ["sh", "-c", script], 80, *options)
+    screen.until("ready")
+    with file.open() as told:
+        # The second note is told during the command; the first was before it.
+        while told.seek(0) or told.read().count("\n\u2014 ") < 2:
+            assert os.waitpid(screen.pid, os.WNOHANG) == (0, 0)
+    screen.type("x\n")
+    assert screen.end() == 0
+    before, _, after = screen.whole.partition(b"ready")
+    meanwhile, _, after = after.partition(b"going")
+    counts = [text.count(b"sluicegate: checkpoint ") for text in (before, meanwhile, after)]
+    assert counts == [1, 0, 1], screen.whole
+    assert file.read_text().count("\n\u2014 ") >= 3

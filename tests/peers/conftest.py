@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
@@ -14,7 +15,7 @@ from typing import Any
 import pytest
 
 from sluicegate.evidence import chain, journal, packet
-from tests.conftest import Run, Tier
+from tests.conftest import TIERS, Run, Tier, new_tier
 from tests.evidence import made
 from tests.peers.forge import Forge
 from tests.peers.second import OTHER_SEED, SIGN, Files
@@ -149,6 +150,40 @@ def go_binary(world: World) -> Path:
     )
     assert done.returncode == 0, done.stderr
     return binary
+
+
+@dataclass(frozen=True, slots=True)
+class Packet:
+    """A packet that a run left, the run's exit code, and the digits of the key that signed it."""
+
+    directory: Path
+    code: int
+    signer: str
+
+
+@pytest.fixture(scope="session", params=TIERS)
+def packets(world: World, request: pytest.FixtureRequest) -> dict[str, Packet]:
+    """Of runs of different kinds, by name. `denied` has a given key, whose `release.pub` lies beside it."""
+    tier = new_tier(world, request.param)
+    pair = tier.work.parent / "release"
+    assert tier.sluicegate("keygen", str(pair)).code == 0
+    policy = "version: 1\nallow:\n  - host: allowed.test\n"
+    fetch = "curl -s -m 5 http://allowed.test/ http://denied.test/ http://allowed.test/"
+    # What is refused by the wall itself, and what no rule names.
+    more = "; echo x >/dev/udp/203.0.113.10/443; exec 3<>/dev/tcp/203.0.113.20/7000"
+    runs = {
+        "idle": tier.run(["true"]),
+        "denied": tier.run(["bash", "-c", fetch + more], policy, "--key", f"{pair}.key"),
+        "observed": tier.run(["sh", "-c", fetch], policy, "--observe", "--agent-identity", "ci"),
+        "killed": tier.run(["sh", "-c", f"{fetch}; kill -9 $$"], policy),
+        "timed out": tier.run(["tail", "-f", "/dev/null"], policy, "--timeout", "1"),
+    }
+    found = {}
+    for name, run in runs.items():
+        evidence = (run.packet / "evidence.jsonl").read_text()
+        signer = json.loads(evidence.partition("\n")[0])["detail"]["signer_key"]
+        found[name] = Packet(run.packet, run.code, signer)
+    return found
 
 
 @pytest.fixture(scope="module")

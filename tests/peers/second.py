@@ -26,8 +26,7 @@ from sluicegate.evidence import (
     trace,
     tree,
 )
-from sluicegate.report import summary
-from sluicegate.verify import lifecycle
+from sluicegate.verify import lifecycle, summary
 from sluicegate.verify import packet as check
 from sluicegate.verify.packet import INVALID
 from sluicegate.verify.strict import VerificationError
@@ -43,7 +42,7 @@ OTHER = keys.signer(OTHER_SEED)[1]
 
 SIGN = keys.signer(made.SEED)[0]
 
-FINISHED = ("packet.json", "summary.md", "checkpoint", seal.PROBES, seal.SEAL)
+FINISHED = ("packet.json", "summary.md", "VERIFY.md", "checkpoint", seal.PROBES, seal.SEAL)
 
 Files = dict[str, bytes]
 
@@ -153,7 +152,9 @@ def signed(record: Record, seed: bytes = made.SEED) -> Record:
     return envelope | {"signer_key": signer}
 
 
-def rebuilt(lines: Sequence[bytes], change: Change, later: Change = unchanged) -> bytes:
+def rebuilt(
+    lines: Sequence[bytes], change: Change, later: Change = unchanged, seed: bytes = made.SEED
+) -> bytes:
     """Lines of evidence again: numbered, linked and signed by the key after `change` of each record.
 
     `later` changes an entry when all but its hash is made.
@@ -169,7 +170,7 @@ def rebuilt(lines: Sequence[bytes], change: Change, later: Change = unchanged) -
             linked(record, root, receipts)
             change(seq, record)
             bound(record, first=seq == 0)
-            entry["detail"] = signed(record)
+            entry["detail"] = signed(record, seed)
             words = [str(record.get(name)) for name in ("verdict", "action_type", "transport")]
             entry |= {"event_kind": words[1], "transport": words[2]}
             entry["summary"] = recorder.receipt_summary(*words)
@@ -179,7 +180,9 @@ def rebuilt(lines: Sequence[bytes], change: Change, later: Change = unchanged) -
             raw, entry["summary"] = recorder.root_detail(receipts, root, first_time, last)
             entry["detail"] = json.loads(raw)
         else:
-            raw, entry["summary"] = recorder.checkpoint_detail(seq, SIGN(prev.encode()))
+            raw, entry["summary"] = recorder.checkpoint_detail(
+                seq, keys.signer(seed)[0](prev.encode())
+            )
             entry["detail"] = json.loads(raw)
         later(seq, entry)
         raw = canonical.encode(entry["detail"])

@@ -141,6 +141,24 @@ def test_the_words_of_the_page_are_compared_by_the_first_alone(
     assert [report["outcome"] for report in reports] == [VALID, INVALID]
 
 
+def test_the_commands_for_people_are_compared_by_both(files: Files, tmp_path: Path) -> None:
+    page = files["VERIFY.md"]
+    nonce = json.loads(files["evidence.jsonl"].splitlines()[0])["detail"]["action_record"][
+        "run_nonce"
+    ].encode()
+    pages = {
+        "another command": page.replace(b"sha256sum", b"true || sha256sum"),
+        "another signer": page.replace(made.PUBLIC.encode(), b"0" * 64),
+        "another run": page.replace(nonce, b"0" * 32),
+        "not ASCII": page.replace(b"claims", "cl\u00e4ims".encode()),
+        "a tail": page + b"\n",
+        "empty": b"",
+    }
+    cases = [Case(name, resealed(files | {"VERIFY.md": data})) for name, data in pages.items()]
+    cases.append(Case("the same", resealed(files)))
+    assert agree(cases, tmp_path) == [INVALID] * len(pages) + [VALID]
+
+
 def test_a_run_that_says_more_of_itself(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     told: dict[str, object] = {
         "commit": "c" * 40,

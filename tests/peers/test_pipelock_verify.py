@@ -10,6 +10,7 @@ import pytest
 
 from tests.evidence import made
 from tests.evidence.test_journal import VECTOR
+from tests.peers.conftest import Packet
 
 PEER = Path(sys.executable).with_name("pipelock-verify")
 VECTOR_KEY = "ff7d15919431f75c048dc53965eb4293fbe1b6415f3d2fe3c46b01f071622648"
@@ -45,3 +46,14 @@ def test_it_still_rejects_what_was_changed(ours: Path) -> None:
     assert not accepts(ours, "--key", made.PUBLIC)
     ours.write_bytes(b"".join(lines).replace(b"a.example", b"b.example"))
     assert not accepts(ours, "--key", made.PUBLIC)
+
+
+def test_records_of_real_runs(packets: dict[str, Packet], tmp_path: Path) -> None:
+    for name, packet in packets.items():
+        evidence = packet.directory / "evidence.jsonl"
+        assert accepts(evidence, "--key", packet.signer), name
+        assert not accepts(evidence, "--key", VECTOR_KEY), name
+        changed = tmp_path / "evidence.jsonl"
+        lines = evidence.read_bytes().splitlines(keepends=True)
+        changed.write_bytes(b"".join(lines[:1] + lines[2:]))
+        assert not accepts(changed, "--key", packet.signer), name

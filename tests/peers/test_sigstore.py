@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import hashlib
 import json
 import re
 import shutil
@@ -18,6 +19,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from sluicegate.evidence import seal
 from tests.evidence.test_seal import COMMIT, FILES, KEY, RESULTS, SIGN, TRACE
+from tests.peers.conftest import Packet
 from tests.verify.test_seal import OTHER, OTHER_SIGN
 
 PROGRAM = Path(__file__).parent / "programs" / "sigstore"
@@ -71,6 +73,22 @@ def peer(tmp_path_factory: pytest.TempPathFactory) -> Peer:
         pytest.skip("the npm registry cannot be reached")
     assert done.returncode == 0, done.stderr
     return Peer(directory)
+
+
+@pytest.mark.parametrize("name", [seal.SEAL, seal.PROBES])
+def test_the_bundles_of_real_runs(peer: Peer, packets: dict[str, Packet], name: str) -> None:
+    for kind, packet in packets.items():
+        bundle = (packet.directory / name).read_bytes()
+        code, said = peer.verify(bundle, bytes.fromhex(packet.signer))
+        assert code == 0, f"{kind}: {said}"
+        statement = json.loads(said)
+        for subject in statement["subject"]:
+            if "name" in subject:
+                data = (packet.directory / subject["name"]).read_bytes()
+                assert subject["digest"] == {"sha256": hashlib.sha256(data).hexdigest()}
+        other = bundle.replace(b'"payload":"', b'"payload":"AAAA', 1)
+        assert peer.verify(other, bytes.fromhex(packet.signer))[0] == 1
+        assert peer.verify(bundle, bytes.fromhex(OTHER))[0] == 1
 
 
 def changed(change: Callable[[Any], object]) -> bytes:

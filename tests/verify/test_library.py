@@ -99,7 +99,7 @@ def test_a_checkpoint_from_outside(where: Path, tmp_path: Path) -> None:
     assert verify(str(where), [made.PIN], checkpoints=[head]).receipts == 9
     (tmp_path / "other").mkdir()
     other = made.files(tmp_path / "other", made.some())["checkpoint"]
-    with pytest.raises(VerificationError, match="from outside"):
+    with pytest.raises(VerificationError, match=r"checkpoints\[0\]|not of this record"):
         verify(str(where), [made.PIN], checkpoints=[head, other])
     with pytest.raises(library.UsageError):
         verify(str(VECTORS / "valid-chain.jsonl"), [PIN], checkpoints=[head])

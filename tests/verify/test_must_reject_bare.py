@@ -58,7 +58,7 @@ def test_what_nobody_signs_is_let_pass_where_the_next_link_covers_it() -> None:
     wanted = [Level.INTACT, Level.PINNED]
     pins = [bytes.fromhex(KEY)]
     assert bare.verify(b"\n".join(lines) + b"\n", pins, wanted).outcome == VALID
-    assert bare.verify(lines[0], pins, wanted, single=True).outcome == VALID
+    assert bare.single(lines[0], pins, wanted).outcome == VALID
     changed = lines[0].replace(b'{"note":0}', b'{"note":1}')
     assert bare.verify(b"\n".join([changed, lines[1]]) + b"\n", pins).outcome == INVALID
 

@@ -53,6 +53,7 @@ def start_notary(
     gate: socket.socket,
     files: tuple[int, int],
     uid: int | None,
+    checkpoint_s: int,
 ) -> Child:
     """The process that holds the key: what `key` has open is read in it and nowhere else, or one is made in it.
 
@@ -84,7 +85,7 @@ def start_notary(
             except (keys.KeyTextError, OptionError, OSError) as error:
                 control.sendall(_refusal(*keysource.why(error)))
                 return notary.FAILED
-        return notary.serve(gate, control, *files, seed)
+        return notary.serve(gate, control, *files, seed, checkpoint_s=checkpoint_s)
 
     keep = [gate.fileno(), *files, *key.descriptors()]
     return _fork(f"sluicegate: notary {run}", work, keep)

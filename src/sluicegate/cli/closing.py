@@ -20,6 +20,7 @@ RECORD = ("evidence.jsonl", "flows.jsonl", "policy.json", "boundary.json")
 
 
 if TYPE_CHECKING:
+    from sluicegate.cli.checkpoints import Checkpoints
     from sluicegate.verify.packet import Report
     from sluicegate.verify.source import Source
 
@@ -34,11 +35,12 @@ class EvidenceError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Out:
-    """Where the packet goes, and the staging files of evidence and flows."""
+    """Where the packet goes, the staging files of evidence and flows, and where checkpoints are told."""
 
     reserved: packetdir.Reserved
     files: tuple[int, int]
     owner: tuple[int, int] | None
+    checkpoints: Checkpoints
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,6 +152,7 @@ def close(
     }
     try:
         said = notary.ask({"close": {"reason": reason, "flow": flow}}, "closed")
+        out.checkpoints.keep(str(said.get("checkpoint", "")))
         timing.mark("record closed")
         packetdir.publish(out.reserved, files, out.owner)
     except supervise.ControlError as error:
@@ -183,7 +186,7 @@ def _verified(
 ) -> Result:
     from sluicegate.verify import files as reading
     from sluicegate.verify import packet as check
-    from sluicegate.verify import summary
+    from sluicegate.verify import summary, verifymd
 
     pin = bytes.fromhex(documents.signer)
     needed = (check.Level.INTACT, check.Level.CLOSED, check.Level.PINNED)
@@ -201,6 +204,7 @@ def _verified(
             report.tally, report.boundary, report.policy_hash, report.root, report.signer_key
         ),
         "summary.md": summary.of_the_run(report).encode(),
+        "VERIFY.md": verifymd.of_the_run(report).encode(),
         "checkpoint": checkpoint.encode(),
     }
     digests |= {name: _digest(content) for name, content in words.items()}

@@ -39,6 +39,7 @@ class Plan:
     owner: tuple[int, int] | None
     started_at: str
     secrets: tuple[str, ...] = ()
+    checkpoints: str | None = None
 
 
 def _probed(

@@ -26,6 +26,8 @@ usage: sluicegate run [OPTIONS] -- COMMAND [ARGS]
   --tier TIER            auto, netns-root or netns-rootless (auto)
   --fail-on-deny         exit 121 when anything was denied
   --timeout SECONDS      end the command after this time, exit 124
+  --checkpoint-file FILE a new file that gets each signed checkpoint of the record while it grows
+  --checkpoint-seconds N how often, on stderr and there (30)
   --unsafe-ignore-holes  start the command although the probe found a way out; the record says so
   --quiet                say nothing unless something fails
 
@@ -34,11 +36,13 @@ exit: the command's own; 120 evidence failed; 121 denied and --fail-on-deny; 124
 """
 _WITH_VALUE = {
     *("policy", "packet", "key", "agent-identity", "workdir", "env", "bind", "tier", "timeout"),
-    *("key-fd", "passphrase-fd"),
+    *("key-fd", "passphrase-fd", "checkpoint-file", "checkpoint-seconds"),
 }
 _FLAGS = {"observe", "fail-on-deny", "quiet", "help", "unsafe-ignore-holes"}
 # A day: a forgotten unit (ms for s) is more likely than a longer run.
 MAX_TIMEOUT_SECONDS = 86_400.0
+# How often a checkpoint: more than once a second nobody needs, less than once a day is none.
+MAX_CHECKPOINT_SECONDS = 86_400
 # 0 to 2 are the command's own; no kernel gives numbers from here on unless fs.nr_open is raised.
 FIRST_DESCRIPTOR, END_OF_DESCRIPTORS = 3, 1 << 20
 
@@ -69,6 +73,8 @@ class Options:
     tier: str = "auto"
     fail_on_deny: bool = False
     timeout: float | None = None
+    checkpoint_file: str | None = None
+    checkpoint_seconds: int = 30
     quiet: bool = False
     unsafe_ignore_holes: bool = False
 
@@ -139,6 +145,8 @@ def _options(argv: tuple[str, ...], given: dict[str, list[str]]) -> Options:
         tier=tier,
         fail_on_deny="fail-on-deny" in one,
         timeout=_timeout(one.get("timeout")),
+        checkpoint_file=one.get("checkpoint-file"),
+        checkpoint_seconds=_every(one.get("checkpoint-seconds", "30")),
         quiet="quiet" in one,
         unsafe_ignore_holes="unsafe-ignore-holes" in one,
     )
@@ -175,3 +183,13 @@ def _timeout(text: str | None) -> float | None:
             "for example --timeout 600",
         )
     return value
+
+
+def _every(text: str) -> int:
+    number = int(text) if re.fullmatch(r"[0-9]{1,5}", text) else 0
+    if not 0 < number <= MAX_CHECKPOINT_SECONDS:
+        raise OptionError(
+            f"--checkpoint-seconds wants whole seconds up to {MAX_CHECKPOINT_SECONDS}, got {text!r}",
+            "for example --checkpoint-seconds 10",
+        )
+    return number

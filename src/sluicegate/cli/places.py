@@ -33,6 +33,19 @@ def apart(out: str, writable: tuple[str, ...]) -> None:
         above = os.path.dirname(above)
 
 
+def outside(file: str, out: str, writable: tuple[str, ...]) -> None:
+    """Nothing, if the file of the checkpoints lies neither where the command writes nor in the packet `out`.
+
+    Raises:
+        SetupError: it does.
+    """
+    if any(within(file, tree) for tree in (*writable, out)):
+        raise SetupError(
+            f"--checkpoint-file {file} lies in the packet, or where the command writes",
+            "name one outside of both: it shall survive what happens there",
+        )
+
+
 def kept(paths: Sequence[str], writable: tuple[str, ...]) -> tuple[str, ...]:
     """The policies at `paths` that the command could otherwise rewrite for the next run, free of links.
 

@@ -17,6 +17,7 @@ from sluicegate.boundary import build, environment, identity, stores, survey
 from sluicegate.boundary.model import ROOT_TIER, ROOTLESS_TIER, Command, Spec
 from sluicegate.boundary.terminal import Terminal
 from sluicegate.cli import (
+    checkpoints,
     children,
     closing,
     keysource,
@@ -72,7 +73,7 @@ def prepare(
         tty=(os.isatty(0), os.isatty(0) and os.isatty(1), os.isatty(0) and os.isatty(2)),
         ignored=ignored,
     )
-    out = os.path.join(os.path.realpath(os.path.dirname(options.packet) or "."), _base(options))
+    out = _resolved(options.packet, "--packet")
     granted = [_expanded(path, who.home) for path in grants.bind]
     if missing := [path for path in options.binds if not os.path.exists(path)]:
         raise SetupError(f"--bind {missing[0]} does not exist", "make it, or leave it out")
@@ -80,6 +81,7 @@ def prepare(
     binds = [*filter(os.path.exists, granted), *options.binds]
     writable = (workdir, *(os.path.realpath(path) for path in binds))
     places.apart(out, writable)
+    told = _checkpoints(options, out, writable)
     spec = Spec(
         run=run,
         tier=tier,
@@ -87,13 +89,13 @@ def prepare(
         workspace=workdir,
         binds=tuple(os.path.realpath(path) for path in binds),
         home=who.home,
-        hidden=(*_pointed(environ, withheld, workdir), *secret, *_key(options)),
+        hidden=(*_pointed(environ, withheld, workdir), *secret, *_key(options), *_file(told)),
         packet=out,
         kept=places.kept(policyfiles.paths(options.policies, workdir), writable),
     )
     secrets = _secrets(workdir)
     owner, now = _owner(environ), closing.now()
-    return Plan(options, policies, spec, out, withheld, owner, now, secrets)
+    return Plan(options, policies, spec, out, withheld, owner, now, secrets, told)
 
 
 def _secrets(workdir: str) -> tuple[str, ...]:
@@ -121,6 +123,11 @@ def _pointed(
     """Paths that variables name and the command must not see."""
     named = {name: environ[name] for name in withheld} | _moved(environ)
     return stores.pointed(named, (os.getcwd(), workdir))
+
+
+def _file(told: str | None) -> tuple[str, ...]:
+    """The command must not learn from the checkpoints how its run is called: it could print some of its own."""
+    return () if told is None else (told,)
 
 
 def _key(options: Options) -> tuple[str, ...]:
@@ -155,13 +162,26 @@ def _owner(environ: Mapping[str, str]) -> tuple[int, int] | None:
     return None if os.geteuid() or uid is None or gid is None else (uid, gid)
 
 
-def _base(options: Options) -> str:
-    name = os.path.basename(options.packet.rstrip("/"))
+def _resolved(path: str, option: str) -> str:
+    """`path` from the root, its directory free of links; the name itself may not exist yet.
+
+    Raises:
+        SetupError: it ends in no name.
+    """
+    name = os.path.basename(path.rstrip("/"))
     if name in {"", ".", ".."}:
         raise SetupError(
-            f"--packet {options.packet!r} names no directory", "for example --packet out"
+            f"{option} {path!r} names nothing that could be made", f"for example {option} out"
         )
-    return name
+    return os.path.join(os.path.realpath(os.path.dirname(path.rstrip("/")) or "."), name)
+
+
+def _checkpoints(options: Options, out: str, writable: tuple[str, ...]) -> str | None:
+    if options.checkpoint_file is None:
+        return None
+    told = _resolved(options.checkpoint_file, "--checkpoint-file")
+    places.outside(told, out, writable)
+    return told
 
 
 def _expanded(path: str, home: str) -> str:
@@ -217,10 +237,16 @@ def perform(plan: Plan, state: supervise.Signals, key: keysource.Source) -> clos
             stack.callback(os.close, number)
         reserved = packetdir.reserve(plan.packet, plan.owner)
         stack.callback(packetdir.discard, reserved)
+        file = None
+        if plan.checkpoints is not None:
+            file = checkpoints.create(plan.checkpoints, plan.owner)
+            stack.callback(checkpoints.let_go, plan.checkpoints, file)
+        heads = checkpoints.Checkpoints(file, quiet=plan.options.quiet)
         processes = _Processes()
         stack.callback(processes.end, lambda: supervise.impatient(state.read()))
-        out = closing.Out(reserved, files, plan.owner)
+        out = closing.Out(reserved, files, plan.owner, heads)
         result = _perform(plan, state, key, processes, out)
+    heads.show()  # nothing that may take its time is left to do
     return _heard(result, processes.lost)
 
 
@@ -243,11 +269,11 @@ def _perform(
     state.check()
     wall = _start(plan, key, processes, out)
     state.check()
-    witnesses, command, documents = _open(plan, processes, wall)
+    witnesses, command, documents = _open(plan, processes, wall, out.checkpoints)
     gate, notary = witnesses
     state.check()
     try:
-        ended = _command(plan, state, wall, command, witnesses)
+        ended = _command(plan, state, wall, command, witnesses, out.checkpoints)
         timing.mark("command")
         processes.hurried = ended.timeout or bool(state.stopped)
         wall.stop()
@@ -266,7 +292,7 @@ def _start(
     plan: Plan, key: keysource.Source, processes: _Processes, out: closing.Out
 ) -> build.Boundary:
     """Gate, boundary and notary, each preparing itself while the next one is started."""
-    run = plan.spec.run
+    run, every = plan.spec.run, plan.options.checkpoint_seconds
     uids: tuple[int, int] | tuple[None, None] = (None, None)
     if plan.spec.tier == ROOT_TIER:
         with open("/proc/self/uid_map", encoding="ascii") as source:
@@ -277,7 +303,7 @@ def _start(
         timing.mark("gate forked")
         wall = processes.boundary = build.begin(plan.spec)
         timing.mark("boundary begun")
-        processes.notary = children.start_notary(run, key, to_gate, out.files, uids[1])
+        processes.notary = children.start_notary(run, key, to_gate, out.files, uids[1], every)
         key.close()
     timing.mark("notary forked, verifier loaded")
     wall.ready()
@@ -286,7 +312,7 @@ def _start(
 
 
 def _open(
-    plan: Plan, processes: _Processes, wall: build.Boundary
+    plan: Plan, processes: _Processes, wall: build.Boundary, heads: checkpoints.Checkpoints
 ) -> tuple[tuple[supervise.Control, supervise.Control], supervise.Control, closing.Documents]:
     """The record begun, the gate serving: (gate, notary), the boundary's first process, the documents.
 
@@ -296,7 +322,7 @@ def _open(
     if processes.gate is None or processes.notary is None:
         raise RuntimeError("nothing was started")
     gate = supervise.Control(processes.gate.control, "gate")
-    notary = supervise.Control(processes.notary.control, "notary")
+    notary = supervise.Control(processes.notary.control, "notary", told=heads.told)
     command = supervise.Control(wall.wire, "boundary")
     policy, opened = normal.policy_text(plan.policies), opening.opened(plan, wall, command)
     digests = {
@@ -306,6 +332,8 @@ def _open(
     }
     try:
         said = notary.ask({"open": digests}, "opened")
+        heads.keep(str(said.get("checkpoint", "")))
+        heads.show()
         timing.mark("notary open")
         children.hand_over(processes.gate, {name: getattr(wall, name) for name in children.SOCKETS})
         gate.expect("ready")
@@ -322,13 +350,16 @@ def _command(
     wall: build.Boundary,
     command: supervise.Control,
     witnesses: tuple[supervise.Control, ...],
+    heads: checkpoints.Checkpoints,
 ) -> supervise.Ended:
     terminal = None if wall.pty_master is None else Terminal(wall.pty_master, plan.spec.command.tty)
     with terminal or contextlib.nullcontext():
+        heads.silent = terminal is not None and os.isatty(2)
         state.launched = True
         wall.streams.start()
         command.send({"launch": True})
         ended = supervise.wait(command, witnesses, state, terminal, plan.options.timeout)
         if terminal is not None:
             terminal.drain()
-        return ended
+    heads.silent = False
+    return ended

@@ -9,7 +9,7 @@ import select
 import signal
 import socket
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from types import FrameType
 
@@ -52,11 +52,15 @@ class Interrupted(Exception):  # noqa: N818  # not an error: the caller asked fo
 
 @dataclass(slots=True)
 class Control:
-    """LF-framed JSON objects over one socket, asked and answered."""
+    """LF-framed JSON objects over one socket, asked and answered.
+
+    `told` hears each checkpoint that the other side tells unasked, at whatever moment it comes.
+    """
 
     peer: socket.socket
     name: str
     rest: bytes = b""
+    told: Callable[[str], None] | None = None
 
     def send(self, message: object) -> None:
         self.peer.settimeout(ANSWER_SECONDS)
@@ -70,8 +74,35 @@ class Control:
             raise self._refused(said, "is gone") from error
 
     def receive(self, seconds: float = ANSWER_SECONDS) -> dict[str, object]:
-        """The next message; waits for it, but not for ever."""
+        """The next message that is no checkpoint told unasked; waits for it, but not for ever."""
         deadline = time.monotonic() + seconds
+        while True:
+            message = self._next(deadline)
+            if not self._heard(message):
+                return message
+
+    def overhear(self) -> None:
+        """Take what came unasked, where nothing else is expected; waits for the rest of a line that began.
+
+        Raises:
+            ControlError: the other side is gone, or said what nobody asked for.
+        """
+        while True:
+            message = self._next(time.monotonic() + ANSWER_SECONDS)
+            if not self._heard(message):
+                why = message.get("refused", "spoke out of turn")
+                raise ControlError(f"the {self.name} ended early: {why}")
+            if b"\n" not in self.rest:
+                return
+
+    def _heard(self, message: dict[str, object]) -> bool:
+        text = message.get("checkpoint")
+        if self.told is None or len(message) != 1 or not isinstance(text, str):
+            return False
+        self.told(text)
+        return True
+
+    def _next(self, deadline: float) -> dict[str, object]:
         while b"\n" not in self.rest:
             data = b""
             self.peer.settimeout(max(0.001, deadline - time.monotonic()))
@@ -196,6 +227,9 @@ def wait(
     for control in (command, *witnesses):
         poll.register(control.peer, select.POLLIN)
     poll.register(state.reader, select.POLLIN)
+    for control in witnesses:
+        if b"\n" in control.rest:
+            control.overhear()  # it came with an answer; the poll below would not know of it
     deadline = None if timeout is None else time.monotonic() + timeout
     late, seen = False, 0
     watched: set[int] = set()
@@ -205,8 +239,7 @@ def wait(
         ready = dict(poll.poll(left))
         for control in witnesses:
             if control.peer.fileno() in ready:
-                why = control.receive().get("refused", "spoke out of turn")
-                raise ControlError(f"the {control.name} ended early: {why}")
+                control.overhear()
         if terminal is not None:
             for number in ready.keys() & watched:
                 terminal.handle(number, ready[number])

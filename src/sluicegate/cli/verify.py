@@ -13,6 +13,7 @@ from sluicegate.verify.strict import VerificationError
 from sluicegate.verify.workers import Workers
 
 SCHEMA = "sluicegate.verification.v0"
+LOG_BYTES = 1 << 28  # of a job's log with checkpoints in it; hosted runners cut theirs far below
 DENIED = 5
 WORDS = {
     packet.VALID: "verified",
@@ -66,7 +67,7 @@ def _parser() -> argparse.ArgumentParser:
         "--checkpoint",
         action="append",
         default=[],
-        help="a file with a checkpoint that the run printed: the record must continue it",
+        help="what the run told meanwhile: its --checkpoint-file, or a log with its stderr",
     )
     add(
         "--endorsement", action="append", default=[], help="a rotation endorsement (recorder files)"
@@ -82,11 +83,20 @@ def _verify(args: argparse.Namespace) -> packet.Report:
     require = [library.level(name) for name in args.require.split(",") if name]
     wanted = dict(_pair(text) for some in args.expect for text in some)
     endorsements = [files.contents(name, library.KEY_BYTES) for name in args.endorsement]
-    heads = [files.contents(name, library.KEY_BYTES) for name in args.checkpoint]
+    told = library.told([(name, _outside(name)) for name in args.checkpoint])
     with Workers() as signatures:
         return library.examine(
-            args.packet, pins, require, wanted, endorsements, args.session, heads, signatures
+            args.packet, pins, require, wanted, endorsements, args.session, told, signatures
         )
+
+
+def _outside(name: str) -> bytes:
+    """What `--checkpoint` names. It may come by a link or a pipe: whoever names it vouches for it."""
+    with open(name, "rb") as source:
+        data = source.read(LOG_BYTES + 1)
+    if len(data) > LOG_BYTES:
+        raise library.UsageError(f"{name}: more than {LOG_BYTES} bytes")
+    return data
 
 
 def _key(text: str) -> bytes:

@@ -19,6 +19,8 @@ from sluicegate.evidence.receipt import Sign
 DONE, FAILED = 0, 3
 # fdatasync costs milliseconds: once a second bounds what a power cut can take.
 SYNC_SECONDS = 1.0
+# How old the last checkpoint that was told may get while the record grows: what a cut can hide, in seconds.
+CHECKPOINT_SECONDS = 30
 NS_PER_MS = 1_000_000
 READ_BYTES = 65_536  # below what malloc takes from the kernel anew each time
 MAX_WHY = 500  # characters of a failure's reason
@@ -120,17 +122,19 @@ class _Notary:
         signer: tuple[Sign, str],
         heartbeat_s: int,
         nonce: str,
+        checkpoint_s: int = CHECKPOINT_SECONDS,
     ) -> None:
         self.evidence, self.facts = _File(evidence_fd), _File(flows_fd)
         self.sign, self.key = signer
         self.heartbeat_s, self.nonce = heartbeat_s, nonce
+        self.checkpoint_s, self.told = checkpoint_s, 0
         self.book: journal.Journal | None = None
         self.tree = tree.EMPTY
         self.ids = ids.Rising(ids.NOTARY)
         self.closed = False
         self.committed = 0
         self.time = 0
-        self.beat_at = self.sync_at = time.monotonic()
+        self.beat_at = self.sync_at = self.tell_at = time.monotonic()
         self.dirty = False
 
     def now(self) -> str:
@@ -169,6 +173,13 @@ class _Notary:
             self.dirty = False
         self.sync_at = time.monotonic() + SYNC_SECONDS
 
+    def checkpoint(self) -> str:
+        """The signed head of all lines so far, which are on the disk by then: no reader can hold more than we have."""
+        self.sync()
+        self.told, self.tell_at = self.tree.size, time.monotonic() + self.checkpoint_s
+        head = note.Checkpoint(note.origin(self.nonce), self.tree.size, tree.root(self.tree))
+        return note.sign_checkpoint(head, bytes.fromhex(self.key), self.sign).decode()
+
     def flows(self, messages: list[object]) -> bytes:
         pairs = [self._book().flow(journal.check(m), self.now()) for m in messages]
         self.store(b"".join(p[0] for p in pairs), b"".join(p[1] for p in pairs))
@@ -203,9 +214,8 @@ class _Notary:
         actor = _text(given, "actor") or journal.ANONYMOUS
         self.book = journal.Journal(run, self.sign, actor)
         self.store(b"", self.book.open(self.action_id(), self.now()))
-        self.sync()
         self.beat_at = time.monotonic() + self.heartbeat_s
-        answer = {"signer_key": self.key, "run_nonce": self.nonce}
+        answer = {"signer_key": self.key, "run_nonce": self.nonce, "checkpoint": self.checkpoint()}
         return canonical.encode({"opened": answer}) + b"\n"
 
     def _close(self, given: Mapping[str, object]) -> bytes:
@@ -215,14 +225,12 @@ class _Notary:
         reason = _text(given, "reason", "graceful_shutdown")
         facts, evidence = book.boundary(flow, self.action_id(), self.now())
         self.store(facts, evidence + book.close(self.action_id(), reason, self.now()))
-        self.sync()
         self.closed = True
-        head = note.Checkpoint(note.origin(self.nonce), self.tree.size, tree.root(self.tree))
         answer = {
             "root": book.root,
             "receipts": book.receipts,
             "signer_key": self.key,
-            "checkpoint": note.sign_checkpoint(head, bytes.fromhex(self.key), self.sign).decode(),
+            "checkpoint": self.checkpoint(),
         }
         return canonical.encode({"closed": answer}) + b"\n"
 
@@ -246,11 +254,16 @@ class _Notary:
         del self.sign
         self.book = None
 
-    def tick(self) -> None:
+    def tick(self, supervisor: _Peer) -> None:
+        """What is due: a heartbeat, a checkpoint that nobody asked for, a sync."""
         now = time.monotonic()
         if self.book is not None and self.heartbeat_s > 0 and now >= self.beat_at:
             self.store(b"", self.book.heartbeat(self.action_id(), self.now()))
             self.beat_at = now + self.heartbeat_s
+        grown = self.book is not None and self.tree.size > self.told
+        if grown and now >= self.tell_at:
+            # It replaces an older one at most: an answer is taken before there is anything more to tell.
+            supervisor.say(canonical.encode({"checkpoint": self.checkpoint()}) + b"\n")
         if now >= self.sync_at:
             self.sync()
 
@@ -263,14 +276,16 @@ def serve(
     key: keys.Secret | None,
     heartbeat_s: int = 60,
     run_nonce: str | None = None,
+    checkpoint_s: int = CHECKPOINT_SECONDS,
 ) -> int:
     """Runs until the supervisor has the packet sealed or goes away.
 
+    While the record grows, the supervisor is told a signed checkpoint of it every `checkpoint_s` seconds, unasked.
     `key` is a 32-byte seed, overwritten before anything is read; None makes an ephemeral one. Returns 0 when the
     record was closed, 3 when it could not go on; both sockets are closed by then, so that the gate denies.
     """
     nonce = run_nonce or secrets.token_hex(16)
-    notary = _Notary(evidence_fd, flows_fd, _signer(key), heartbeat_s, nonce)
+    notary = _Notary(evidence_fd, flows_fd, _signer(key), heartbeat_s, nonce, checkpoint_s)
     try:
         return _loop(notary, _Peer(gate), _Peer(supervisor))
     except (_FailError, journal.MessageError, seal.SealError, OSError, ValueError) as error:
@@ -336,7 +351,7 @@ def _loop(notary: _Notary, gate: _Peer, supervisor: _Peer) -> int:
             if not supervisor.open:
                 return DONE if notary.closed else FAILED
         if not notary.closed:
-            notary.tick()
+            notary.tick(supervisor)
 
 
 def _hear(notary: _Notary, gate: _Peer) -> None:

@@ -191,6 +191,28 @@ def read(data: bytes) -> Note:
     return Note(text, tuple(map(_read_line, lines)))
 
 
+def one_line(data: bytes) -> str:
+    """The checkpoint `data`, as `sign_checkpoint` makes it, on one line: origin, size, root and signature.
+
+    Nothing is lost: `from_line` makes the same bytes of it.
+
+    Raises:
+        NoteError: not a checkpoint with one signature, of the key that the origin names.
+    """
+    found = read(data)
+    head = read_body(found.text)
+    _need(len(found.signatures) == 1, "the checkpoint has not one signature alone")
+    only = found.signatures[0]
+    _need(only.name == head.origin, "the checkpoint is not signed in the name of its origin")
+    signature = base64.b64encode(only.key_id + only.value).decode()
+    return f"{head.origin} {head.size} {base64.b64encode(head.root).decode()} {signature}"
+
+
+def from_line(origin: str, size: str, root: str, signature: str) -> bytes:
+    """The checkpoint whose `one_line` has these words. No signature is verified, nor that it is a note at all."""
+    return f"{origin}\n{size}\n{root}\n\n{_DASH}{origin} {signature}\n".encode()
+
+
 def exact_base64(text: str, what: str) -> bytes:
     """The bytes `text` encodes, if base64 makes the same text of them; `what` names them in the error.
 

@@ -6,10 +6,11 @@ import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from sluicegate.evidence import canonical, recorder
+from sluicegate.evidence import canonical, recorder, tree
 from sluicegate.verify import endorsement, receipt2, strict
 from sluicegate.verify import expect as expecting
 from sluicegate.verify import record as receipts
+from sluicegate.verify.checkpoints import Checkpoints
 from sluicegate.verify.lifecycle import Chain, signed_by
 from sluicegate.verify.packet import Level, Report, outcome, pinned, refused
 from sluicegate.verify.source import Source
@@ -52,6 +53,7 @@ class _File:
     rooted: bool = False
     ended: bool = False
     wrapped: bool | None = None
+    tree: tree.Tree = tree.EMPTY
 
 
 def untold(record: Mapping[str, object]) -> None:
@@ -66,12 +68,14 @@ def verify(
     endorsements: Sequence[bytes] = (),
     session: str | None = None,
     told: Callable[[Mapping[str, object]], None] = untold,
+    checkpoints: Checkpoints | None = None,
 ) -> Report:
     """The report on a recorder file, or on one receipt.
 
     Memory grows by some hundred bytes a receipt: other producers' action ids come in no order, so each is kept.
     `endorsements` are the texts of rotation endorsements: without one, a change of key is an error. `session` is the
     recorder session the caller knows; None takes the first entry's word for it. `told` is called with each record.
+    `checkpoints` are those of our own notary over this file's lines.
     Intact means: every entry, link and signature holds. Only a signed checkpoint over the transcript root of a closed
     chain proves the end; so one receipt, or a list of bare ones, is never CLOSED.
     """
@@ -82,7 +86,14 @@ def verify(
         for number, line in enumerate(source):
             if line.strip():
                 _line(file, line, f"line {number + 1}")
+            if checkpoints is not None:
+                need(file.chain.first_signer, "checkpoints of a file that begins without receipts")
+                file.tree = tree.grown(file.tree, line)
+                signer = bytes.fromhex(file.chain.first_signer)
+                checkpoints.grown(file.chain.nonce, signer, file.tree)
         file.chain.end()
+        if checkpoints is not None:
+            checkpoints.end(file.tree.size)
         return _report(file.chain, _closed(file, source.torn), keys, require, expect or {})
     except strict.VerificationError as error:
         return refused(str(error))

@@ -7,12 +7,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from sluicegate.evidence import keys as texts
-from sluicegate.verify import bare, expect, files, foreign, packet, strict, summary
+from sluicegate.verify import bare, expect, files, foreign, packet, strict, summary, verifymd
+from sluicegate.verify.checkpoints import Checkpoints, NoCheckpointError
 from sluicegate.verify.packet import DEFAULT, Level, Report
 from sluicegate.verify.signatures import AT_ONCE, Signatures
 
 KEY_BYTES = 65_536  # of a file with a key or an endorsement, which are a few lines
-SUMMARY = "summary.md"
+# Pages that the run made of the record, and how: what a reader is told to do must be the record's too.
+PAGES = {"summary.md": summary.of_the_run, "VERIFY.md": verifymd.of_the_run}
 
 
 class IncompleteError(strict.VerificationError):
@@ -70,7 +72,8 @@ def verify(
 
     `keys`: the public keys that are trusted, from outside; each 32 raw bytes, 64 hex digits, the text of a public key
     file, or its path. `require`: the levels that must be reached, by name or member. `expect`: demands by the names of
-    `expect.EXPECTABLE`. `checkpoints`: signed notes that the run printed, which the record must continue.
+    `expect.EXPECTABLE`. `checkpoints`: what the run told meanwhile, each the bytes of its --checkpoint-file, or of a
+    log with its stderr; the record must continue every one of this run.
 
     Raises:
         VerificationError: the record does not hold; its subclasses IncompleteError (the end is not proven),
@@ -80,7 +83,8 @@ def verify(
     try:
         pins = [key(one) for one in keys]
         levels = [level(one) for one in require]
-        report = examine(path, pins, levels, expect or {}, checkpoints=checkpoints)
+        heard = told([(f"checkpoints[{at}]", data) for at, data in enumerate(checkpoints)])
+        report = examine(path, pins, levels, expect or {}, checkpoints=heard)
     except (OSError, texts.KeyTextError) as error:
         raise UsageError(f"{path}: {error}") from error
     if report.outcome != packet.VALID:
@@ -116,7 +120,7 @@ def examine(
     wanted: Mapping[str, str],
     endorsements: Sequence[bytes] = (),
     session: str | None = None,
-    checkpoints: Sequence[bytes] = (),
+    checkpoints: Checkpoints | None = None,
     signatures: Signatures = AT_ONCE,
 ) -> Report:
     """The report on what is at `path`, whichever of the three it is. `signatures` checks those of our receipts.
@@ -131,14 +135,28 @@ def examine(
         if endorsements or session is not None:
             raise UsageError("endorsements and sessions are for recorder files, not for packets")
         return _directory(path, pins, require, wanted, checkpoints, signatures)
-    if checkpoints:
-        raise UsageError("checkpoints are of packets")
     if wrong := wanted.keys() - set(expect.OF_A_CHAIN):
         raise UsageError(f"expect {', '.join(sorted(wrong))}: a packet alone has that")
     if path.endswith(".json"):
+        if checkpoints is not None:
+            raise UsageError("checkpoints are of records, not of one receipt")
         return bare.single(files.contents(path, files.SMALL_BYTES), pins, require, wanted)
     with files.stream(path, bare.MAX_LINE_BYTES) as source:
-        return bare.verify(source, pins, require, wanted, endorsements, session)
+        return bare.verify(
+            source, pins, require, wanted, endorsements, session, checkpoints=checkpoints
+        )
+
+
+def told(texts: Sequence[tuple[str, bytes]]) -> Checkpoints | None:
+    """What `texts` (name for messages, bytes) hold of checkpoints; None for no texts.
+
+    Raises:
+        UsageError: one holds none.
+    """
+    try:
+        return Checkpoints(texts) if texts else None
+    except NoCheckpointError as error:
+        raise UsageError(str(error)) from error
 
 
 def _directory(
@@ -146,14 +164,14 @@ def _directory(
     pins: Sequence[bytes],
     require: Sequence[Level],
     wanted: Mapping[str, str],
-    checkpoints: Sequence[bytes],
+    checkpoints: Checkpoints | None,
     signatures: Signatures,
 ) -> Report:
     with files.packet(path) as found:
         evidence, claimed = found["evidence.jsonl"], found.get("packet.json")
         if isinstance(claimed, bytes) and not foreign.OURS & found.keys():
             return foreign.verify(evidence, claimed, pins, require, wanted)
-        page, unknown = found.get(SUMMARY), files.unknown(path)
+        pages, unknown = {n: found[n] for n in PAGES.keys() & found.keys()}, files.unknown(path)
         report = packet.verify(
             found, pins, require, wanted, checkpoints=checkpoints, signatures=signatures
         )
@@ -161,8 +179,9 @@ def _directory(
         return report
     if unknown:
         return packet.refused(f"{unknown[0]!a} is no file of a packet")
-    if page is not None and (claimed is None or page != summary.of_the_run(report).encode()):
-        return packet.refused("summary.md says other things than the record")
+    for name in sorted(pages):
+        if claimed is None or pages[name] != PAGES[name](report).encode():
+            return packet.refused(f"{name} says other things than the record")
     return report
 
 

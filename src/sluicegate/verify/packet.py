@@ -13,7 +13,7 @@ from sluicegate.evidence import seal as sealing
 from sluicegate.verify import expect as expecting
 from sluicegate.verify import notes, seal, strict
 from sluicegate.verify.account import Account
-from sluicegate.verify.checkpoints import Marks
+from sluicegate.verify.checkpoints import Checkpoints
 from sluicegate.verify.expect import Expectation
 from sluicegate.verify.replay import Replay, replay
 from sluicegate.verify.signatures import AT_ONCE, Signatures
@@ -23,7 +23,8 @@ from sluicegate.verify.strict import need
 VALID, INVALID, USAGE, UNPROVEN, UNTRUSTED = 0, 1, 2, 3, 4
 # The files of a record, and those that only one with a signed end has; a packet has no other.
 RECORD = ("evidence.jsonl", "flows.jsonl", "policy.json", "boundary.json")
-FINISHED = ("packet.json", "summary.md", "checkpoint", sealing.PROBES, sealing.SEAL)
+PAGES = ("summary.md", "VERIFY.md")
+FINISHED = ("packet.json", *PAGES, "checkpoint", sealing.PROBES, sealing.SEAL)
 
 
 class Level(enum.Enum):
@@ -65,20 +66,19 @@ def verify(
     expect: Mapping[str, str] | None = None,
     *,
     finished: bool = True,
-    checkpoints: Sequence[bytes] = (),
+    checkpoints: Checkpoints | None = None,
     signatures: Signatures = AT_ONCE,
 ) -> Report:
     """The report on the packet `files` (by name); `keys` are the public keys the caller trusts.
 
     The two files of `STREAMS` may be as large as they like and are read once; the others are held whole.
     `finished`: a closed record must come with its packet.json; only the run that is about to write it says False.
-    `checkpoints` are signed notes of the same run, kept elsewhere: the record must continue each.
+    `checkpoints`: what was told while the record grew; it must be this record that grew.
     `signatures` checks those of receipts.
     """
     try:
         for name in files:
             need(name in RECORD or name in FINISHED, f"{name!a} is no file of a packet")
-        marks = Marks(checkpoints)
         record = {name: _stream(files.get(name, b""), name) for name in STREAMS}
         small = {n: d for n, d in files.items() if isinstance(d, bytes) and n not in STREAMS}
         given = record.keys() & files.keys()
@@ -86,10 +86,9 @@ def verify(
             record["evidence.jsonl"],
             record["flows.jsonl"],
             small.get("policy.json", b""),
-            marks,
+            checkpoints,
             signatures,
         )
-        marks.held(note.origin(state.run.nonce), bytes.fromhex(state.run.signer_key))
         measured = _bindings(state, small)
         _packet(state, measured, small, finished, {name: record[name].sha256() for name in given})
         wanted = expecting.held(expect or {}, _told(state, measured))

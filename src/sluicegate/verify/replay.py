@@ -13,7 +13,7 @@ from sluicegate.verify import profile, strict
 from sluicegate.verify import record as receipts
 from sluicegate.verify.account import Account
 from sluicegate.verify.accounted import Audit
-from sluicegate.verify.checkpoints import Marks
+from sluicegate.verify.checkpoints import Checkpoints
 from sluicegate.verify.signatures import AT_ONCE, Signatures
 from sluicegate.verify.source import Source
 from sluicegate.verify.strict import need
@@ -73,14 +73,15 @@ def replay(
     evidence: Source,
     flows: Source,
     policy: bytes = b"",
-    marks: Marks | None = None,
+    told: Checkpoints | None = None,
     signatures: Signatures = AT_ONCE,
 ) -> Replay:
     """The record that `evidence` and `flows` are the text of, read in lock-step, each once.
 
     What is held does not grow with the record, only with the flows that are open at the same time. It is audited under
-    the `policy` of policy.json as it comes. `marks` is told of the tree after each line; `signatures` checks those of
-    receipts.
+    the `policy` of policy.json as it comes. `signatures` checks those of receipts.
+
+    `told`: checkpoints of it from elsewhere.
 
     Raises:
         VerificationError: a line that is not as our notary writes it, or is not where it belongs.
@@ -92,8 +93,8 @@ def replay(
             need(not state.ended, f"{what}: stands after the checkpoint")
             strict.plain(line, what)
             _line(state, seq, line, given, what)
-            if marks is not None:
-                marks.grown(state.tree)
+            if told is not None:
+                told.grown(state.run.nonce, bytes.fromhex(state.run.signer_key), state.tree)
     except strict.VerificationError:
         signatures.settle()  # a signature before it may be what is wrong first
         raise
@@ -102,6 +103,8 @@ def replay(
     more = next(flows, None)
     flows.drain()
     state.torn = evidence.torn or flows.torn
+    if told is not None:
+        told.end(state.tree.size)
     if state.closed:
         need(not state.torn, "a file of a closed record ends within a line")
         need(more is None, "flows.jsonl has more lines than the receipts name")
