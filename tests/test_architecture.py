@@ -35,6 +35,7 @@ SHELLS = {
     "boundary/command.py",
     "boundary/doctor.py",
     "boundary/init.py",
+    "boundary/measure.py",
     "boundary/mounts.py",
     "boundary/network.py",
     "boundary/privilege.py",
@@ -63,6 +64,7 @@ SHELLS = {
     "gate/retry.py",
     "gate/second.py",
     "gate/serve.py",
+    "gate/watch.py",
     "gate/drops.py",
     "gate/ledger.py",
 }

@@ -81,7 +81,8 @@ class Host:
     """What the survey found. All paths are free of symbolic links.
 
     `mounts` are (path, file system) below `/`; `stores` and `hidden` are (path, is a directory)
-    to be covered; `sockets` are the pathname sockets; `texts` are (path, content) to be overlaid.
+    to be covered; `sockets` are the pathname sockets, `abstract` the names of the others, with `@`;
+    `texts` are (path, content) to be overlaid.
     """
 
     mounts: tuple[tuple[str, str], ...]
@@ -91,6 +92,7 @@ class Host:
     sockets: tuple[str, ...]
     texts: tuple[tuple[str, str], ...]
     home_exists: bool
+    abstract: tuple[str, ...] = ()
 
 
 def within(path: str, tree: str) -> bool:

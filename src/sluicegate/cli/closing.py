@@ -65,6 +65,16 @@ class Result:
     error: str = ""
     blocked: int = 0
     timeout: bool = False
+    changed: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """What was read from outside when everything inside had ended; `stopped` are the gate's counts."""
+
+    counters: Mapping[str, int]
+    network: Mapping[str, object]
+    stopped: Mapping[str, object]
 
 
 def now() -> str:
@@ -114,8 +124,7 @@ def close(
     documents: Documents,
     notary: supervise.Control,
     ended: supervise.Ended,
-    counters: Mapping[str, int],
-    stopped: Mapping[str, object],
+    measured: Measured,
 ) -> Result:
     """Close, copy, verify.
 
@@ -130,14 +139,20 @@ def close(
         "completed_at": now(),
     }
     closed = {
-        "counters": dict(counters),
-        "gate": dict(stopped),
+        "counters": dict(measured.counters),
+        "gate": dict(measured.stopped),
+        "network": ascii_values(dict(measured.network)),
         "run": run,
-        "equation": _equation(documents, counters, stopped),
+        "equation": _equation(documents, measured.counters, measured.stopped),
     }
     boundary = packet.boundary(documents.opened, closed)
-    flow = {"boundary_sha256": "sha256:" + hashlib.sha256(boundary).hexdigest(), **counters}
+    flow = {
+        "boundary_sha256": "sha256:" + hashlib.sha256(boundary).hexdigest(),
+        **measured.counters,
+    }
     reason = "timeout" if ended.timeout else "graceful_shutdown"
+    if ended.changed:
+        reason = "boundary_changed"
     files: dict[str, bytes | int] = {
         "evidence.jsonl": out.files[0],
         "flows.jsonl": out.files[1],
@@ -223,6 +238,7 @@ def _verified(
         ended.error,
         report.tally.totals["block"],
         ended.timeout,
+        ended.changed,
     )
 
 
@@ -271,6 +287,12 @@ def tell(options: Options, result: Result) -> None:
         say.complain(result.error)
     if result.timeout:
         say.complain(f"the command was ended by --timeout {options.timeout:g}")
+    if result.changed:
+        say.complain(
+            f"evidence failed: the boundary was changed while the command ran:"
+            f" {_short(ascii_text(result.changed))}",
+            f"no other program may touch the run's network; {result.packet} holds the record",
+        )
     if options.quiet:
         return
     words = f"{result.allowed} connections allowed, {result.denied} denied"

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from sluicegate.evidence import keys
 from sluicegate.report import summary
 from sluicegate.verify import bare, packet, strict
+from sluicegate.verify.reservations import reservations
 
 # Name -> the most we read of it. A verifier that is fed a terabyte says so instead of dying of it.
 RECORD_BYTES = 1 << 30
@@ -199,6 +200,7 @@ def _as_json(report: packet.Report, code: int) -> None:
                 "run_nonce": report.run_nonce,
                 "policy_hash": report.policy_hash,
                 "totals": report.tally.totals,
+                "reservations": list(reservations(report.boundary, report.account)),
             },
             sort_keys=True,
         )
@@ -208,6 +210,8 @@ def _as_json(report: packet.Report, code: int) -> None:
 def _as_text(report: packet.Report, code: int) -> None:
     for level, (ok, why) in report.reached.items():
         print(f"{level.value}: {'yes' if ok else 'no'} ({why})")
+    for one in reservations(report.boundary, report.account):
+        print(f"reservation: {one}")
     words = {
         packet.VALID: "verified",
         packet.INVALID: "INVALID",
