@@ -158,7 +158,7 @@ def test_the_probe_finds_what_can_be_reached(tmp_path: Path) -> None:
 
 def test_a_set_id_program_that_gains_an_identity_is_seen() -> None:
     """As a user without no_new_privs: what the probe starts is root then."""
-    code = "from sluicegate.boundary import probe; print(probe._exec_set_id())"
+    code = "from sluicegate.boundary import probe; print(probe._ran_as(probe._start_set_id()))"
     argv = ["setpriv", f"--reuid={USER}", f"--regid={USER}", "--clear-groups"]
     env = {"PYTHONPATH": str(ROOT / "src")}
     plain = [*argv, sys.executable, "-c", code]

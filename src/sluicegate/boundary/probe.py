@@ -75,16 +75,18 @@ def tried(work: Callable[..., object], *given: object) -> str:
 
 def probe(aims: Aims, env: Mapping[str, str] | None = None) -> dict[str, str]:
     """Every way by name: `open`, an error's name, or for facts what they are. `env` is the command's environment."""
+    # First what looks for other processes; then there is one.
+    own = _self()
+    started = _start_set_id()
     return {
+        **own,
         **_sockets(),
         **_calls(),
         **_host_sockets(aims, env or {}),
         **_files(aims),
-        **_self(),
         **_network(),
         "host loopback": tried(_connect, "127.0.0.1", aims.port),
-        # Last: until here there is no other process that could be signalled.
-        "exec set-id": _exec_set_id(),
+        "exec set-id": _ran_as(started),
     }
 
 
@@ -242,8 +244,8 @@ def _self() -> dict[str, str]:
     }
 
 
-def _exec_set_id() -> str:
-    """What a set-id program runs as that this process starts: its identity at its end says it."""
+def _start_set_id() -> tuple[str, int] | None:
+    """A set-id program that now runs, and its pid; None where there is none to be had."""
     for path in SET_ID_PROGRAMS:
         try:
             if not os.stat(path).st_mode & (stat.S_ISUID | stat.S_ISGID):
@@ -252,17 +254,23 @@ def _exec_set_id() -> str:
             pid = os.posix_spawn(path, [path, "--version"], {}, file_actions=actions)
         except OSError:
             continue
-        os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
-        with open(f"/proc/{pid}/status", "rb") as file:
-            lines = [line.split() for line in file.read().splitlines()]
-        os.waitpid(pid, 0)
-        ids = {
-            int(word) for line in lines if line[:1] in ([b"Uid:"], [b"Gid:"]) for word in line[1:]
-        }
-        if ids <= {os.getuid(), os.getgid()}:
-            return SAME
-        return f"{path} ran as {' '.join(map(str, sorted(ids)))}"
-    return SAME
+        return path, pid
+    return None
+
+
+def _ran_as(started: tuple[str, int] | None) -> str:
+    """What a set-id program that this process started ran as: its identity at its end says it."""
+    if started is None:
+        return SAME
+    path, pid = started
+    os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
+    with open(f"/proc/{pid}/status", "rb") as file:
+        rows = [line.split() for line in file.read().splitlines()]
+    os.waitpid(pid, 0)
+    ids = {int(word) for row in rows if row[:1] in ([b"Uid:"], [b"Gid:"]) for word in row[1:]}
+    if ids <= {os.getuid(), os.getgid()}:
+        return SAME
+    return f"{path} ran as {' '.join(map(str, sorted(ids)))}"
 
 
 def _connect(host: str, port: int) -> None:

@@ -25,7 +25,7 @@ from sluicegate.gate.names import Names
 from sluicegate.gate.pipes import Pipes
 from sluicegate.gate.resolver import Resolver
 from sluicegate.gate.threads import Threads
-from sluicegate.gate.watch import Watch
+from sluicegate.gate.watch import PATTERN, Watch
 from sluicegate.policy.model import Policy
 from sluicegate.wire import names as wire_names
 
@@ -241,8 +241,8 @@ class _Gate:
         if len(self._flows) >= self._limit:
             self._overload("connections", client)
             return True
-        if self._ledger.full:
-            self._overload("record", client)
+        if self._ledger.full or self._changed:
+            self._overload(PATTERN if self._changed else "record", client)
             return True
         try:
             client.setblocking(False)
