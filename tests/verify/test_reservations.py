@@ -37,7 +37,7 @@ def test_a_change_that_the_kernel_told_of() -> None:
     )
     assert (account.changes, account.denied) == (3, 0)
     assert disturbed(SOUND, account) == (
-        "the boundary was changed during the run, 3 times: new link lo mtu 1400 up; new setting"
+        "the boundary was changed during the run (changes: 3): new link lo mtu 1400 up; new setting"
     )
     assert reservations(SOUND, account) == (disturbed(SOUND, account),)
 

@@ -17,7 +17,7 @@ def disturbed(measured: Mapping[str, object], account: Account) -> str:
     """
     if account.changes:
         what = "; ".join(account.changed)
-        return f"the boundary was changed during the run, {account.changes} times: {what}"
+        return f"the boundary was changed during the run (changes: {account.changes}): {what}"
     before, after = (_part(_part(measured, name), "network") for name in ("open", "close"))
     if "close" in measured and before != after:
         names = sorted(n for n in before.keys() | after.keys() if before.get(n) != after.get(n))
