@@ -77,7 +77,11 @@ def test_a_change_ends_the_run_and_is_on_record(tier: Tier, change: str) -> None
     receipt, *more = (r for r in records if r["transport"] == "boundary-change")
     assert len(more) <= 1
     assert (receipt["verdict"], receipt["layer"]) == ("block", "boundary")
-    seen = tier.sluicegate("verify", str(packet))
+    key = json.loads((packet / "packet.json").read_text())["verifier"]["signer_key"]
+    seen = tier.sluicegate("verify", str(packet), "--key", key)
+    assert seen.code == 4, seen.out
+    assert "CLOSED: yes" in seen.out
+    assert "ACCOUNTED: no (the boundary was changed during the run (" in seen.out
     assert "reservation: the boundary was changed during the run (" in seen.out
     assert "the boundary was changed during the run" in (packet / "summary.md").read_text()
     tier.world.settle()

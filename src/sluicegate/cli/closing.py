@@ -143,7 +143,7 @@ def close(
         "gate": dict(measured.stopped),
         "network": ascii_values(dict(measured.network)),
         "run": run,
-        "equation": _equation(documents, measured.counters, measured.stopped),
+        "equation": _equation(documents, measured, ended),
     }
     boundary = packet.boundary(documents.opened, closed)
     flow = {
@@ -174,12 +174,15 @@ def close(
 
 
 def _equation(
-    documents: Documents, counters: Mapping[str, int], stopped: Mapping[str, object]
+    documents: Documents, measured: Measured, ended: supervise.Ended
 ) -> dict[str, object]:
     """Kernel's counters and gate's counts as the record will be held against them."""
+    stopped = measured.stopped
     try:
-        risen = equation.between(documents.opened.get("counters"), dict(counters))
+        risen = equation.between(documents.opened.get("counters"), dict(measured.counters))
     except equation.EquationError as error:
+        if ended.changed:
+            return {}  # the rules that counted may be gone; the record says that they were touched
         raise EvidenceError(str(error)) from error
     totals = {name: value for name, value in stopped.items() if isinstance(value, int)}
     return equation.solved(risen, equation.claimed(stopped), totals)
@@ -219,7 +222,8 @@ def _verified(
     except packetdir.PacketDirError as error:
         raise EvidenceError(str(error), error.hint) from error
     balanced, why = report.reached[check.Level.ACCOUNTED]
-    if not balanced:
+    # Of a change the caller is told in words of its own.
+    if not balanced and not ended.changed:
         raise EvidenceError(why, f"{out.reserved.path} is the packet, whole and sealed")
     account = report.account
     return Result(
@@ -306,6 +310,8 @@ def tell(options: Options, result: Result) -> None:
             say.say("\n".join(f"    {line}" for line in remedy.splitlines()))
     if len(result.denials) > SHOWN_DENIALS:
         say.say(f"and {len(result.denials) - SHOWN_DENIALS} more, in {result.packet}/summary.md")
+    if result.changed:
+        return
     pin = result.signer if options.key is None else f"{options.key.removesuffix('.key')}.pub"
     say.say(
         f"packet {result.packet} verified; check it with: sluicegate verify {result.packet} --key {pin}"

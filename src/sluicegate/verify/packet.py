@@ -13,6 +13,7 @@ from sluicegate.evidence import seal as sealing
 from sluicegate.verify import notes, seal, strict
 from sluicegate.verify.account import Account
 from sluicegate.verify.replay import Replay, replay
+from sluicegate.verify.reservations import disturbed
 from sluicegate.verify.strict import need
 
 VALID, INVALID, USAGE, UNPROVEN, UNTRUSTED = 0, 1, 2, 3, 4
@@ -127,6 +128,11 @@ def _closed(state: Replay) -> tuple[bool, str]:
 def _accounted(state: Replay, measured: Mapping[str, object]) -> tuple[bool, str]:
     if not state.ended and not state.audit.contradiction:
         return False, "the kernel's counters at the end are not in the record"
+    if not state.audit.contradiction and (why := disturbed(measured, state.account)):
+        return (
+            False,
+            why,
+        )  # what was counted by other rules than those that were measured proves nothing
     return state.audit.level(measured)
 
 
