@@ -3,11 +3,15 @@
 
 from __future__ import annotations
 
+import os
+import signal
+
 import pytest
 
 from tests.adversarial import live
 from tests.adversarial.family import ATTACKER, PRELUDE, Ran, Witness, check, inside, outside
 from tests.conftest import TIERS, Tier
+from tests.kernel.test_watch import titled
 from tests.world import ADDRESSES, World
 
 SINK4, SINK6 = ATTACKER
@@ -294,13 +298,17 @@ say(ask("203.0.113.53", f"{TOK}.{ZONE}", patience=1))
         assert any(free.token in packet["data"] for packet in witness.flush()), "void"
     held, _ = live.behind(tier)
     with held, Witness(world) as witness:
-        assert live.enter(held.pid, "nft", "flush", "ruleset").code == 0
-        assert live.enter(held.pid, "nft", "list", "ruleset").out == ""
+        inside, gate = held.pid, titled(held.process.pid, "gate")
+        # The gate would end the run; a gate that stands still must not be what keeps the wall up.
+        os.kill(gate, signal.SIGSTOP)
+        assert live.enter(inside, "nft", "flush", "ruleset").code == 0
+        assert live.enter(inside, "nft", "list", "ruleset").out == ""
         held.do(attack)
+        os.kill(gate, signal.SIGCONT)
         packets = witness.flush()
         assert not [packet for packet in packets if packet["target"] in ATTACKER]
         assert not [packet for packet in packets if held.token in packet["data"]]
-        held.end()
+        assert held.end().code == 120
 
 
 def test_N22_inbound_as_a_way_back(world: World, tier: Tier) -> None:

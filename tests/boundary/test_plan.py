@@ -112,3 +112,9 @@ def test_the_directories_above_what_is_kept_can_not_be_moved() -> None:
     assert targets(steps, Do.KEPT) == list(kept)
     order = [step.do for step in steps if step.do in {Do.TREE, Do.PINNED, Do.KEPT}]
     assert order == [Do.TREE] * 2 + [Do.PINNED] * 2 + [Do.KEPT] * 3
+
+
+def test_sockets_of_a_home_in_a_private_tree_are_covered() -> None:
+    asked = replace(SPEC, home="/tmp/home")
+    steps = mount_plan(asked, replace(HOST, sockets=("/tmp/home/agent", "/tmp/s")))
+    assert [step.target for step in steps if step.do is Do.SOCKET] == ["/tmp/home/agent"]

@@ -36,15 +36,50 @@ def test_traffic_that_did_not_arrive_went_elsewhere(name: str) -> None:
     assert posture.holes(SOUND, TAKEN - {name}) == (f"{name} did not arrive at the gate",)
 
 
+ASKED = {**SOUND, **dict.fromkeys(TAKEN, "open")}
+
+
 def test_the_packet_says_what_was_found_and_nothing_else() -> None:
-    assert posture.members(SOUND, TAKEN, docker=True) == {
+    assert posture.members(ASKED, TAKEN, docker=True) == {
         "raw_socket_status": "denied",
-        "docker_socket_status": "masked",
+        "docker_socket_status": "denied",
         "dns_udp_status": "proxied",
         "browser_proxy_status": "forced",
+        "unsupported_paths": [],
+        "agent_uid": 1001,
     }
-    assert posture.members(SOUND, TAKEN, docker=False)["docker_socket_status"] == "absent"
-    assert set(posture.members({}, frozenset(), docker=True).values()) == {"unknown"}
-    opened = {**SOUND, "socket raw": "open", "docker socket": "open"}
-    said = posture.members(opened, TAKEN, docker=True)
-    assert (said["raw_socket_status"], said["docker_socket_status"]) == ("allowed", "allowed")
+    nothing = posture.members({}, frozenset(), docker=True)
+    assert "agent_uid" not in nothing
+    assert {value for value in nothing.values() if isinstance(value, str)} == {"unknown"}
+
+
+def said(name: str, *, docker: bool = True, taken: frozenset[str] = TAKEN, **more: str) -> object:
+    outcomes = {**ASKED, **{key.replace("_", " "): value for key, value in more.items()}}
+    return posture.members(outcomes, taken, docker)[name]
+
+
+def test_a_docker_socket_is_masked_only_where_there_is_one() -> None:
+    assert said("docker_socket_status", docker_socket="ENOENT") == "masked"
+    assert said("docker_socket_status", docker_socket="ENOENT", docker=False) == "absent"
+    assert said("docker_socket_status", docker_socket="open", docker=False) == "allowed"
+    assert said("docker_socket_status", docker_socket="EACCES", docker=False) == "denied"
+
+
+def test_raw_sockets_are_denied_only_if_all_are() -> None:
+    assert said("raw_socket_status", socket_raw6="open") == "allowed"
+
+
+def test_questions_that_did_not_arrive_went_elsewhere() -> None:
+    one = "dns 192.0.2.53 53"
+    assert said("dns_udp_status", taken=TAKEN - {one}) == "allowed"
+    refused = {**ASKED, **{name: "EPERM" for name in TAKEN if name.startswith("dns")}}
+    assert posture.members(refused, frozenset(), docker=True)["dns_udp_status"] == "denied"
+    assert (
+        posture.members({**refused, one: "open"}, TAKEN, docker=True)["dns_udp_status"] == "denied"
+    )
+
+
+def test_one_hole_of_any_kind_and_nothing_is_forced() -> None:
+    assert said("browser_proxy_status", taken=TAKEN - {"tcp 192.0.2.1 443"}) == "advisory"
+    assert said("browser_proxy_status", seccomp="0") == "advisory"
+    assert said("unsupported_paths", seccomp="0") == ["seccomp"]

@@ -15,6 +15,7 @@ from sluicegate.cli.supervise import (
     Ended,
     Interrupted,
     signals,
+    stopped,
     wait,
 )
 
@@ -214,3 +215,36 @@ def test_what_was_ignored_at_the_start_stays_so() -> None:
         assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
     finally:
         signal.signal(signal.SIGHUP, before)
+
+
+CHANGED = b'{"changed":{"what":"new route 10.0.0.0/8 table 254"}}\n'
+
+
+def test_a_change_of_the_boundary_ends_the_wait(pair: tuple[Control, socket.socket]) -> None:
+    control, other = pair
+    other.sendall(CHANGED)
+    inside, theirs = socket.socketpair()
+    with inside, theirs, signals() as state:
+        ended = wait(Control(inside, "boundary"), (control,), state, None, None)
+    assert ended == Ended(128 + signal.SIGKILL, changed="new route 10.0.0.0/8 table 254")
+
+
+@pytest.mark.parametrize("before", [b"", CHANGED, CHANGED + b'{"changed":{"what":"more"}}\n'])
+def test_a_change_may_come_just_before_the_counts(
+    pair: tuple[Control, socket.socket], before: bytes
+) -> None:
+    control, other = pair
+    other.sendall(before + b'{"stopped":{"changes":1}}\n')
+    what = "new route 10.0.0.0/8 table 254" if before else ""
+    assert stopped(control) == ({"changes": 1}, what)
+    assert other.recv(100) == b'{"stop": true}\n'
+
+
+@pytest.mark.parametrize("said", [b"{}\n", b'{"stopped":3}\n', b'{"changed":3}\n{}\n'])
+def test_a_gate_that_says_no_counts_is_an_error(
+    pair: tuple[Control, socket.socket], said: bytes
+) -> None:
+    control, other = pair
+    other.sendall(said)
+    with pytest.raises(ControlError, match="did not say stopped"):
+        stopped(control)

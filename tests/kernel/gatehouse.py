@@ -84,7 +84,9 @@ class Gate:
         self.to = ("192.0.2.1", 443)
         ours, theirs = socket.socketpair()
         self.control, control = socket.socketpair()
-        OPENED.extend((ours, theirs, control, self.control))
+        # In the kernel's place: what is sent here is its word of a change to the boundary.
+        self.kernel, watched = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        OPENED.extend((ours, theirs, control, self.control, self.kernel, watched))
         self.notary = Notary(ours)
         self.notary.start()
         self.code: int | None = None
@@ -92,7 +94,8 @@ class Gate:
 
         def run() -> None:
             sockets = (self.listener, None, None, None, theirs, control)
-            self.code = serve_from(lambda _: self.to, answers, sockets, policies, limits)
+            where = (lambda _: self.to, answers, sockets, policies, limits)
+            self.code = serve_from(*where, watched=(watched,))
 
         self.thread = threading.Thread(target=run, daemon=True)
         self.thread.start()

@@ -11,7 +11,7 @@ import threading
 import pytest
 
 from sluicegate.policy.model import Policy, Rule
-from sluicegate.wire import tls
+from sluicegate.wire import netlink, tls
 from tests.hellos import hello
 from tests.kernel.gatehouse import Server, gate, local, named, read_all, until
 
@@ -193,3 +193,36 @@ def test_without_descriptors_connections_wait_or_are_refused_and_the_gate_goes_o
         waiting.close()
         counts = house.stop()
         assert (counts["overload"], counts["allowed"]) == (1, 1)
+
+
+def test_after_a_change_of_the_boundary_nothing_goes_on() -> None:
+    up = Server(echo)
+    with gate(named(up.port, "ok.test"), names=NAMES) as house:
+        house.to = ("192.0.2.1", up.port)
+        client, first = house.connect(), hello("ok.test")
+        client.sendall(first)
+        assert client.recv(1) == first[:1]
+        house.notary.answering.clear()
+        house.kernel.send(netlink.request(80, b"\2\0\0\0", 0, 0))
+        receipt = house.notary.wait(lambda m: m["transport"] == "boundary-change")
+        assert (receipt["verdict"], receipt["flow"]["kind"]) == ("block", "change")
+        # The flow is cut at once; the supervisor is told only when the change is on record.
+        with contextlib.suppress(ConnectionResetError):
+            while client.recv(65536):
+                pass
+        house.control.setblocking(False)
+        with pytest.raises(BlockingIOError):
+            house.control.recv(1)
+        house.control.setblocking(True)
+        house.notary.answering.set()
+        told = house.control.recv(4096)
+        assert told == b'{"changed":{"what":"new setting"}}\n'
+        assert house.notary.outcome()["flow"]["outcome"] == "the boundary changed"
+        late = house.connect()
+        with contextlib.suppress(ConnectionResetError, BrokenPipeError):
+            late.sendall(first)
+        counts = house.stop()
+        assert (counts["changes"], counts["allowed"], up.accepted) == (1, 1, 1)
+        assert house.notary.verdict("block")["flow"]["kind"] == "change"
+        refused = house.notary.wait(lambda m: m.get("layer") == "limit")
+        assert refused["flow"] == {"kind": "overload", "count": 1, "limit": "boundary-change"}

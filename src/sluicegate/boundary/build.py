@@ -11,7 +11,7 @@ import socket
 import time
 from dataclasses import replace
 
-from sluicegate.boundary import counters, warden
+from sluicegate.boundary import counters, measure, warden
 from sluicegate.boundary.model import ROOTLESS_TIER, BoundaryError, Spec
 from sluicegate.boundary.network import Sockets
 from sluicegate.boundary.probe import QUESTION
@@ -80,6 +80,10 @@ class Boundary:
             "log.lost": meminfo.dropped(self.nflog),
             "dns.lost": meminfo.dropped(self.dns_udp),
         }
+
+    def network(self) -> dict[str, object]:
+        """Links, addresses, routes, rules and settings as they are now; also right after `stop`."""
+        return measure.network(self.sockets.routes, self.sockets.netfilter)
 
     def captured(self) -> frozenset[str]:
         """The probe's traffic as it lies in the boundary's own sockets, named as its outcomes are; taken out of them.

@@ -17,7 +17,7 @@ import signal
 import socket
 import stat
 import termios
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NoReturn
 
 from setproctitle import setproctitle
@@ -124,8 +124,8 @@ def _serve(command: Command, wire: socket.socket, pty_slave: int | None, aims: p
         *lines, pending = (pending + got).split(b"\n")
         for line in lines:
             asked = json.loads(line)
-            if asked.get("probe") and running is None:
-                _tell(wire, {"probe": _probe(command, aims)})
+            if isinstance(asked.get("probe"), dict) and running is None:
+                _tell(wire, {"probe": _probe(command, replace(aims, **asked["probe"]))})
             elif asked.get("launch") and running is None:
                 running = _launch(command, pty_slave)
             elif "signal" in asked and running is not None:
@@ -180,7 +180,7 @@ def _probe(command: Command, aims: probe.Aims) -> dict[str, object]:
                     with contextlib.suppress(OSError):  # the listing's own is closed already
                         os.close(int(number))
             privilege.confine(command, program)
-            said = dict(probe.probe(aims))
+            said = dict(probe.probe(aims, dict(command.env)))
         except Exception as failed:  # noqa: BLE001 - whatever it was, the supervisor shall read it
             said = {"failed": str(failed)[:MAX_ERROR_CHARACTERS]}
         finally:

@@ -5,13 +5,16 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
+import select
 import socket
 import struct
+import time
 from dataclasses import dataclass
 
 from sluicegate.boundary import rules
 from sluicegate.boundary.model import BoundaryError
-from sluicegate.wire import nflog
+from sluicegate.wire import changes, nflog
+from sluicegate.wire.cursor import WireError
 
 # Not PATH: under sudo it is the caller's, and these run with every capability.
 TOOL_DIRECTORIES = ("/usr/sbin", "/sbin", "/usr/bin", "/bin", "/usr/local/sbin", "/usr/local/bin")
@@ -24,7 +27,9 @@ _DNS_PORT = 53
 _IP_TRANSPARENT, _IPV6_TRANSPARENT = 19, 75
 _IP_PKTINFO, _IPV6_RECVPKTINFO = 8, 49
 _SO_RCVBUFFORCE = 33
-_NETLINK_NETFILTER = 12
+_NETLINK_ROUTE, _NETLINK_NETFILTER = 0, 12
+# The kernel tells of the second address from a worker of its own, microseconds after `ip` has ended.
+_SETTLE_SECONDS = 5.0
 _NLMSG_ERROR = 2
 _SYSCTLS = (
     # Nobody may open an ICMP socket.
@@ -37,29 +42,40 @@ _SYSCTLS = (
 
 @dataclass(frozen=True, slots=True)
 class Sockets:
-    """What is handed out of the namespace; `snmp` and `netstat` are open files of its /proc/net."""
+    """What is handed out of the namespace; `snmp` and `netstat` are open files of its /proc/net.
 
+
+    `netfilter` and `routes` are to ask the kernel with, `watch_rules` and `watch_routes` are told of every change.
+    """
+
+    snmp: int
+    netstat: int
     tcp: socket.socket
     dns_tcp: socket.socket
     dns_udp: socket.socket
     nflog: socket.socket
     netfilter: socket.socket
-    snmp: int
-    netstat: int
+    routes: socket.socket
+    watch_rules: socket.socket
+    watch_routes: socket.socket
+
+    def _held(self) -> tuple[socket.socket, ...]:
+        return (
+            *(self.tcp, self.dns_tcp, self.dns_udp, self.nflog, self.netfilter),
+            *(self.routes, self.watch_rules, self.watch_routes),
+        )
 
     def descriptors(self) -> list[int]:
-        held = (self.tcp, self.dns_tcp, self.dns_udp, self.nflog, self.netfilter)
-        return [*(s.fileno() for s in held), self.snmp, self.netstat]
+        return [self.snmp, self.netstat, *(s.fileno() for s in self._held())]
 
     @staticmethod
     def adopt(descriptors: list[int]) -> Sockets:
         """The same value on the other side of SCM_RIGHTS."""
-        *sockets, snmp, netstat = descriptors
-        tcp, dns_tcp, dns_udp, log, netfilter = (socket.socket(fileno=fd) for fd in sockets)
-        return Sockets(tcp, dns_tcp, dns_udp, log, netfilter, snmp, netstat)
+        snmp, netstat, *sockets = descriptors
+        return Sockets(snmp, netstat, *(socket.socket(fileno=fd) for fd in sockets))
 
     def close(self) -> None:
-        for held in (self.tcp, self.dns_tcp, self.dns_udp, self.nflog, self.netfilter):
+        for held in self._held():
             held.close()
         for file in (self.snmp, self.netstat):
             with contextlib.suppress(OSError):
@@ -87,16 +103,47 @@ def configure() -> list[tuple[str, str, str]]:
             file.write(value)
         with contextlib.suppress(OSError), open(f"/proc/sys/{name}") as file:
             done.append(("sysctl", name.replace("/", "."), " ".join(file.read().split())))
-    # Together: neither needs the other, and starting them is most of the cost.
-    running = [
-        _start("ip", ["-batch", "-"], rules.ip_batch(), "install iproute2"),
-        _start("nft", ["-f", "-"], rules.ruleset(), "install nftables"),
-    ]
-    for tool in running:
-        tool.finish()
+    with _netlink(_NETLINK_ROUTE, changes.ROUTE_GROUPS) as told:
+        # Together: neither needs the other, and starting them is most of the cost.
+        running = [
+            _start("ip", ["-batch", "-"], rules.ip_batch(), "install iproute2"),
+            _start("nft", ["-f", "-"], rules.ruleset(), "install nftables"),
+        ]
+        for tool in running:
+            tool.finish()
+        _settle(told)
     done.append(("routes", "lo", _digest(rules.ip_batch())))
     done.append(("ruleset", "inet sluicegate", _digest(rules.ruleset())))
     return done
+
+
+def _settle(told: socket.socket) -> None:
+    """Waits for the last of what `ip` began: from then on every change is somebody else's."""
+    poll, deadline = select.poll(), time.monotonic() + _SETTLE_SECONDS
+    poll.register(told, select.POLLIN)
+    while poll.poll(max(0.0, deadline - time.monotonic()) * 1000):
+        try:
+            if changes.has_local_route(told.recv(changes.READ_BYTES), rules.SOURCE6):
+                return
+        except (OSError, WireError) as error:
+            raise BoundaryError(f"the kernel's account of the routes: {error}") from error
+    raise BoundaryError(
+        f"the kernel never made the route of {rules.SOURCE6}",
+        "is IPv6 in this kernel, and not switched off?",
+    )
+
+
+def _netlink(protocol: int, groups: int = 0) -> socket.socket:
+    """A netlink socket that hears the groups of this bit mask."""
+    held = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, protocol)
+    held.bind((0, groups))
+    return held
+
+
+def _watching(protocol: int, groups: int) -> socket.socket:
+    held = _netlink(protocol, groups)
+    held.setblocking(False)
+    return held
 
 
 def _digest(text: str) -> str:
@@ -114,12 +161,17 @@ def open_sockets() -> Sockets:
     _enlarge(dns_udp, _DNS_BUFFER_BYTES)
     dns_udp.bind(("::", _DNS_PORT))
     dns_udp.setblocking(False)
-    netfilter = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, _NETLINK_NETFILTER)
-    netfilter.bind((0, 0))
     snmp, netstat = (
         os.open(f"/proc/thread-self/net/{name}", os.O_RDONLY) for name in ("snmp", "netstat")
     )
-    return Sockets(tcp, dns_tcp, dns_udp, _drop_log(), netfilter, snmp, netstat)
+    return Sockets(
+        *(snmp, netstat),
+        *(tcp, dns_tcp, dns_udp, _drop_log()),
+        netfilter=_netlink(_NETLINK_NETFILTER),
+        routes=_netlink(_NETLINK_ROUTE),
+        watch_rules=_watching(_NETLINK_NETFILTER, changes.RULE_GROUPS),
+        watch_routes=_watching(_NETLINK_ROUTE, changes.ROUTE_GROUPS),
+    )
 
 
 def _tcp(port: int, transparent: bool) -> socket.socket:

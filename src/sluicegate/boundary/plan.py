@@ -81,7 +81,8 @@ class Host:
     """What the survey found. All paths are free of symbolic links.
 
     `mounts` are (path, file system) below `/`; `stores` and `hidden` are (path, is a directory)
-    to be covered; `sockets` are the pathname sockets; `texts` are (path, content) to be overlaid.
+    to be covered; `sockets` are the pathname sockets, `abstract` the names of the others, with `@`;
+    `texts` are (path, content) to be overlaid.
     """
 
     mounts: tuple[tuple[str, str], ...]
@@ -91,6 +92,7 @@ class Host:
     sockets: tuple[str, ...]
     texts: tuple[tuple[str, str], ...]
     home_exists: bool
+    abstract: tuple[str, ...] = ()
 
 
 def within(path: str, tree: str) -> bool:
@@ -111,7 +113,8 @@ def mount_plan(spec: Spec, host: Host) -> tuple[Step, ...]:
         *(Step(Do.PINNED, path, path) for path in _above(spec.kept, writable)),
         *(Step(Do.KEPT, path, path) for path in spec.kept),
         *_covers(spec, host, writable),
-        *(Step(Do.SOCKET, path) for path in host.sockets if not _own(path, writable)),
+        # The home too: an overlay of it may be refused, and then it is bound.
+        *(Step(Do.SOCKET, p) for p in host.sockets if not _own(p, (*writable, spec.home))),
     )
 
 
@@ -126,10 +129,10 @@ def _above(kept: tuple[str, ...], writable: tuple[str, ...]) -> list[str]:
     return sorted(found)
 
 
-def _own(path: str, writable: tuple[str, ...]) -> bool:
-    """Is it in a private tree, where the host's sockets do not exist, and not bound there?"""
+def _own(path: str, shown: tuple[str, ...]) -> bool:
+    """Is it in a private tree, where the host's sockets do not exist, and not in one of those `shown` there?"""
     return any(within(path, tree) for tree in PRIVATE) and not any(
-        within(path, tree) for tree in writable
+        within(path, tree) for tree in shown
     )
 
 

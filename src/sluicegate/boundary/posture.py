@@ -9,17 +9,23 @@ from collections.abc import Mapping
 
 # Documentation addresses (RFC 5737, RFC 3849) and the metadata service: nobody's, and wanted by nobody inside.
 TCP_TARGETS = (("192.0.2.1", 443), ("2001:db8::1", 80), ("169.254.169.254", 80))
-UDP_TARGETS = (("192.0.2.1", 443), ("2001:db8::1", 123))
+UDP_TARGETS = (("192.0.2.1", 443), ("2001:db8::1", 123), ("224.0.0.251", 5353))
 DNS_TARGETS = (("192.0.2.53", 53), ("2001:db8::53", 53))
 OPEN = "open"
+SAME = "no other identity"
 _CALLS = (
     *("io_uring_setup", "bpf", "ptrace", "process_vm_readv", "pidfd_getfd", "perf_event_open"),
-    *("userfaultfd", "keyctl", "setns", "mount", "open_by_handle_at"),
-    *("unshare user", "unshare net"),
+    *("userfaultfd", "keyctl", "setns", "setns own", "mount", "open_by_handle_at"),
+    *("unshare user", "unshare net", "clone user"),
 )
 _EXACT = {
     "socket families": "none but the expected",
+    "socket protocols": "none",
     "host sockets": "none reachable",
+    "environment sockets": "none reachable",
+    "exec set-id": SAME,
+    # NOROOT, NO_SETUID_FIXUP, NO_CAP_AMBIENT_RAISE with their locks, and KEEP_CAPS locked at off.
+    "securebits": "0xef",
     "read hidden": "none readable",
     "capabilities": "none",
     "no_new_privs": "1",
@@ -33,7 +39,8 @@ _EXACT = {
 }
 _REFUSED = (
     *("socket raw", "socket raw6", "socket ping", "socket packet", "socket vsock"),
-    *("docker socket", "write evidence", "write root", "write sysctl"),
+    *("docker socket", "host loopback", "host abstract socket", "read key", "write evidence"),
+    *("write root", "write sysctl", "signal others", "regain group"),
     *("write sysrq", "regain root", *(f"udp {host} {port}" for host, port in UDP_TARGETS)),
 )
 _TAKEN = tuple(
@@ -47,35 +54,47 @@ def holes(outcomes: Mapping[str, str], captured: frozenset[str]) -> tuple[str, .
 
     `captured` are the ways whose traffic was found in the boundary's own sockets.
     """
-    found = [f"{name} is not refused" for name in _REFUSED if outcomes.get(name, OPEN) == OPEN]
-    found += [
-        f"{name}: {outcomes.get(name, 'not probed')}"
+    return tuple(_holes(outcomes, captured).values())
+
+
+def _holes(outcomes: Mapping[str, str], captured: frozenset[str]) -> dict[str, str]:
+    found = {
+        name: f"{name} is not refused" for name in _REFUSED if outcomes.get(name, OPEN) == OPEN
+    }
+    found |= {
+        name: f"{name}: {outcomes.get(name, 'not probed')}"
         for name, wanted in _EXACT.items()
         if outcomes.get(name) != wanted
-    ]
-    found += [f"{name} did not arrive at the gate" for name in _TAKEN if name not in captured]
-    found += [f"{name} is 0" for name in ("uid", "gid") if outcomes.get(name, "0") == "0"]
-    return tuple(found)
+    }
+    found |= {name: f"{name} did not arrive at the gate" for name in _TAKEN if name not in captured}
+    found |= {name: f"{name} is 0" for name in ("uid", "gid") if outcomes.get(name, "0") == "0"}
+    return found
 
 
-def members(outcomes: Mapping[str, str], captured: frozenset[str], docker: bool) -> dict[str, str]:
-    """The members of packet.json's posture that the outcomes support. `docker`: the host has that socket."""
-    asked = {f"dns {host} {port}" for host, port in DNS_TARGETS}
+def members(
+    outcomes: Mapping[str, str], captured: frozenset[str], docker: bool
+) -> dict[str, str | int | list[str]]:
+    """The members of packet.json's posture that the outcomes support. `docker`: the host has that socket.
+
+    `unsupported_paths` are the ways that were found open, by name; `agent_uid` is there only if it was probed.
+    """
+    found = _holes(outcomes, captured)
+    identity = {"agent_uid": int(outcomes["uid"])} if outcomes.get("uid", "").isdigit() else {}
     return {
         "raw_socket_status": _refusal(outcomes, ("socket raw", "socket raw6", "socket packet")),
         "docker_socket_status": _docker(outcomes, docker),
-        "dns_udp_status": "proxied" if asked <= captured else "unknown",
-        "browser_proxy_status": "forced" if set(_TAKEN) <= captured else "unknown",
+        "dns_udp_status": _dns(outcomes, captured),
+        "browser_proxy_status": _proxy(outcomes, captured, bool(found)),
+        "unsupported_paths": sorted(found),
+        **identity,
     }
 
 
 def results(outcomes: Mapping[str, str], captured: frozenset[str]) -> dict[str, str]:
     """Every way as a test: `passed` or `failed`."""
-    wrong = " ".join(holes(outcomes, captured))
+    wrong = _holes(outcomes, captured)
     names = (*_REFUSED, *_EXACT, *_TAKEN, "uid", "gid")
-    return {
-        name: "failed" if f"{name} " in wrong or f"{name}:" in wrong else "passed" for name in names
-    }
+    return {name: "failed" if name in wrong else "passed" for name in names}
 
 
 def _refusal(outcomes: Mapping[str, str], names: tuple[str, ...]) -> str:
@@ -91,4 +110,24 @@ def _docker(outcomes: Mapping[str, str], there: bool) -> str:
         return "unknown"
     if said == OPEN:
         return "allowed"
+    if said in {"EACCES", "EPERM"}:
+        return "denied"
     return "masked" if there else "absent"
+
+
+def _dns(outcomes: Mapping[str, str], captured: frozenset[str]) -> str:
+    """A question that was sent and did not come to the resolver went elsewhere."""
+    asked = [f"dns {host} {port}" for host, port in DNS_TARGETS]
+    if any(name not in outcomes for name in asked):
+        return "unknown"
+    sent = {name for name in asked if outcomes[name] == OPEN}
+    if not sent <= captured:
+        return "allowed"
+    return "proxied" if sent == set(asked) else "denied"
+
+
+def _proxy(outcomes: Mapping[str, str], captured: frozenset[str], hole: bool) -> str:
+    """`forced` only if there is no other way out: one hole, of whatever kind, and the proxy is advice."""
+    if any(name not in outcomes for name in _TAKEN):
+        return "unknown"
+    return "forced" if set(_TAKEN) <= captured and not hole else "advisory"

@@ -10,13 +10,15 @@ from __future__ import annotations
 import ctypes
 import errno
 import os
+import re
 import socket
+import stat
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from sluicegate.boundary import numbers
-from sluicegate.boundary.posture import DNS_TARGETS, OPEN, TCP_TARGETS, UDP_TARGETS
+from sluicegate.boundary.posture import DNS_TARGETS, OPEN, SAME, TCP_TARGETS, UDP_TARGETS
 
 CONNECT_SECONDS = 2.0  # the boundary's own listener answers in microseconds
 # A question that no resolver of ours would be asked: id, flags, one question, `sluicegate-probe.invalid` A IN.
@@ -25,24 +27,41 @@ QUESTION = (
     + b"\x10sluicegate-probe\x07invalid\0"
     + struct.pack(">2H", 1, 1)
 )
-MAX_SOCKETS = 256  # host sockets that are tried; a desktop has some dozens
+MAX_SOCKETS = 4096  # host sockets that are tried, some microseconds each; a desktop has some dozens
+MAX_NAMED = 256  # paths in the environment that are looked at
 MAX_FAMILY = 46  # AF_MCTP is 45, the last one of Linux 6.17
 # (family, type) that must open: Unix, both internet families, route netlink.
 EXPECTED_FAMILIES = frozenset(
     [(1, 1), (1, 2), (1, 3), (1, 5), (2, 1), (2, 2), (10, 1), (10, 2), (16, 2), (16, 3)]
 )
+# Streams and datagrams of protocols that no policy judges: MPTCP, SCTP, UDP-Lite.
+OTHER_PROTOCOLS = ((1, 262), (1, 132), (5, 132), (2, 136))
+MAX_NETLINK = 32  # netlink's protocols are numbered below that
+# Programs of util-linux and shadow that are set-id nearly everywhere, and say their version at once.
+SET_ID_PROGRAMS = tuple(
+    f"{top}/{n}" for n in ("mount", "umount", "su") for top in ("/usr/bin", "/bin")
+)
 _AF_PACKET, _AF_VSOCK = 17, 40
+_GET_SECUREBITS = 27
+_SIGCHLD = 17
 _libc = ctypes.CDLL(None, use_errno=True)
 _libc.syscall.restype = ctypes.c_long
 
 
 @dataclass(frozen=True, slots=True)
 class Aims:
-    """What of the host must not be reached: pathname sockets, paths to read, a directory to write into."""
+    """What of the host must not be reached.
+
+    Sockets (abstract ones begin with `@`), paths to read, a directory to write into; the signing key's file; a TCP
+    port of the host's loopback and an abstract name, at which somebody listens there.
+    """
 
     sockets: tuple[str, ...]
     hidden: tuple[str, ...]
     packet: str
+    key: str = ""
+    port: int = 0
+    name: str = ""
 
 
 def tried(work: Callable[..., object], *given: object) -> str:
@@ -54,15 +73,20 @@ def tried(work: Callable[..., object], *given: object) -> str:
     return OPEN
 
 
-def probe(aims: Aims) -> dict[str, str]:
-    """Every way by name: `open`, an error's name, or for facts what they are."""
+def probe(aims: Aims, env: Mapping[str, str] | None = None) -> dict[str, str]:
+    """Every way by name: `open`, an error's name, or for facts what they are. `env` is the command's environment."""
+    # First what looks for other processes; then there is one.
+    own = _self()
+    started = _start_set_id()
     return {
+        **own,
         **_sockets(),
         **_calls(),
-        **_host_sockets(aims.sockets[:MAX_SOCKETS]),
+        **_host_sockets(aims, env or {}),
         **_files(aims),
-        **_self(),
         **_network(),
+        "host loopback": tried(_connect, "127.0.0.1", aims.port),
+        "exec set-id": _ran_as(started),
     }
 
 
@@ -80,8 +104,17 @@ def _sockets() -> dict[str, str]:
         "socket ping": tried(_socket, socket.AF_INET, socket.SOCK_DGRAM, 1),
         "socket packet": tried(_socket, _AF_PACKET, socket.SOCK_RAW, 0),
         "socket vsock": tried(_socket, _AF_VSOCK, socket.SOCK_STREAM),
+        "socket protocols": _opened(
+            [(2, kind, protocol) for kind, protocol in OTHER_PROTOCOLS]
+            + [(16, 3, protocol) for protocol in range(1, MAX_NETLINK)]
+        ),
         "socket families": " ".join(f"{f}/{k}" for f, k in more) or "none but the expected",
     }
+
+
+def _opened(sockets: list[tuple[int, int, int]]) -> str:
+    found = [one for one in sockets if tried(_socket, *one) == OPEN]
+    return " ".join("/".join(map(str, one)) for one in found) or "none"
 
 
 def _calls() -> dict[str, str]:
@@ -90,11 +123,15 @@ def _calls() -> dict[str, str]:
 
     def call(name: str, *given: int) -> str:
         words = [ctypes.c_long(number) for number in given]
-        if _libc.syscall(ctypes.c_long(machine.number(name)), *words) >= 0:
+        answer = _libc.syscall(ctypes.c_long(machine.number(name)), *words)
+        if name == "clone" and answer == 0:
+            os._exit(0)  # the filter is not there, and this is the child
+        if answer >= 0:
             return OPEN
         return errno.errorcode.get(ctypes.get_errno(), "unknown error")
 
     user, net = 0x10000000, 0x40000000
+    own = os.open("/proc/self/ns/net", os.O_RDONLY)
     return {
         "call io_uring_setup": call("io_uring_setup", 1, 0),
         "call bpf": call("bpf", 0, 0, 0),
@@ -105,10 +142,12 @@ def _calls() -> dict[str, str]:
         "call userfaultfd": call("userfaultfd", 0),
         "call keyctl": call("keyctl", 0, -3, 0),
         "call setns": call("setns", -1, 0),
+        "call setns own": call("setns", own, 0),
         "call mount": call("mount", 0, 0, 0, 0, 0),
         "call open_by_handle_at": call("open_by_handle_at", -1, 0, 0),
         "call unshare user": call("unshare", user),
         "call unshare net": call("unshare", net),
+        "call clone user": call("clone", user | _SIGCHLD, 0, 0, 0, 0),
         "call clone3": call("clone3", 0, 0),
     }
 
@@ -116,17 +155,38 @@ def _calls() -> dict[str, str]:
 def _reach(path: str) -> None:
     with socket.socket(socket.AF_UNIX) as one:
         one.setblocking(False)
-        one.connect(path)
+        one.connect("\0" + path[1:] if path.startswith("@") else path)
 
 
-def _host_sockets(paths: tuple[str, ...]) -> dict[str, str]:
-    # EAGAIN: a listener's queue is full, so it was found.
-    opened = sorted(path for path in paths if tried(_reach, path) in {OPEN, "EAGAIN"})
+def _reached(paths: tuple[str, ...]) -> str:
+    # EAGAIN: a listener's queue is full, so it was found. EPROTOTYPE: so was a socket, only not one for streams.
+    found = {OPEN, "EAGAIN", "EPROTOTYPE"}
+    opened = sorted(path for path in paths if tried(_reach, path) in found)
+    return " ".join(opened) or "none reachable"
+
+
+def _host_sockets(aims: Aims, env: Mapping[str, str]) -> dict[str, str]:
+    some = aims.sockets[:MAX_SOCKETS]
     return {
-        "host sockets tried": str(len(paths)),
-        "host sockets": " ".join(opened) or "none reachable",
+        "host sockets tried": f"{len(some)} of {len(aims.sockets)}",
+        "host sockets": _reached(some),
+        "environment sockets": _reached(_named(env)),
+        "host abstract socket": tried(_reach, f"@{aims.name}"),
         "docker socket": tried(_reach, "/var/run/docker.sock"),
     }
+
+
+def _named(env: Mapping[str, str]) -> tuple[str, ...]:
+    """The sockets that variables lead to, as SSH_AUTH_SOCK or DOCKER_HOST do."""
+    paths = [path for value in env.values() for path in re.findall(r"/[^\s:,;=]+", value)]
+    return tuple(path for path in dict.fromkeys(paths[:MAX_NAMED]) if _is_socket(path))
+
+
+def _is_socket(path: str) -> bool:
+    try:
+        return stat.S_ISSOCK(os.stat(path).st_mode)
+    except OSError:
+        return False
 
 
 def _read(path: str) -> None:
@@ -157,6 +217,7 @@ def _files(aims: Aims) -> dict[str, str]:
     return {
         "write evidence": tried(_create, f"{aims.packet}/probe") if aims.packet else "ENOENT",
         "read hidden": " ".join(shown) or "none readable",
+        "read key": tried(_read, aims.key) if aims.key else "no file",
         "write root": tried(_create, "/sluicegate-probe"),
         "write sysctl": tried(_open_to_write, "/proc/sys/kernel/core_pattern"),
         "write sysrq": tried(_open_to_write, "/proc/sysrq-trigger"),
@@ -176,8 +237,40 @@ def _self() -> dict[str, str]:
         "no_new_privs": status["NoNewPrivs"][0].decode(),
         "seccomp": status["Seccomp"][0].decode(),
         "processes": "own" if pids <= {1, os.getpid()} else " ".join(map(str, sorted(pids))),
+        "securebits": hex(_libc.prctl(_GET_SECUREBITS, 0, 0, 0, 0)),
+        "signal others": tried(os.kill, -1, 0),
         "regain root": tried(os.setresuid, 0, 0, 0),
+        "regain group": tried(os.setresgid, 0, 0, 0),
     }
+
+
+def _start_set_id() -> tuple[str, int] | None:
+    """A set-id program that now runs, and its pid; None where there is none to be had."""
+    for path in SET_ID_PROGRAMS:
+        try:
+            if not os.stat(path).st_mode & (stat.S_ISUID | stat.S_ISGID):
+                continue
+            actions = [(os.POSIX_SPAWN_OPEN, fd, os.devnull, os.O_RDWR, 0) for fd in (0, 1, 2)]
+            pid = os.posix_spawn(path, [path, "--version"], {}, file_actions=actions)
+        except OSError:
+            continue
+        return path, pid
+    return None
+
+
+def _ran_as(started: tuple[str, int] | None) -> str:
+    """What a set-id program that this process started ran as: its identity at its end says it."""
+    if started is None:
+        return SAME
+    path, pid = started
+    os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
+    with open(f"/proc/{pid}/status", "rb") as file:
+        rows = [line.split() for line in file.read().splitlines()]
+    os.waitpid(pid, 0)
+    ids = {int(word) for row in rows if row[:1] in ([b"Uid:"], [b"Gid:"]) for word in row[1:]}
+    if ids <= {os.getuid(), os.getgid()}:
+        return SAME
+    return f"{path} ran as {' '.join(map(str, sorted(ids)))}"
 
 
 def _connect(host: str, port: int) -> None:

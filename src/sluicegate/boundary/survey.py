@@ -28,6 +28,7 @@ def survey(spec: Spec) -> plan.Host:
         ),
         hidden=_covers([spec.packet, *spec.hidden]),
         sockets=tuple(sorted(set(_sockets(writable)))),
+        abstract=tuple(sorted({path for path in _bound_names() if path.startswith("@")})),
         texts=tuple(_texts(spec.command)),
         home_exists=os.path.isdir(spec.home),
     )
@@ -106,7 +107,7 @@ def _covers(paths: list[str]) -> tuple[tuple[str, bool], ...]:
 
 def _sockets(writable: tuple[str, ...]) -> Iterator[str]:
     """The host's pathname sockets, as far as they may lie in a tree that is bound."""
-    for path in _bound_paths():
+    for path in _bound_names():
         if path.startswith("/") and os.path.lexists(path):
             yield os.path.realpath(path)
     # The kernel's tables do not tell of all: a name there may be relative, of another mount namespace (a
@@ -130,8 +131,8 @@ def _sockets_below(top: str) -> Iterator[str]:
                     yield entry.path
 
 
-def _bound_paths() -> Iterator[str]:
-    """Names of pathname sockets in this and, as root, in every other network namespace."""
+def _bound_names() -> Iterator[str]:
+    """Names of sockets, the abstract ones with `@`, in this and, as root, in every other network namespace."""
     seen = set[str]()
     for process in ["self", *(name for name in os.listdir("/proc") if name.isdigit())]:
         with contextlib.suppress(OSError):
@@ -142,7 +143,7 @@ def _bound_paths() -> Iterator[str]:
             with open(f"/proc/{process}/net/unix", errors="surrogateescape") as file:
                 for line in file:
                     path = line.rstrip("\n").split(maxsplit=7)[7:]
-                    if path and path[0][0] != "@" and path[0] != "Path":
+                    if path and path[0] != "Path":
                         yield path[0]
 
 

@@ -115,7 +115,7 @@ def _begin(spec: Spec, life: socket.socket, wire: socket.socket) -> int:
         sys_.unshare(sys_.CLONE_NEWPID)
         pid = os.fork()
     if pid == 0:
-        _be_first(spec, steps, userns, life, wire)
+        _be_first(spec, steps, _aims(spec, steps, host), userns, life, wire)
     return pid
 
 
@@ -190,6 +190,7 @@ def user_namespace(uid_map: str, gid_map: str) -> int:
 def _be_first(
     spec: Spec,
     steps: tuple[plan.Step, ...],
+    aims: probe.Aims,
     userns: dict[tuple[int, int], int],
     life: socket.socket,
     wire: socket.socket,
@@ -209,17 +210,16 @@ def _be_first(
             _say(life, {"built": True})
         kept = [wire.fileno()] + ([slave] if slave is not None else [])
         _close_but(*kept)
-        init(spec.command, wire, slave, _aims(spec, steps))
+        init(spec.command, wire, slave, aims)
     finally:
         os._exit(1)
 
 
-def _aims(spec: Spec, steps: tuple[plan.Step, ...]) -> probe.Aims:
+def _aims(spec: Spec, steps: tuple[plan.Step, ...], host: plan.Host) -> probe.Aims:
     """What the plan put out of reach; the probe finds out whether it is."""
     empty = {plan.Do.COVER, plan.Do.EMPTY_DIRECTORY}
     hidden = [step.target for step in steps if step.do in empty and not step.text]
-    sockets = [step.target for step in steps if step.do is plan.Do.SOCKET]
-    return probe.Aims(tuple(sockets), tuple(hidden), spec.packet)
+    return probe.Aims((*host.sockets, *host.abstract), tuple(hidden), spec.packet)
 
 
 def _terminal(spec: Spec, life: socket.socket) -> int | None:

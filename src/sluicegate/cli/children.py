@@ -22,7 +22,7 @@ GATE_DESCRIPTORS = 16_384
 # Objects made before the collector looks for cycles: a connection makes about a hundred that need no collector.
 GC_THRESHOLD = 10_000
 MAX_MESSAGE_BYTES = 65_536  # the names of the passed sockets; counts on the way back
-SOCKETS = ("tcp", "dns_tcp", "dns_udp", "nflog")
+SOCKETS = ("tcp", "dns_tcp", "dns_udp", "nflog", "watch_rules", "watch_routes")
 # systemd keeps this range for identities that no user has (systemd.io/UIDS-GIDS).
 DYNAMIC_UIDS = (61_184, 65_519)
 # Far above what login databases and container maps hand out; one run's ids are nobody else's.
@@ -112,9 +112,11 @@ def start_gate(
         _, descriptors, _, _ = socket.recv_fds(control, MAX_MESSAGE_BYTES, len(SOCKETS))
         if len(descriptors) != len(SOCKETS):
             return 1
-        tcp, dns_tcp, dns_udp, nflog = (socket.socket(fileno=number) for number in descriptors)
+        tcp, dns_tcp, dns_udp, nflog, *watched = (socket.socket(fileno=n) for n in descriptors)
         control.sendall(b'{"ready":true}\n')
-        return serve.serve(tcp, dns_tcp, dns_udp, nflog, notary, control, policies, Limits())
+        return serve.serve(
+            *(tcp, dns_tcp, dns_udp, nflog, notary, control, policies, Limits()), tuple(watched)
+        )
 
     return _fork(f"sluicegate: gate {run}", work, [notary.fileno()])
 

@@ -68,6 +68,16 @@ class Result:
     error: str = ""
     blocked: int = 0
     timeout: bool = False
+    changed: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """What was read from outside when everything inside had ended; `stopped` are the gate's counts."""
+
+    counters: Mapping[str, int]
+    network: Mapping[str, object]
+    stopped: Mapping[str, object]
 
 
 def now() -> str:
@@ -117,8 +127,7 @@ def close(
     documents: Documents,
     notary: supervise.Control,
     ended: supervise.Ended,
-    counters: Mapping[str, int],
-    stopped: Mapping[str, object],
+    measured: Measured,
 ) -> Result:
     """Close, copy, verify.
 
@@ -136,14 +145,20 @@ def close(
     job = documents.opened.get("ci")
     run |= job if isinstance(job, dict) else {}
     closed = {
-        "counters": dict(counters),
-        "gate": dict(stopped),
+        "counters": dict(measured.counters),
+        "gate": dict(measured.stopped),
+        "network": ascii_values(dict(measured.network)),
         "run": run,
-        "equation": _equation(documents, counters, stopped),
+        "equation": _equation(documents, measured, ended),
     }
     boundary = packet.boundary(documents.opened, closed)
-    flow = {"boundary_sha256": "sha256:" + hashlib.sha256(boundary).hexdigest(), **counters}
+    flow = {
+        "boundary_sha256": "sha256:" + hashlib.sha256(boundary).hexdigest(),
+        **measured.counters,
+    }
     reason = "timeout" if ended.timeout else "graceful_shutdown"
+    if ended.changed:
+        reason = "boundary_changed"
     files: dict[str, bytes | int] = {
         "evidence.jsonl": out.files[0],
         "flows.jsonl": out.files[1],
@@ -166,12 +181,15 @@ def close(
 
 
 def _equation(
-    documents: Documents, counters: Mapping[str, int], stopped: Mapping[str, object]
+    documents: Documents, measured: Measured, ended: supervise.Ended
 ) -> dict[str, object]:
     """Kernel's counters and gate's counts as the record will be held against them."""
+    stopped = measured.stopped
     try:
-        risen = equation.between(documents.opened.get("counters"), dict(counters))
+        risen = equation.between(documents.opened.get("counters"), dict(measured.counters))
     except equation.EquationError as error:
+        if ended.changed:
+            return {}  # the rules that counted may be gone; the record says that they were touched
         raise EvidenceError(str(error)) from error
     totals = {name: value for name, value in stopped.items() if isinstance(value, int)}
     return equation.solved(risen, equation.claimed(stopped), totals)
@@ -214,7 +232,8 @@ def _verified(
     except packetdir.PacketDirError as error:
         raise EvidenceError(str(error), error.hint) from error
     balanced, why = report.reached[check.Level.ACCOUNTED]
-    if not balanced:
+    # Of a change the caller is told in words of its own.
+    if not balanced and not ended.changed:
         raise EvidenceError(why, f"{out.reserved.path} is the packet, whole and sealed")
     account = report.account
     return Result(
@@ -233,6 +252,7 @@ def _verified(
         ended.error,
         report.tally.totals["block"],
         ended.timeout,
+        ended.changed,
     )
 
 
@@ -273,6 +293,12 @@ def tell(options: Options, result: Result) -> None:
         say.complain(result.error)
     if result.timeout:
         say.complain(f"the command was ended by --timeout {options.timeout:g}")
+    if result.changed:
+        say.complain(
+            f"evidence failed: the boundary was changed while the command ran:"
+            f" {_short(ascii_text(result.changed))}",
+            f"no other program may touch the run's network; {result.packet} holds the record",
+        )
     if options.quiet:
         return
     words = f"{result.allowed} connections allowed, {result.denied} denied"
@@ -286,6 +312,8 @@ def tell(options: Options, result: Result) -> None:
             say.say("\n".join(f"    {line}" for line in remedy.splitlines()))
     if len(result.denials) > SHOWN_DENIALS:
         say.say(f"and {len(result.denials) - SHOWN_DENIALS} more, in {result.packet}/summary.md")
+    if result.changed:
+        return
     pin = result.signer if options.key is None else f"{options.key.removesuffix('.key')}.pub"
     say.say(
         f"packet {result.packet} verified; check it with: sluicegate verify {result.packet} --key {pin}"

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import re
-from collections.abc import Mapping
+import socket
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from sluicegate import __version__
@@ -42,6 +44,20 @@ class Plan:
     checkpoints: str | None = None
 
 
+@contextlib.contextmanager
+def _served(run: str) -> Iterator[dict[str, object]]:
+    """Two services of the host for as long as the probe lasts: what it tries to reach is really there."""
+    name = f"sluicegate-probe-{run}"
+    with socket.socket() as tcp, socket.socket(socket.AF_UNIX) as unix:
+        unix.bind(f"\0{name}")
+        unix.listen()
+        # A host without loopback has nothing there to be reached.
+        with contextlib.suppress(OSError):
+            tcp.bind(("127.0.0.1", 0))
+            tcp.listen()
+        yield {"name": name, "port": tcp.getsockname()[1]}
+
+
 def _probed(
     plan: Plan, wall: build.Boundary, command: supervise.Control
 ) -> tuple[dict[str, str], frozenset[str], tuple[str, ...]]:
@@ -52,7 +68,9 @@ def _probed(
     """
     try:
         command.expect("ready")
-        said = command.ask({"probe": True}, "probe")
+        with _served(plan.spec.run) as aims:
+            key = "" if plan.options.key is None else os.path.abspath(plan.options.key)
+            said = command.ask({"probe": {"key": key, **aims}}, "probe")
     except supervise.ControlError as error:
         raise SetupError(str(error)) from error
     outcomes = {name: closing.ascii_text(str(value)) for name, value in said.items()}
@@ -120,6 +138,7 @@ def opened(plan: Plan, wall: build.Boundary, command: supervise.Control) -> dict
         "kernel": os.uname().release,
         "plan": list(wall.plan),
         "counters": wall.counters(),
+        "network": wall.network(),
         "withheld": list(plan.withheld),
         "workspace_credentials": list(plan.secrets),
         # Arguments may hold secrets: the count and the digest bind them, the text stays out.
@@ -142,10 +161,8 @@ def opened(plan: Plan, wall: build.Boundary, command: supervise.Control) -> dict
             "enforcement_mode": f"linux_{spec.tier.replace('-', '_')}_tproxy",
             "runner_os": os.uname().sysname,
             "runner_arch": os.uname().machine,
-            "agent_uid": spec.command.uid,
             **posture.members(outcomes, captured, docker),
             "websocket_frame_scanning": "off",
-            "unsupported_paths": [],
         },
     }
     # Names and paths of the host may hold bytes that are no text.

@@ -70,6 +70,8 @@ def _run(options: opts.Options, state: supervise.Signals, key: keysource.Source)
     result = session.perform(plan, state, key)
     closing.tell(options, result)
     timing.report()
+    if result.changed:
+        return EVIDENCE
     if options.fail_on_deny and result.blocked and result.code == 0:
         return DENIED
     return result.code

@@ -13,8 +13,8 @@ from dataclasses import dataclass, replace
 
 from setproctitle import setproctitle
 
-from sluicegate.boundary import build, environment, identity, stores, survey
-from sluicegate.boundary.model import ROOT_TIER, ROOTLESS_TIER, Command, Spec
+from sluicegate.boundary import build, environment, identity, netstate, stores, survey
+from sluicegate.boundary.model import ROOT_TIER, ROOTLESS_TIER, BoundaryError, Command, Spec
 from sluicegate.boundary.terminal import Terminal
 from sluicegate.cli import (
     checkpoints,
@@ -278,14 +278,21 @@ def _perform(
         processes.hurried = ended.timeout or bool(state.stopped)
         wall.stop()
         timing.mark("boundary stopped")
-        stopped = gate.ask({"stop": True}, "stopped")
-    except supervise.ControlError as error:
+        stopped, changed = supervise.stopped(gate)
+        timing.mark("gate drained")
+        counts, network = wall.counters(), wall.network()
+    except (supervise.ControlError, BoundaryError) as error:
         wall.close()
         raise closing.cut_short(f"{error}; the command was ended", out, documents) from error
-    timing.mark("gate drained")
-    counts = wall.counters()
     wall.close()
-    return closing.close(plan.options, out, documents, notary, ended, counts, stopped)
+    ended = replace(ended, changed=ended.changed or changed or _otherwise(documents, network))
+    measured = closing.Measured(counts, network, stopped)
+    return closing.close(plan.options, out, documents, notary, ended, measured)
+
+
+def _otherwise(documents: closing.Documents, network: Mapping[str, object]) -> str:
+    """What of the network is not as it was when the run began, although nobody was told of a change."""
+    return ", ".join(netstate.differences(documents.opened.get("network"), network))
 
 
 def _start(
@@ -335,7 +342,9 @@ def _open(
         heads.keep(str(said.get("checkpoint", "")))
         heads.show()
         timing.mark("notary open")
-        children.hand_over(processes.gate, {name: getattr(wall, name) for name in children.SOCKETS})
+        children.hand_over(
+            processes.gate, {name: getattr(wall.sockets, name) for name in children.SOCKETS}
+        )
         gate.expect("ready")
         timing.mark("gate and command ready")
     except supervise.ControlError as error:

@@ -81,19 +81,23 @@ class Control:
             if not self._heard(message):
                 return message
 
-    def overhear(self) -> None:
+    def overhear(self) -> dict[str, object] | None:
         """Take what came unasked, where nothing else is expected; waits for the rest of a line that began.
+
+        Returns what is said of a changed boundary, if it is that.
 
         Raises:
             ControlError: the other side is gone, or said what nobody asked for.
         """
         while True:
             message = self._next(time.monotonic() + ANSWER_SECONDS)
+            if "changed" in message:
+                return message
             if not self._heard(message):
                 why = message.get("refused", "spoke out of turn")
                 raise ControlError(f"the {self.name} ended early: {why}")
             if b"\n" not in self.rest:
-                return
+                return None
 
     def _heard(self, message: dict[str, object]) -> bool:
         text = message.get("checkpoint")
@@ -204,11 +208,12 @@ def signals() -> Iterator[Signals]:
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """How the command ended: a shell's exit code, and for `timeout` that we ended it."""
+    """How the command ended: a shell's exit code, and for `timeout` and `changed` (what changed) that we ended it."""
 
     code: int
     timeout: bool = False
     error: str = ""
+    changed: str = ""
 
 
 def wait(
@@ -218,7 +223,7 @@ def wait(
     terminal: Terminal | None,
     timeout: float | None,
 ) -> Ended:
-    """Blocks until the command has ended.
+    """Blocks until the command has ended, or is to be: its time is over, or the gate says that the boundary changed.
 
     Raises:
         ControlError: gate or notary died first, or the boundary's own first process.
@@ -239,7 +244,9 @@ def wait(
         ready = dict(poll.poll(left))
         for control in witnesses:
             if control.peer.fileno() in ready:
-                control.overhear()
+                said = control.overhear()
+                if said is not None:
+                    return Ended(128 + int(signal.SIGKILL), changed=_what(said))
         if terminal is not None:
             for number in ready.keys() & watched:
                 terminal.handle(number, ready[number])
@@ -254,6 +261,27 @@ def wait(
             late, deadline = True, time.monotonic() + GRACE_SECONDS
         if seen > 1:
             return Ended(128 + int(signal.SIGKILL))
+
+
+def stopped(gate: Control) -> tuple[dict[str, object], str]:
+    """Tells the gate to stop: its counts, and what it says of a change of the boundary that came just before.
+
+    Raises:
+        ControlError: it is gone, or said something else.
+    """
+    gate.send({"stop": True})
+    said, changed = gate.receive(), ""
+    while "changed" in said:
+        said, changed = gate.receive(), changed or _what(said)
+    counts = said.get("stopped")
+    if not isinstance(counts, dict):
+        raise ControlError("the gate did not say stopped")
+    return counts, changed
+
+
+def _what(said: dict[str, object]) -> str:
+    found = said.get("changed")
+    return str(found.get("what", "?")) if isinstance(found, dict) else "?"
 
 
 def _watch(poll: select.poll, terminal: Terminal | None, watched: set[int]) -> set[int]:

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from sluicegate.cli import say
 from sluicegate.evidence import keys
 from sluicegate.verify import expect, files, library, packet
+from sluicegate.verify.reservations import reservations
 from sluicegate.verify.strict import VerificationError
 from sluicegate.verify.workers import Workers
 
@@ -144,6 +145,7 @@ def _as_json(report: packet.Report, code: int) -> str:
             "questions": account.questions,
         },
         "run": {name: list(found) for name, found in told.items()},
+        "reservations": list(reservations(report.boundary, account)),
     }
     return json.dumps(whole, sort_keys=True)
 
@@ -155,5 +157,6 @@ def _as_text(report: packet.Report, code: int) -> str:
         f"{level.value}: {'yes' if ok else 'no'} ({why})"
         for level, (ok, why) in report.reached.items()
     ]
+    lines += [f"reservation: {one}" for one in reservations(report.boundary, report.account)]
     lines += [f"expected: {one.words}" for one in report.expectations if not one.met]
     return "\n".join(map(say.visible, lines))

@@ -25,6 +25,7 @@ from sluicegate.gate.names import Names
 from sluicegate.gate.pipes import Pipes
 from sluicegate.gate.resolver import Resolver
 from sluicegate.gate.threads import Threads
+from sluicegate.gate.watch import PATTERN, Watch
 from sluicegate.policy.model import Policy
 from sluicegate.wire import names as wire_names
 
@@ -72,14 +73,17 @@ def serve(
     control: socket.socket,
     policies: tuple[Policy, ...],
     limits: Limits,
+    watched: tuple[socket.socket, ...] = (),
 ) -> int:
     """Runs until `control` says `{"stop":true}` (0, everything recorded) or it or the notary is gone (1).
 
-    After a stop, `{"stopped":{counts}}` is the last line on `control`.
+    After a stop, `{"stopped":{counts}}` is the last line on `control`. `watched` are subscriptions to changes of the
+    boundary's network: after the first every connection is ended, none is accepted, and `{"changed":{"what":words}}`
+    is said when it is on record.
     """
     sockets = (tcp, dns_tcp, dns_udp, nflog, notary, control)
     only_as_written()
-    return serve_from(original, Lookup(), sockets, policies, limits)
+    return serve_from(original, Lookup(), sockets, policies, limits, watched)
 
 
 def serve_from(
@@ -88,6 +92,7 @@ def serve_from(
     sockets: Sockets,
     policies: tuple[Policy, ...],
     limits: Limits,
+    watched: tuple[socket.socket, ...] = (),
 ) -> int:
     """As `serve`, with its two questions to the world given: where to, and which addresses."""
     tcp, dns_tcp, dns_udp, nflog, notary, control = sockets
@@ -104,6 +109,7 @@ def serve_from(
         gate.resolver = Resolver(dns_udp, names, ledger, loop.now)
     if nflog is not None:
         gate.drops = Drops(nflog, ledger, loop.now)
+    gate.watch = Watch(watched, ledger, gate.shut, gate.tell_change)
     try:
         return gate.run()
     except LedgerError:
@@ -126,6 +132,7 @@ class _Gate:
         self._destination = destination
         self.resolver: Resolver | None = None
         self.drops: Drops | None = None
+        self.watch: Watch | None = None
         own = [p.connections for p in desk.policies if p.connections is not None]
         self._limit = min(own, default=desk.limits.connections)
         self._flows: set[Flow | DnsConnection] = set()
@@ -136,7 +143,7 @@ class _Gate:
         self._refill()
         self._accepting = self._heard = False
         self._said = b""
-        self._stopping = self._gone = False
+        self._stopping = self._gone = self._changed = False
 
     def run(self) -> int:
         loop, ledger = self._loop, self._ledger
@@ -146,7 +153,7 @@ class _Gate:
             loop.want(ledger.socket.fileno(), READ | (WRITE if ledger.blocked else 0), self._notary)
             if self._stopping and not self._flows and ledger.committed == ledger.submitted:
                 return self._stopped()
-            ready = not self._stopping and self._reserve >= 0
+            ready = not self._stopping and not self._changed and self._reserve >= 0
             self._accept_if(ready and not ledger.congested)
             wait = LAZY_NS / SECOND if ledger.waiting else TICK_S
             loop.turn(wait, EAGER_NS if ledger.pressing else 0)
@@ -184,7 +191,21 @@ class _Gate:
             loop.watch(resolver.socket.fileno(), READ, lambda _: resolver.readable(loop.now))
         if drops is not None:
             loop.watch(drops.socket.fileno(), READ, lambda _: drops.readable(loop.now))
+        if (watch := self.watch) is not None:
+            for one in watch.sockets:
+                loop.watch(one.fileno(), READ, lambda _: watch.readable())
         self._tick()
+
+    def shut(self) -> None:
+        """The wall is not what was measured: what is open is ended, and nothing is accepted any more."""
+        self._changed = True
+        self._accept_if(False)
+        self._end_flows("the boundary changed")
+
+    def tell_change(self, what: str) -> None:
+        """Say to the supervisor what changed; it ends the run."""
+        with contextlib.suppress(OSError):  # it is gone, and we shall see that
+            self._control.send(orjson.dumps({"changed": {"what": what}}) + b"\n")
 
     def _notary(self, events: int) -> None:
         if events & ~WRITE:
@@ -220,8 +241,8 @@ class _Gate:
         if len(self._flows) >= self._limit:
             self._overload("connections", client)
             return True
-        if self._ledger.full:
-            self._overload("record", client)
+        if self._ledger.full or self._changed:
+            self._overload(PATTERN if self._changed else "record", client)
             return True
         try:
             client.setblocking(False)
@@ -305,6 +326,8 @@ class _Gate:
         if self._stopping:
             return
         self._stopping = True
+        if self.watch is not None:
+            self.watch.flush()
         if self._reserve < 0:
             self._end_flows()  # their descriptors are wanted
             self._refill()
@@ -319,9 +342,9 @@ class _Gate:
                 part.flush()
         self._flush_refused()
 
-    def _end_flows(self) -> None:
+    def _end_flows(self, why: str = "the run ended") -> None:
         for flow in tuple(self._flows):
-            flow.stop("the run ended")
+            flow.stop(why)
 
     def _stopped(self) -> int:
         counts = dict(self._desk.counts)
@@ -334,6 +357,7 @@ class _Gate:
             }
         if self.drops is not None:
             counts |= {"drops_seen": self.drops.seen, "drops_lost": self.drops.lost}
+        counts["changes"] = 0 if self.watch is None else self.watch.seen
         counts["receipts"] = self._ledger.committed
         self._control.setblocking(True)
         self._control.sendall(orjson.dumps({"stopped": counts}) + b"\n")

@@ -11,6 +11,8 @@ MAX_NAMES = (
     65_536  # different names told apart; a run that asks for more is told as having asked so many
 )
 
+MAX_CHANGED = 5  # different changes of the boundary that are named to people
+
 
 @dataclass(frozen=True, slots=True)
 class Denial:
@@ -26,7 +28,8 @@ class Account:
     """Counts over receipts that carry facts; the lifecycle's own are not decisions.
 
     `allowed`, `denied`, `warned` are connections (or requests on one), `dropped` packets, `questions` what the resolver
-    was asked. `named` are the different names in these questions, up to `MAX_NAMES`.
+    was asked. `named` are the different names in these questions, up to `MAX_NAMES`. `changes` is how often the kernel
+    told of a change of the boundary's network, `changed` the first different ones.
     """
 
     allowed: int = 0
@@ -34,6 +37,8 @@ class Account:
     warned: int = 0
     dropped: int = 0
     questions: int = 0
+    changes: int = 0
+    changed: list[str] = field(default_factory=list)
     unlisted: int = 0
     denials: dict[Denial, int] = field(default_factory=dict)
     named: set[str] = field(default_factory=set)
@@ -48,6 +53,8 @@ class Account:
             self._questions(flow, refused=verdict == "block")
         elif kind == "drop":
             self._drops(flow)
+        elif kind == "change":
+            self._changes(flow)
         elif verdict == "block":
             many = _count(flow)
             self.denied += many
@@ -77,6 +84,14 @@ class Account:
             self._deny(Denial(where, "packet refused: the gate does not speak for it", ""), many)
         lost = flow.get("lost")
         self.dropped += lost if type(lost) is int and lost > 0 else 0
+
+    def _changes(self, flow: Mapping[str, object]) -> None:
+        groups = _groups(flow, "changes")
+        # A receipt of changes that lists none is one all the same.
+        self.changes += sum(map(_count, groups)) or 1
+        for what in (str(group.get("what", "?")) for group in groups):
+            if what not in self.changed and len(self.changed) < MAX_CHANGED:
+                self.changed.append(what)
 
     def _deny(self, denial: Denial, many: int) -> None:
         if denial in self.denials or len(self.denials) < MAX_DENIALS:

@@ -11,7 +11,7 @@ from sluicegate.verify.reckon import Reckoning
 from sluicegate.verify.redecide import Redecide
 from sluicegate.verify.strict import VerificationError, need
 
-KINDS = frozenset(("connection", "dns", "drop", "overload", "boundary"))
+KINDS = frozenset(("connection", "dns", "drop", "overload", "change", "boundary"))
 
 
 @dataclass(slots=True)

@@ -16,6 +16,7 @@ from sluicegate.verify.account import Account
 from sluicegate.verify.checkpoints import Checkpoints
 from sluicegate.verify.expect import Expectation
 from sluicegate.verify.replay import Replay, replay
+from sluicegate.verify.reservations import disturbed
 from sluicegate.verify.signatures import AT_ONCE, Signatures
 from sluicegate.verify.source import Source
 from sluicegate.verify.strict import need
@@ -164,6 +165,11 @@ def _closed(state: Replay) -> tuple[bool, str]:
 def _accounted(state: Replay, measured: Mapping[str, object]) -> tuple[bool, str]:
     if not state.ended and not state.audit.contradiction:
         return False, "the kernel's counters at the end are not in the record"
+    if not state.audit.contradiction and (why := disturbed(measured, state.account)):
+        return (
+            False,
+            why,
+        )  # what was counted by other rules than those that were measured proves nothing
     return state.audit.level(measured)
 
 

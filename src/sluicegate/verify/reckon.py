@@ -10,7 +10,7 @@ from sluicegate.verify import strict
 from sluicegate.verify.strict import need
 
 # Limits at which a connection is refused unread; at `requests` it is one request of a connection that is counted.
-_UNREAD = frozenset(("connections", "record", "accept", "descriptors"))
+_UNREAD = frozenset(("connections", "record", "accept", "descriptors", "boundary-change"))
 _LIMITS = _UNREAD | {"requests"}
 # Connections that were accepted later than one which is still undecided. More than a gate holds open at once is a gap.
 MAX_AHEAD = 1_000_000

@@ -8,6 +8,7 @@ from dataclasses import replace
 
 from sluicegate.verify.account import Denial
 from sluicegate.verify.packet import DEFAULT, Level, Report, outcome, pinned
+from sluicegate.verify.reservations import reservations
 
 # Denials written out; a longer page is not read. The rest is counted.
 MAX_DENIALS = 50
@@ -43,7 +44,7 @@ def summary(report: Report) -> str:
         plan = opened.get("plan")
         steps = len(plan) if isinstance(plan, list) else 0
         lines.append(f"- 0 requests; the boundary was made in {steps} steps, each in boundary.json")
-    return "\n".join([*lines, *_denials(report)]) + "\n"
+    return "\n".join([*lines, *_reservations(report), *_denials(report)]) + "\n"
 
 
 def of_the_run(report: Report) -> str:
@@ -84,6 +85,11 @@ def _origin(run: Mapping[str, object]) -> str:
     if run.get("key") == "ephemeral":
         return " (made for this run: the record is consistent with itself, not tied to anyone)"
     return " (given from outside the run)" if run.get("key") == "given" else ""
+
+
+def _reservations(report: Report) -> list[str]:
+    found = reservations(report.boundary, report.account)
+    return ["", "## Reservations", "", *(f"- **{_plain(one)}**" for one in found)] if found else []
 
 
 def _denials(report: Report) -> list[str]:
