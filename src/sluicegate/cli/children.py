@@ -51,7 +51,7 @@ def start_notary(
     run: str,
     key: keysource.Source,
     gate: socket.socket,
-    files: tuple[int, int],
+    files: tuple[int, ...],
     uid: int | None,
 ) -> Child:
     """The process that holds the key: what `key` has open is read in it and nowhere else, or one is made in it.
@@ -84,7 +84,7 @@ def start_notary(
             except (keys.KeyTextError, OptionError, OSError) as error:
                 control.sendall(_refusal(*keysource.why(error)))
                 return notary.FAILED
-        return notary.serve(gate, control, *files, seed)
+        return notary.serve(gate, control, files[0], files[1], seed)
 
     keep = [gate.fileno(), *files, *key.descriptors()]
     return _fork(f"sluicegate: notary {run}", work, keep)

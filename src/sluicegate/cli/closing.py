@@ -1,4 +1,4 @@
-"""The end of a run: the record closed, copied out once, that copy verified, and people told."""
+"""The end of a run: the record closed, what is on the disk verified, sealed, and people told."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+from sluicegate import moments
 from sluicegate.cli import packetdir, say, supervise, timing
 from sluicegate.cli.options import Options
-from sluicegate.evidence import equation, packet, trace
+from sluicegate.evidence import equation, packet, seal, trace
 
 # Denials listed at the end; the summary has all of them.
 SHOWN_DENIALS = 10
 SHOWN_CHARACTERS = 300  # of one of its texts, which the command may have made long
-RECORD = ("evidence.jsonl", "flows.jsonl", "policy.json", "boundary.json")
 
 
 if TYPE_CHECKING:
@@ -32,19 +32,9 @@ class EvidenceError(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Out:
-    """Where the packet goes, and the staging files of evidence and flows."""
-
-    reserved: packetdir.Reserved
-    files: tuple[int, int]
-    owner: tuple[int, int] | None
-
-
-@dataclass(frozen=True, slots=True)
 class Documents:
-    """What goes into the packet besides the record. `pinned`: the key was given from outside."""
+    """What the record was opened with. `pinned`: the key was given from outside."""
 
-    policy: bytes
     opened: Mapping[str, object]
     signer: str
     pinned: bool
@@ -90,37 +80,24 @@ def ascii_values(value: object) -> object:
     return value
 
 
-def cut_short(why: str, out: Out, documents: Documents) -> EvidenceError:
-    """The error to raise for a record that was never closed, after what there is of it was copied out.
-
-    The copy verifies as a prefix only.
-    """
-    files: dict[str, bytes | int] = {
-        "evidence.jsonl": out.files[0],
-        "flows.jsonl": out.files[1],
-        "policy.json": documents.policy,
-        "boundary.json": packet.boundary(documents.opened, None),
-    }
-    try:
-        packetdir.publish(out.reserved, files, out.owner)
-    except packetdir.PacketDirError as error:
-        return EvidenceError(f"{why}; and nothing of the record could be kept: {error}", error.hint)
-    return EvidenceError(why, f"{out.reserved.path} holds the record so far")
+def cut_short(why: str, reserved: packetdir.Reserved) -> EvidenceError:
+    """The error to raise for a record that was never closed. It is in its place, and verifies as a prefix only."""
+    return EvidenceError(why, f"{reserved.path} holds the record so far")
 
 
 def close(
     options: Options,
-    out: Out,
+    reserved: packetdir.Reserved,
     documents: Documents,
     notary: supervise.Control,
     ended: supervise.Ended,
     counters: Mapping[str, int],
     stopped: Mapping[str, object],
 ) -> Result:
-    """Close, copy, verify.
+    """Close, verify, seal.
 
     Raises:
-        EvidenceError: the notary could not close, the copy failed, or it does not verify.
+        EvidenceError: the notary could not close, the disk is full, or what is on it does not verify.
     """
     run: dict[str, object] = {
         "agent_exit_code": ended.code,
@@ -138,22 +115,18 @@ def close(
     boundary = packet.boundary(documents.opened, closed)
     flow = {"boundary_sha256": "sha256:" + hashlib.sha256(boundary).hexdigest(), **counters}
     reason = "timeout" if ended.timeout else "graceful_shutdown"
-    files: dict[str, bytes | int] = {
-        "evidence.jsonl": out.files[0],
-        "flows.jsonl": out.files[1],
-        "policy.json": documents.policy,
-        "boundary.json": boundary,
-    }
     try:
-        said = notary.ask({"close": {"reason": reason, "flow": flow}}, "closed")
-        timing.mark("record closed")
-        packetdir.publish(out.reserved, files, out.owner)
+        with packetdir.replacing(reserved, packetdir.BOUNDARY, boundary):
+            moments.reached("supervisor: close prepared")
+            said = notary.ask({"close": {"reason": reason, "flow": flow}}, "closed")
+            timing.mark("record closed")
+            moments.reached("supervisor: record closed")
     except supervise.ControlError as error:
-        raise cut_short(f"the record could not be closed: {error}", out, documents) from error
+        raise cut_short(f"the record could not be closed: {error}", reserved) from error
     except packetdir.PacketDirError as error:
         raise EvidenceError(str(error), error.hint) from error
-    timing.mark("copied out")
-    result = _verified(out, documents, ended, notary, str(said.get("checkpoint", "")))
+    moments.reached("supervisor: boundary replaced")
+    result = _verified(reserved, documents, ended, notary, str(said.get("checkpoint", "")))
     timing.mark("verified")
     return result
 
@@ -171,7 +144,7 @@ def _equation(
 
 
 def _verified(
-    out: Out,
+    reserved: packetdir.Reserved,
     documents: Documents,
     ended: supervise.Ended,
     notary: supervise.Control,
@@ -180,8 +153,7 @@ def _verified(
     from sluicegate.report import summary
     from sluicegate.verify import packet as check
 
-    directory = out.reserved.descriptor
-    files = {name: _read(directory, name) for name in RECORD}
+    files = {name: _read(reserved.descriptor, name) for name in packetdir.RECORD}
     pin = bytes.fromhex(documents.signer)
     report = check.verify(files, [pin], finished=False)
     needed = (check.Level.INTACT, check.Level.CLOSED, check.Level.PINNED)
@@ -189,9 +161,10 @@ def _verified(
         why = "; ".join(f"{k.value}: {why}" for k, (ok, why) in report.reached.items() if not ok)
         # The record stays for whoever must find out; without packet.json it never passes for a whole packet.
         raise EvidenceError(
-            f"the copied packet does not verify: {why}", f"{out.reserved.path} holds it as it is"
+            f"the packet does not verify: {why}", f"{reserved.path} holds it as it is"
         )
-    words: dict[str, bytes | int] = {
+    moments.reached("supervisor: verified")
+    words = {
         "packet.json": packet.packet(
             report.tally, report.boundary, report.policy_hash, report.root, report.signer_key
         ),
@@ -200,7 +173,7 @@ def _verified(
     }
     words |= _sealed(report, {**files, **words}, notary)
     try:
-        packetdir.publish(out.reserved, words, out.owner, RECORD)
+        packetdir.publish(reserved, words, packetdir.RECORD)
     except packetdir.PacketDirError as error:
         raise EvidenceError(str(error), error.hint) from error
     balanced, why = report.reached[check.Level.ACCOUNTED]
@@ -218,7 +191,7 @@ def _verified(
             (d.target, d.reason, d.remedy)
             for d in sorted(account.denials, key=lambda d: not d.remedy)
         ),
-        out.reserved.path,
+        reserved.path,
         documents.signer,
         ended.error,
         report.tally.totals["block"],
@@ -227,8 +200,8 @@ def _verified(
 
 
 def _sealed(
-    report: Report, files: Mapping[str, bytes | int], notary: supervise.Control
-) -> dict[str, bytes | int]:
+    report: Report, files: Mapping[str, bytes], notary: supervise.Control
+) -> dict[str, bytes]:
     """The bundles over `files`, whose content is what was verified.
 
     Raises:
@@ -237,11 +210,7 @@ def _sealed(
     opened = report.boundary.get("open")
     given = opened if isinstance(opened, dict) else {}
     asked = {
-        "subjects": {
-            name: hashlib.sha256(data).hexdigest()
-            for name, data in files.items()
-            if isinstance(data, bytes)
-        },
+        "subjects": {name: hashlib.sha256(data).hexdigest() for name, data in files.items()},
         "results": trace.results(given),
         "commit": trace.commit(given),
         "trace": trace.trace(report.tally, given, report.policy_hash, report.run_nonce),
@@ -250,7 +219,9 @@ def _sealed(
         said = notary.ask({"seal": asked}, "sealed")
     except supervise.ControlError as error:
         raise EvidenceError(f"the packet could not be sealed: {error}") from error
-    return {name: str(text).encode() for name, text in said.items()}
+    moments.reached("supervisor: sealed")
+    # The seal last: with it the packet is whole, so nothing may be missing then.
+    return {name: str(said[name]).encode() for name in sorted(said, key=lambda n: n == seal.SEAL)}
 
 
 def _read(directory: int, name: str) -> bytes:

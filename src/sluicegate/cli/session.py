@@ -1,4 +1,4 @@
-"""One run from start to seal: reserve, fork, build, launch, wait, drain, close, copy out, verify."""
+"""One run from start to seal: reserve, fork, build, launch, wait, drain, close, verify."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 
 from setproctitle import setproctitle
 
+from sluicegate import moments
 from sluicegate.boundary import build, environment, identity, stores, survey
 from sluicegate.boundary.model import ROOT_TIER, ROOTLESS_TIER, Command, Spec
 from sluicegate.boundary.terminal import Terminal
@@ -207,21 +208,25 @@ def perform(plan: Plan, state: supervise.Signals, key: keysource.Source) -> clos
 
     Raises:
         BoundaryError, PacketDirError, SetupError: nothing was started.
-        closing.EvidenceError: gate, notary or the copy failed; the command is dead.
+        closing.EvidenceError: gate, notary or the disk failed; the command is dead.
         Interrupted: a signal came before the command was started.
     """
     setproctitle(f"sluicegate: supervisor {plan.spec.run}")
     with contextlib.ExitStack() as stack:
-        files = packetdir.staging(), packetdir.staging()
-        for number in files:
-            stack.callback(os.close, number)
         reserved = packetdir.reserve(plan.packet, plan.owner)
-        stack.callback(packetdir.discard, reserved)
+        stack.callback(_leave, reserved, state)
         processes = _Processes()
         stack.callback(processes.end, lambda: supervise.impatient(state.read()))
-        out = closing.Out(reserved, files, plan.owner)
-        result = _perform(plan, state, key, processes, out)
+        result = _perform(plan, state, key, processes, reserved)
     return _heard(result, processes.lost)
+
+
+def _leave(reserved: packetdir.Reserved, state: supervise.Signals) -> None:
+    """Of a command that was started the record stays, whatever became of it; of any other nothing does."""
+    if state.launched:
+        packetdir.hand_over(reserved)
+    else:
+        packetdir.discard(reserved)
 
 
 def _heard(result: closing.Result, lost: tuple[tuple[str, str], ...]) -> closing.Result:
@@ -238,32 +243,34 @@ def _perform(
     state: supervise.Signals,
     key: keysource.Source,
     processes: _Processes,
-    out: closing.Out,
+    reserved: packetdir.Reserved,
 ) -> closing.Result:
     state.check()
-    wall = _start(plan, key, processes, out)
+    wall = _start(plan, key, processes, reserved)
     state.check()
-    witnesses, command, documents = _open(plan, processes, wall)
+    witnesses, command, documents = _open(plan, processes, wall, reserved)
     gate, notary = witnesses
     state.check()
     try:
         ended = _command(plan, state, wall, command, witnesses)
         timing.mark("command")
+        moments.reached("supervisor: command ended")
         processes.hurried = ended.timeout or bool(state.stopped)
         wall.stop()
         timing.mark("boundary stopped")
         stopped = gate.ask({"stop": True}, "stopped")
     except supervise.ControlError as error:
         wall.close()
-        raise closing.cut_short(f"{error}; the command was ended", out, documents) from error
+        raise closing.cut_short(f"{error}; the command was ended", reserved) from error
     timing.mark("gate drained")
     counts = wall.counters()
+    moments.reached("supervisor: counters read")
     wall.close()
-    return closing.close(plan.options, out, documents, notary, ended, counts, stopped)
+    return closing.close(plan.options, reserved, documents, notary, ended, counts, stopped)
 
 
 def _start(
-    plan: Plan, key: keysource.Source, processes: _Processes, out: closing.Out
+    plan: Plan, key: keysource.Source, processes: _Processes, reserved: packetdir.Reserved
 ) -> build.Boundary:
     """Gate, boundary and notary, each preparing itself while the next one is started."""
     run = plan.spec.run
@@ -277,7 +284,7 @@ def _start(
         timing.mark("gate forked")
         wall = processes.boundary = build.begin(plan.spec)
         timing.mark("boundary begun")
-        processes.notary = children.start_notary(run, key, to_gate, out.files, uids[1])
+        processes.notary = children.start_notary(run, key, to_gate, reserved.files, uids[1])
         key.close()
     timing.mark("notary forked, verifier loaded")
     wall.ready()
@@ -286,12 +293,12 @@ def _start(
 
 
 def _open(
-    plan: Plan, processes: _Processes, wall: build.Boundary
+    plan: Plan, processes: _Processes, wall: build.Boundary, reserved: packetdir.Reserved
 ) -> tuple[tuple[supervise.Control, supervise.Control], supervise.Control, closing.Documents]:
     """The record begun, the gate serving: (gate, notary), the boundary's first process, the documents.
 
     Raises:
-        SetupError: one of them refused or died; the command was not started.
+        SetupError, PacketDirError: one of them refused or died, or there is no room; the command was not started.
     """
     if processes.gate is None or processes.notary is None:
         raise RuntimeError("nothing was started")
@@ -304,6 +311,9 @@ def _open(
         "boundary_open_sha256": packet.opening_digest(opened),
         "actor": plan.options.identity,
     }
+    # Before the record begins: it is nothing that verifies without what it binds.
+    begun = {packetdir.POLICY: policy, packetdir.BOUNDARY: packet.boundary(opened, None)}
+    packetdir.publish(reserved, begun, packetdir.RECORD)
     try:
         said = notary.ask({"open": digests}, "opened")
         timing.mark("notary open")
@@ -312,7 +322,9 @@ def _open(
         timing.mark("gate and command ready")
     except supervise.ControlError as error:
         raise SetupError(str(error), error.hint) from error
-    documents = closing.Documents(policy, opened, str(said["signer_key"]), plan.options.keyed)
+    except OSError as error:
+        raise SetupError(f"the gate is gone: {error.strerror}") from error
+    documents = closing.Documents(opened, str(said["signer_key"]), plan.options.keyed)
     return (gate, notary), command, documents
 
 
