@@ -15,10 +15,14 @@ import subprocess
 import sys
 import time
 import types
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from setproctitle import getproctitle
+
+from sluicegate.evidence.receipt import Sign
 from tests.conftest import Run, Tier
 from tests.kernel.test_run import descendants
 
@@ -58,7 +62,7 @@ MOMENTS = (*BEFORE, *RUNNING, *CLOSING)
 SECOND = ("notary: facts written", "notary: evidence written")
 # A run whose packet is whole from here on.
 LAST = "supervisor: seal.sigstore.json written"
-SECONDS = 10  # a bound for a test that hangs, not a measure
+SECONDS = 60  # a bound for a test that hangs, not a measure
 
 
 def pattern(moment: str) -> str:
@@ -68,20 +72,20 @@ def pattern(moment: str) -> str:
 
 @dataclass(slots=True)
 class Staged:
-    """A run held at `moment` in process `holder`."""
+    """A run, and where it is held: each moment, and the process that has come to it."""
 
     process: subprocess.Popen[str]
     packet: Path
     tells: int
     goes: int
-    moment: str
-    holder: int = 0
+    holders: dict[str, int] = field(default_factory=dict)
+    seeds: list[bytes] = field(default_factory=list)
     heard: list[tuple[int, str]] = field(default_factory=list)
     rest: bytes = b""
 
-    def until_held(self) -> None:
-        """Blocks until the moment has come."""
-        while not self.holder:
+    def until_held(self, *moments: str) -> None:
+        """Blocks until the run is held at all of them."""
+        while not self.holders.keys() >= set(moments):
             assert select.select([self.tells], [], [], SECONDS)[0], f"it never came: {self.heard}"
             self._hear()
 
@@ -91,7 +95,9 @@ class Staged:
             pid, mark, moment = line.decode().split(" ", 2)
             self.heard.append((int(pid), moment))
             if mark == "held":
-                self.holder = int(pid)
+                self.holders[moment] = int(pid)
+            if mark == "seed":
+                self.seeds.append(bytes.fromhex(moment))
 
     def count(self, moment: str) -> int:
         """How often `moment` was told so far."""
@@ -123,8 +129,9 @@ class Staged:
         return family
 
     def go_on(self) -> None:
-        """Lets the held process go, if it lives."""
-        os.write(self.goes, b"!")
+        """Lets go who is held, if they live."""
+        os.write(self.goes, b"!" * len(self.holders))
+        self.holders.clear()
 
     def end(self) -> Run:
         """The run's end: its code, streams and packet."""
@@ -139,10 +146,18 @@ def held(
     policy: str,
     moment: str,
     *options: str,
-    clock: str = "real",
     nth: int = 0,
+    then: Sequence[str] = (),
+    clock: str = "real",
+    spy: bool = False,
+    shell: Sequence[str] = (),
+    env: Mapping[str, str] | None = None,
 ) -> Iterator[Staged]:
-    """The run at `moment` (the `nth` time; 0: as `SECOND` says). Every process of it is gone afterwards."""
+    """The run at `moment` (the `nth` time; 0: as `SECOND` says), and at `then`. Nothing of it is left afterwards.
+
+    `clock`: what happens to it, see `_clock`. `spy`: the notary tells the seed of the key that it makes. `shell` and
+    `env`: what starts the run.
+    """
     argv, packet = tier.argv(command, policy, *options)
     tells, goes = (
         tier.world.directory / f"{tier.work.parent.name}-{tier.count}-{n}"
@@ -153,13 +168,15 @@ def held(
         path.chmod(0o666)
     # For both, so that no open waits for the other side.
     told, going = os.open(tells, os.O_RDWR), os.open(goes, os.O_RDWR)
-    here = [argv[0], "-m", "tests.faults.staged", str(tells), str(goes), moment, clock, *argv[3:]]
-    root = Path(__file__).parents[2]
-    here.insert(7, str(nth or 1 + (moment in SECOND)))
-    process = tier.world.popen(here, user=tier.user, cwd=tier.work, env={"PYTHONPATH": str(root)})
-    run = Staged(process, packet, told, going, moment)
+    first = f"{nth or 1 + (moment in SECOND)},{moment}"
+    wanted = ";".join([first, *(f"1,{later}" for later in then)])
+    here = [argv[0], "-m", "tests.faults.staged", str(tells), str(goes), wanted, clock, str(spy)]
+    environ = {"PYTHONPATH": str(Path(__file__).parents[2]), **(env or {})}
+    begun = [*shell, *here, *argv[3:]]
+    process = tier.world.popen(begun, user=tier.user, cwd=tier.work, env=environ)
+    run = Staged(process, packet, told, going)
     try:
-        run.until_held()
+        run.until_held(moment)
         yield run
     finally:
         if process.poll() is None:
@@ -191,18 +208,33 @@ def _clock(kind: str) -> None:
     def time_ns() -> int:
         return time.time_ns() + steps[min(next(asked), 10**9) % len(steps)]
 
-    notary.time = types.SimpleNamespace(time_ns=time_ns, monotonic=time.monotonic)  # type: ignore[assignment]
+    vars(notary)["time"] = types.SimpleNamespace(time_ns=time_ns, monotonic=time.monotonic)
 
 
-def main(tells: str, goes: str, wanted: str, clock: str, nth: str, *argv: str) -> int:
+def _spy(tells: str) -> None:
+    """Has the notary tell the key that it makes for itself."""
+    from sluicegate.evidence import keys
+
+    usable = keys.usable
+
+    def told(key: Ed25519PrivateKey) -> tuple[Sign, str]:
+        if "notary" in getproctitle():
+            _tell(tells, f"{os.getpid()} seed {key.private_bytes_raw().hex()}\n")
+        return usable(key)
+
+    keys.usable = told
+
+
+def main(tells: str, goes: str, wanted: str, clock: str, spy: str, *argv: str) -> int:
     from sluicegate import moments
     from sluicegate.cli.main import main as command
 
     come: dict[str, int] = {}
+    stops = set(wanted.split(";"))
 
     def stall(moment: str) -> None:
         come[moment] = come.get(moment, 0) + 1
-        hold = moment == wanted and come[moment] == int(nth)
+        hold = f"{come[moment]},{moment}" in stops
         _tell(tells, f"{os.getpid()} {'held' if hold else 'past'} {moment}\n")
         if hold:
             descriptor = os.open(goes, os.O_RDONLY | os.O_CLOEXEC)
@@ -212,6 +244,8 @@ def main(tells: str, goes: str, wanted: str, clock: str, nth: str, *argv: str) -
     moments.testing_only_stall = stall
     if clock != "real":
         _clock(clock)
+    if spy == "True":
+        _spy(tells)
     return command(argv)
 
 

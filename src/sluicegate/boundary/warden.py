@@ -39,6 +39,8 @@ def run(spec: Spec, life: socket.socket, wire: socket.socket) -> NoReturn:
         os.setsid()
         wake = _wake_on_term()
         _close_but(life.fileno(), wire.fileno(), *wake)
+        # What the supervisor hides is closed here; without this its own id maps would be root's to write (proc(5)).
+        sys_.dumpable(True)
         with _told(life):
             pid = _begin(spec, life, wire)
             wire.close()

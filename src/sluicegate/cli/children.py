@@ -145,7 +145,7 @@ def become(uid: int | None) -> None:
         os.setresuid(uid, uid, uid)
     syscalls.no_new_privileges()
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    syscalls.not_dumpable()
+    syscalls.dumpable(False)
     # After the change of identity: it clears the parent-death signal.
     syscalls.die_with_parent(signal.SIGKILL)
 
