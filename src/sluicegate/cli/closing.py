@@ -178,7 +178,7 @@ def _verified(
         raise EvidenceError(str(error), error.hint) from error
     balanced, why = report.reached[check.Level.ACCOUNTED]
     if not balanced:
-        raise EvidenceError(why, f"{out.reserved.path} is the packet, whole and sealed")
+        raise EvidenceError(why, f"{reserved.path} is the packet, whole and sealed")
     account = report.account
     return Result(
         ended.code,
