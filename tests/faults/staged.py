@@ -24,7 +24,7 @@ from setproctitle import getproctitle
 
 from sluicegate.evidence.receipt import Sign
 from tests.conftest import Run, Tier
-from tests.kernel.test_run import descendants
+from tests.kernel.test_run import descendants, wait_gone
 
 ADDED = ("packet.json", "summary.md", "checkpoint", "probes.sigstore.json", "seal.sigstore.json")
 # In the order in which a run that does `COMMAND` of the tests comes to them first.
@@ -126,6 +126,9 @@ class Staged:
             for pid in victims:
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(pid, number)
+        # Then the kernel has also ended what dies with them: who is let go on later is not racing against it.
+        for pid in victims:
+            wait_gone(pid)
         return family
 
     def go_on(self) -> None:
