@@ -87,6 +87,26 @@ def test_killed_while_writing(tmp_path: Path) -> None:
     assert prefix(desk).receipts >= 51
 
 
+def test_a_write_that_was_cut_anywhere_leaves_a_prefix(tmp_path: Path) -> None:
+    desk = made.Desk(tmp_path)
+    desk.open()
+    first = len(desk.files(closed=False)["evidence.jsonl"])
+    desk.record(*made.pair(1), made.message(2))
+    before = len(desk.files(closed=False)["evidence.jsonl"])
+    desk.close()
+    assert desk.join() == notary.DONE
+    # As the disk is when the kernel got as far as `cut` with the last write: boundary.json is closed after the record.
+    files = desk.files(closed=False)
+    whole = files["evidence.jsonl"]
+    ends = [n + 1 for n, byte in enumerate(whole) if byte == 10]
+    cuts = {at + by for at in ends for by in (-1, 0, 1)} | {*range(first, len(whole), 997)}
+    for cut in sorted(cut for cut in cuts if first <= cut <= len(whole)):
+        report = packet.verify({**files, "evidence.jsonl": whole[:cut]}, [made.PIN])
+        # Behind that, the record may name a boundary.json that is not there yet.
+        allowed = {packet.UNPROVEN} if cut <= before else {packet.UNPROVEN, packet.INVALID}
+        assert report.outcome in allowed, (cut, report.reached)
+
+
 @pytest.mark.parametrize("limit", [4000, 9999, 20_000, 20_001])
 def test_the_file_can_not_grow(tmp_path: Path, limit: int) -> None:
     desk = Process(tmp_path, limit)

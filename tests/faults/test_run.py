@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -12,6 +14,7 @@ import pytest
 from tests.conftest import Run, Tier
 from tests.kernel.test_run import ALLOW, descendants, wait_gone
 
+PAGE = os.sysconf("SC_PAGE_SIZE")  # what a tmpfs counts in
 WAITING = ["sh", "-c", "echo ready; exec sleep 1000"]
 
 
@@ -51,36 +54,70 @@ def test_a_boundary_whose_first_process_dies_is_no_success(tier: Tier) -> None:
     assert process.returncode == 120
 
 
-def test_a_full_disk_under_the_packet_leaves_no_packet(tier: Tier) -> None:
-    small = tier.work.parent / "small"
-    small.mkdir()
-    mounted = tier.world.run(["mount", "-t", "tmpfs", "-o", "size=8k,mode=777", "none", str(small)])
-    assert mounted.code == 0, mounted.err
-    done = tier.run(["true"], ALLOW, "--env", "X=1")
-    argv, _ = tier.argv(["true"], ALLOW)
-    argv[argv.index("--packet") + 1] = str(small / "packet")
-    full = tier.world.run(argv, user=tier.user, cwd=tier.work)
-    assert done.code == 0
-    assert full.code == 120
-    assert "hint: free some space" in full.err
-    left = tier.world.run(["sh", "-c", f"ls -A {small}/packet; umount {small}"])
-    assert left.out == ""
+@contextmanager
+def small(tier: Tier, pages: int) -> Iterator[Path]:
+    """A file system of so many pages for the packet."""
+    place = tier.work.parent / f"small-{pages}"
+    place.mkdir()
+    size = pages * PAGE
+    made = tier.world.run(
+        ["mount", "-t", "tmpfs", "-o", f"size={size},mode=777", "none", str(place)]
+    )
+    assert made.code == 0, made.err
+    try:
+        yield place
+    finally:
+        assert tier.world.run(["umount", str(place)]).code == 0
+
+
+def listed(tier: Tier, place: Path) -> list[str]:
+    """In the world, whose mounts are not ours."""
+    return tier.world.run(["ls", "-A", str(place)]).out.split()
+
+
+def test_a_full_disk_at_any_moment_leaves_no_whole_packet(tier: Tier) -> None:
+    seen = []
+    # From too small for the first line to large enough for the last file: every write is once the one that fails.
+    for pages in range(1, 40):
+        argv, _ = tier.argv(["curl", "-sS", "http://denied.test/"], ALLOW)
+        with small(tier, pages) as place:
+            packet = place / "packet"
+            argv[argv.index("--packet") + 1] = str(packet)
+            done = tier.world.run(argv, user=tier.user, cwd=tier.work)
+            run = Run(done.code, done.out, done.err, packet)
+            assert "internal error" not in done.err
+            if done.code == 125:
+                assert "denied.test" not in done.out, "the command was started"
+                assert "hint: free some space" in done.err, done.err
+                assert listed(tier, place) == []
+                verdict = 0
+            elif done.code == 120:
+                verdict = tier.verify(run, "--require", "INTACT,CLOSED").code
+                assert verdict in {1, 3}
+            else:
+                assert done.code == 0, done.err
+                verdict = tier.verify(run, "--require", "INTACT,CLOSED").code
+                assert verdict == 0
+        seen.append((done.code, verdict))
+        if done.code == 0:
+            break
+    assert seen[-1] == (0, 0), seen
+    assert set(seen) >= {(125, 0), (120, 3), (0, 0)}, seen
+    # More room never makes it worse.
+    order = [(125, 0), (120, 3), (120, 1), (0, 0)]
+    assert [order.index(one) for one in seen] == sorted(order.index(one) for one in seen), seen
 
 
 def test_a_full_disk_under_the_record_ends_the_run(tier: Tier) -> None:
-    small = tier.work.parent / "staging"
-    small.mkdir()
-    mounted = tier.world.run(
-        ["mount", "-t", "tmpfs", "-o", "size=64k,mode=777", "none", str(small)]
-    )
-    assert mounted.code == 0, mounted.err
     script = "while :; do curl -sS -m 5 http://denied.test/ || exit; done"
-    argv, packet = tier.argv(["sh", "-c", script], ALLOW)
-    full = tier.world.run(argv, user=tier.user, cwd=tier.work, env={"TMPDIR": str(small)})
-    assert full.code == 120, full.err
-    checked = tier.verify(Run(120, "", full.err, packet))
-    assert checked.code == 3, checked.out + checked.err
-    assert tier.world.run(["umount", str(small)]).code == 0
+    argv, _ = tier.argv(["sh", "-c", script], ALLOW)
+    with small(tier, 24) as place:
+        packet = place / "packet"
+        argv[argv.index("--packet") + 1] = str(packet)
+        full = tier.world.run(argv, user=tier.user, cwd=tier.work)
+        assert full.code == 120, full.err
+        checked = tier.verify(Run(120, "", full.err, packet))
+        assert checked.code == 3, checked.out + checked.err
 
 
 def test_a_full_disk_under_the_checkpoints_ends_the_run(tier: Tier) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import os
 import pty
 import re
@@ -14,6 +15,7 @@ import pytest
 
 from sluicegate.evidence import keys
 from tests.conftest import Run, Tier
+from tests.faults import staged
 from tests.kernel.test_pty import Screen
 from tests.kernel.test_run import descendants
 
@@ -268,6 +270,7 @@ def waiting(
         named = {
             (re.findall(r"sluicegate: (\w+)", title) or [title.split()[0]])[0]: pid
             for pid, title in titles.items()
+            if title.strip()
         }
         assert named.keys() >= {"gate", "notary", "warden", "init", "sh"}
         yield Waiting(descriptor, process.pid, named)
@@ -312,6 +315,111 @@ def test_the_notary_keeps_the_key_in_one_place(tier: Tier, encrypted: bool) -> N
             assert held.count(SEED) == times
             assert TEXT.splitlines()[1][:40].encode() not in held
             assert b"quiet harbour" not in held
+
+
+FORMS = {
+    "seed": SEED,
+    "hex": SEED.hex().encode(),
+    "HEX": SEED.hex().upper().encode(),
+    "text": TEXT.splitlines()[1][:40].encode(),
+    "base64": base64.b64encode(SEED)[:40],
+    "passphrase": b"quiet harbour",
+}
+
+
+def forms(pid: int) -> dict[str, int]:
+    """How often the key's forms are in what the process has written to, and in its environment and arguments."""
+    held = memory(pid)
+    held += b"".join(Path(f"/proc/{pid}/{name}").read_bytes() for name in ("environ", "cmdline"))
+    assert len(held) > 1 << 20
+    return {name: count for name, form in FORMS.items() if (count := held.count(form))}
+
+
+ENDED = ("notary: key forgotten", "supervisor: sealed")
+WAYS = {"file": ("7<&-", TEXT), "descriptor": (PIPE, TEXT), "encrypted": (f"{PIPE} {WORD}", LOCKED)}
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_during_a_run_the_key_is_in_the_notary_alone_and_after_it_in_nobody(
+    tier: Tier, way: str
+) -> None:
+    redirect, secret = WAYS[way]
+    given: tuple[str, ...] = ("--key-fd", "7")
+    if way == "file":
+        given = ("--key", str(place(tier, TEXT)))
+    if way == "encrypted":
+        given = (*given, "--passphrase-fd", "8")
+    with staged.held(
+        tier,
+        ["true"],
+        NOTHING,
+        "supervisor: command ended",
+        *given,
+        shell=["bash", "-c", CALL.format(redirect=redirect), "caller"],
+        env={"SECRET": secret, "WORD": "quiet harbour"},
+        then=ENDED,
+    ) as run:
+        found = {word: forms(run.who(word)) for word in ("supervisor", "gate", "warden", "notary")}
+        assert found == {"supervisor": {}, "gate": {}, "warden": {}, "notary": {"seed": 1}}
+        run.go_on()
+        run.until_held(*ENDED)
+        # Sealed, and nothing can be signed any more; both are still there to look into, the gate has ended.
+        for word in ("supervisor", "notary"):
+            assert forms(run.who(word)) == {}, word
+        run.go_on()
+        ended = run.end()
+    pinned(tier, ended)
+
+
+def test_an_ephemeral_key_is_in_the_notary_alone_and_after_the_run_in_nobody(tier: Tier) -> None:
+    moment = "supervisor: command ended"
+    with staged.held(tier, ["true"], NOTHING, moment, then=ENDED, spy=True) as run:
+        (seed,) = run.seeds
+        assert memory(run.who("notary")).count(seed) == 1
+        for word in ("supervisor", "gate", "warden"):
+            assert memory(run.who(word)).count(seed) == 0, word
+        run.go_on()
+        run.until_held(*ENDED)
+        assert memory(run.who("notary")).count(seed) == 0
+        run.go_on()
+        assert run.end().code == 0
+
+
+def test_what_our_processes_can_be_looked_into_by_and_leave_behind(tier: Tier) -> None:
+    with waiting(tier, "--key-fd", "7") as run:
+        for name in ("supervisor", "gate", "notary"):
+            pid = run.supervisor if name == "supervisor" else run.others[name]
+            # Not dumpable: no core, no trace, and what is open in it is root's to open (proc(5)).
+            for file in ("mem", "environ", "fd", "maps"):
+                assert os.stat(f"/proc/{pid}/{file}").st_uid == 0, (name, file)
+            if name != "supervisor":
+                limits = Path(f"/proc/{pid}/limits").read_text()
+                assert re.search(r"^Max core file size +0 +0 ", limits, re.MULTILINE)
+            if tier.user is not None:
+                look = f"import os; os.listdir('/proc/{pid}/fd')"
+                done = tier.world.run(["python3", "-c", look], user=tier.user)
+                assert "PermissionError" in done.err, name
+
+
+def test_the_supervisor_can_not_be_looked_into_before_the_notary_has_the_key(tier: Tier) -> None:
+    path = place(tier, LOCKED)
+    argv, _ = tier.argv(["true"], NOTHING, "--key", str(path))
+    screen = Asked(tier, argv)
+    screen.until("passphrase of 'run.key': ")
+    assert os.stat(f"/proc/{screen.pid}/fd").st_uid == 0
+    if tier.user is not None:
+        look = ["python3", "-c", f"import os; os.listdir('/proc/{screen.pid}/fd')"]
+        assert "PermissionError" in tier.world.run(look, user=tier.user).err
+    screen.type("quiet harbour\n")
+    assert screen.end() == 0
+
+
+def test_a_key_that_another_user_owns_is_refused(tier: Tier) -> None:
+    path = place(tier, TEXT, 0o640)
+    group = tier.work.stat().st_gid
+    os.chown(path, 4321, group)
+    done = tier.run(["touch", "ran"], NOTHING, "--key", str(path))
+    unstarted(tier, done, "belongs to uid 4321", f"chown {tier.user or 0} {path}")
 
 
 def test_nobody_but_root_can_look_into_the_notary(tier: Tier) -> None:

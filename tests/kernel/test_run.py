@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import Tier
+from tests.conftest import Run, Tier
 
 ALLOW = """\
 version: 1
@@ -154,7 +154,7 @@ def test_signals_reach_the_command(tier: Tier, number: signal.Signals) -> None:
     assert (packet / "packet.json").exists()
 
 
-def test_kill_of_the_supervisor_leaves_nothing(tier: Tier) -> None:
+def test_kill_of_the_supervisor_leaves_no_process_and_a_prefix(tier: Tier) -> None:
     argv, packet = tier.argv(["sh", "-c", "echo ready; exec sleep 1000"], "version: 1\n")
     process = tier.world.popen(argv, user=tier.user, cwd=tier.work)
     assert process.stdout is not None
@@ -166,7 +166,8 @@ def test_kill_of_the_supervisor_leaves_nothing(tier: Tier) -> None:
     left = [pid for pid in family if alive(pid)]
     for pid in left:
         wait_gone(pid)
-    assert not packet.exists() or not list(packet.iterdir())
+    checked = tier.verify(Run(process.returncode, "", "", packet))
+    assert checked.code == 3, checked.out + checked.err
 
 
 def descendants(pid: int) -> list[int]:

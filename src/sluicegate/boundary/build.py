@@ -133,8 +133,6 @@ class Boundary:
         if self._stopped:
             return
         self._stopped = True
-        with contextlib.suppress(OSError):
-            self.lifeline.send(warden.ORDERLY)
         self.lifeline.close()
         with contextlib.suppress(ChildProcessError):
             os.waitpid(self.warden, 0)

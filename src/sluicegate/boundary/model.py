@@ -43,7 +43,7 @@ class Spec:
 
     `workspace` and `binds` are writable at their own paths, `home` is visible with its writes
     discarded, `hidden` files and directories are covered with emptiness (the key, what variables point to), and so
-    is `packet`, the directory reserved for the evidence; it is removed when the supervisor died and it is empty.
+    is `packet`, the directory that the evidence is written in.
     `kept` are files in writable trees that the command may read but not change: the policies of this run.
     """
 

@@ -140,9 +140,12 @@ def no_new_privileges() -> None:
     _checked(_libc.prctl(_PR_SET_NO_NEW_PRIVS, ctypes.c_ulong(1), 0, 0, 0), "no_new_privs")
 
 
-def not_dumpable() -> None:
-    """Nobody of the same uid may trace this process or read its memory."""
-    _checked(_libc.prctl(_PR_SET_DUMPABLE, ctypes.c_ulong(0), 0, 0, 0), "dumpable")
+def dumpable(yes: bool) -> None:
+    """Whether those of the same uid may trace this process, read its memory and open what it has open (prctl(2)).
+
+    What it forks begins as it is.
+    """
+    _checked(_libc.prctl(_PR_SET_DUMPABLE, ctypes.c_ulong(yes), 0, 0, 0), "dumpable")
 
 
 def keep_in_memory(buffer: bytearray) -> None:

@@ -22,8 +22,6 @@ from sluicegate.boundary import syscalls as sys_
 from sluicegate.boundary.init import init
 from sluicegate.boundary.model import ROOTLESS_TIER, BoundaryError, Spec
 
-# On the lifeline: an orderly end, so nothing of the run is to be cleared away.
-ORDERLY = b"end"
 # Steps in one message; a message must fit the socket's buffer.
 _STEPS_A_MESSAGE = 200
 _IDS = 2**32 - 1
@@ -39,11 +37,13 @@ def run(spec: Spec, life: socket.socket, wire: socket.socket) -> NoReturn:
         os.setsid()
         wake = _wake_on_term()
         _close_but(life.fileno(), wire.fileno(), *wake)
+        # What the supervisor hides is closed here; without this its own id maps would be root's to write (proc(5)).
+        sys_.dumpable(True)
         with _told(life):
             pid = _begin(spec, life, wire)
             wire.close()
             _be_silent()
-            status = _watch(spec, pid, life, wake[0])
+            status = _watch(pid, life, wake[0])
     finally:
         os._exit(status)
 
@@ -243,29 +243,18 @@ def _be_silent() -> None:
     os.close(null)
 
 
-def _watch(spec: Spec, pid: int, life: socket.socket, wake: int) -> int:
-    """Waits for pid 1's end or for the line's, then sees to it that nothing is left."""
-    ended, orderly = os.pidfd_open(pid), False
+def _watch(pid: int, life: socket.socket, wake: int) -> int:
+    """Waits for pid 1's end and for the line's, then sees to it that nothing is left."""
+    ended = os.pidfd_open(pid)
     poll = select.poll()
     for descriptor in (ended, life.fileno(), wake):
         poll.register(descriptor, select.POLLIN)
     ready = {descriptor for descriptor, _ in poll.poll()}
     if ended in ready:
-        # The supervisor is told by its wire; the line says how it takes it.
+        # The supervisor is told by its wire; the line says when it has taken note.
         poll.unregister(ended)
-        ready = {descriptor for descriptor, _ in poll.poll()}
+        poll.poll()
     else:
         os.kill(pid, signal.SIGKILL)
     os.waitpid(pid, 0)
-    if life.fileno() in ready:
-        orderly = life.recv(len(ORDERLY)) == ORDERLY
-    if not orderly:
-        _clear_away(spec)
     return 0
-
-
-def _clear_away(spec: Spec) -> None:
-    """After a supervisor that died: the packet directory it reserved, if nothing was written."""
-    if spec.packet:
-        with contextlib.suppress(OSError):
-            os.rmdir(spec.packet)

@@ -51,7 +51,7 @@ def start_notary(
     run: str,
     key: keysource.Source,
     gate: socket.socket,
-    files: tuple[int, int],
+    files: tuple[int, ...],
     uid: int | None,
     checkpoint_s: int,
 ) -> Child:
@@ -85,7 +85,8 @@ def start_notary(
             except (keys.KeyTextError, OptionError, OSError) as error:
                 control.sendall(_refusal(*keysource.why(error)))
                 return notary.FAILED
-        return notary.serve(gate, control, *files, seed, checkpoint_s=checkpoint_s)
+        evidence, flows = files
+        return notary.serve(gate, control, evidence, flows, seed, checkpoint_s=checkpoint_s)
 
     keep = [gate.fileno(), *files, *key.descriptors()]
     return _fork(f"sluicegate: notary {run}", work, keep)
@@ -148,7 +149,7 @@ def become(uid: int | None) -> None:
         os.setresuid(uid, uid, uid)
     syscalls.no_new_privileges()
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    syscalls.not_dumpable()
+    syscalls.dumpable(False)
     # After the change of identity: it clears the parent-death signal.
     syscalls.die_with_parent(signal.SIGKILL)
 

@@ -1,4 +1,4 @@
-"""The end of a run: the record closed, copied out once, that copy verified, and people told."""
+"""The end of a run: the record closed, what is on the disk verified, sealed, and people told."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+from sluicegate import moments
 from sluicegate.cli import packetdir, say, supervise, timing
 from sluicegate.cli.options import Options
-from sluicegate.evidence import equation, packet, trace
+from sluicegate.evidence import equation, packet, seal, trace
 
 # Denials listed at the end; the summary has all of them.
 SHOWN_DENIALS = 10
 SHOWN_CHARACTERS = 300  # of one of its texts, which the command may have made long
-RECORD = ("evidence.jsonl", "flows.jsonl", "policy.json", "boundary.json")
 
 
 if TYPE_CHECKING:
@@ -35,19 +35,16 @@ class EvidenceError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Out:
-    """Where the packet goes, the staging files of evidence and flows, and where checkpoints are told."""
+    """Where the record is, and where checkpoints are told."""
 
     reserved: packetdir.Reserved
-    files: tuple[int, int]
-    owner: tuple[int, int] | None
     checkpoints: Checkpoints
 
 
 @dataclass(frozen=True, slots=True)
 class Documents:
-    """What goes into the packet besides the record. `pinned`: the key was given from outside."""
+    """What the record was opened with. `pinned`: the key was given from outside."""
 
-    policy: bytes
     opened: Mapping[str, object]
     signer: str
     pinned: bool
@@ -103,22 +100,9 @@ def ascii_values(value: object) -> object:
     return value
 
 
-def cut_short(why: str, out: Out, documents: Documents) -> EvidenceError:
-    """The error to raise for a record that was never closed, after what there is of it was copied out.
-
-    The copy verifies as a prefix only.
-    """
-    files: dict[str, bytes | int] = {
-        "evidence.jsonl": out.files[0],
-        "flows.jsonl": out.files[1],
-        "policy.json": documents.policy,
-        "boundary.json": packet.boundary(documents.opened, None),
-    }
-    try:
-        packetdir.publish(out.reserved, files, out.owner)
-    except packetdir.PacketDirError as error:
-        return EvidenceError(f"{why}; and nothing of the record could be kept: {error}", error.hint)
-    return EvidenceError(why, f"{out.reserved.path} holds the record so far")
+def cut_short(why: str, reserved: packetdir.Reserved) -> EvidenceError:
+    """The error to raise for a record that was never closed. It is in its place, and verifies as a prefix only."""
+    return EvidenceError(why, f"{reserved.path} holds the record so far")
 
 
 def close(
@@ -129,10 +113,10 @@ def close(
     ended: supervise.Ended,
     measured: Measured,
 ) -> Result:
-    """Close, copy, verify.
+    """Close, verify, seal.
 
     Raises:
-        EvidenceError: the notary could not close, the copy failed, or it does not verify.
+        EvidenceError: the notary could not close, the disk is full, or what is on it does not verify.
     """
     run: dict[str, object] = {
         "agent_exit_code": ended.code,
@@ -159,23 +143,20 @@ def close(
     reason = "timeout" if ended.timeout else "graceful_shutdown"
     if ended.changed:
         reason = "boundary_changed"
-    files: dict[str, bytes | int] = {
-        "evidence.jsonl": out.files[0],
-        "flows.jsonl": out.files[1],
-        "policy.json": documents.policy,
-        "boundary.json": boundary,
-    }
+    reserved = out.reserved
     try:
-        said = notary.ask({"close": {"reason": reason, "flow": flow}}, "closed")
-        out.checkpoints.keep(str(said.get("checkpoint", "")))
-        timing.mark("record closed")
-        packetdir.publish(out.reserved, files, out.owner)
+        with packetdir.replacing(reserved, packetdir.BOUNDARY, boundary):
+            moments.reached("supervisor: close prepared")
+            said = notary.ask({"close": {"reason": reason, "flow": flow}}, "closed")
+            out.checkpoints.keep(str(said.get("checkpoint", "")))
+            timing.mark("record closed")
+            moments.reached("supervisor: record closed")
     except supervise.ControlError as error:
-        raise cut_short(f"the record could not be closed: {error}", out, documents) from error
+        raise cut_short(f"the record could not be closed: {error}", reserved) from error
     except packetdir.PacketDirError as error:
         raise EvidenceError(str(error), error.hint) from error
-    timing.mark("copied out")
-    result = _verified(out, documents, ended, notary, str(said.get("checkpoint", "")))
+    moments.reached("supervisor: boundary replaced")
+    result = _verified(reserved, documents, ended, notary, str(said.get("checkpoint", "")))
     timing.mark("verified")
     return result
 
@@ -196,7 +177,7 @@ def _equation(
 
 
 def _verified(
-    out: Out,
+    reserved: packetdir.Reserved,
     documents: Documents,
     ended: supervise.Ended,
     notary: supervise.Control,
@@ -208,15 +189,16 @@ def _verified(
 
     pin = bytes.fromhex(documents.signer)
     needed = (check.Level.INTACT, check.Level.CLOSED, check.Level.PINNED)
-    with reading.packet(out.reserved.descriptor) as files:
+    with reading.packet(reserved.descriptor) as files:
         report = check.verify(files, [pin], finished=False)
         digests = {name: _digest(content) for name, content in files.items()}
     if not all(report.reached[level][0] for level in needed):
         why = "; ".join(f"{k.value}: {why}" for k, (ok, why) in report.reached.items() if not ok)
         # The record stays for whoever must find out; without packet.json it never passes for a whole packet.
         raise EvidenceError(
-            f"the copied packet does not verify: {why}", f"{out.reserved.path} holds it as it is"
+            f"the packet does not verify: {why}", f"{reserved.path} holds it as it is"
         )
+    moments.reached("supervisor: verified")
     words = {
         "packet.json": packet.packet(
             report.tally, report.boundary, report.policy_hash, report.root, report.signer_key
@@ -228,13 +210,13 @@ def _verified(
     digests |= {name: _digest(content) for name, content in words.items()}
     words |= _sealed(report, digests, notary)
     try:
-        packetdir.publish(out.reserved, words, out.owner, RECORD)
+        packetdir.publish(reserved, words, packetdir.RECORD)
     except packetdir.PacketDirError as error:
         raise EvidenceError(str(error), error.hint) from error
     balanced, why = report.reached[check.Level.ACCOUNTED]
     # Of a change the caller is told in words of its own.
     if not balanced and not ended.changed:
-        raise EvidenceError(why, f"{out.reserved.path} is the packet, whole and sealed")
+        raise EvidenceError(why, f"{reserved.path} is the packet, whole and sealed")
     account = report.account
     return Result(
         ended.code,
@@ -247,7 +229,7 @@ def _verified(
             (d.target, d.reason, d.remedy)
             for d in sorted(account.denials, key=lambda d: not d.remedy)
         ),
-        out.reserved.path,
+        reserved.path,
         documents.signer,
         ended.error,
         report.tally.totals["block"],
@@ -276,7 +258,9 @@ def _sealed(
         said = notary.ask({"seal": asked}, "sealed")
     except supervise.ControlError as error:
         raise EvidenceError(f"the packet could not be sealed: {error}") from error
-    return {name: str(text).encode() for name, text in said.items()}
+    moments.reached("supervisor: sealed")
+    # The seal last: with it the packet is whole, so nothing may be missing then.
+    return {name: str(said[name]).encode() for name in sorted(said, key=lambda n: n == seal.SEAL)}
 
 
 def _digest(content: bytes | Source) -> str:

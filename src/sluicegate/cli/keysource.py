@@ -9,7 +9,7 @@ import stat
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from sluicegate.boundary import syscalls
+from sluicegate.boundary import identity, syscalls
 from sluicegate.cli import secretfd
 from sluicegate.cli.opening import SetupError
 from sluicegate.cli.options import OptionError, Options
@@ -65,10 +65,10 @@ def _take(options: Options, source: Source) -> None:
         source.key = options.key_fd
         if path is not None:
             source.files += (path,)
-            _tight(source.key, path)
+            _tight(source.key, path, _owners(options))
     if options.key is not None:
         source.key = _open(options.key)
-        _tight(source.key, options.key)
+        _tight(source.key, options.key, _owners(options))
         if source.passphrase is None and os.pread(source.key, len(_MARK), 0) == _MARK:
             source.passphrase = _asked(options.key)
 
@@ -83,11 +83,28 @@ def _open(path: str) -> int:
         ) from error
 
 
-def _tight(key: int, path: str) -> None:
+def _owners(options: Options) -> set[int]:
+    """Whose a key may be: root's, ours, sudo's caller's, and for root the workspace's owner's, whose run it is."""
+    ours = os.geteuid()
+    if ours:
+        return {0, ours}
+    caller = identity.number(os.environ, "SUDO_UID")
+    with contextlib.suppress(OSError):
+        return {0, os.stat(options.workdir).st_uid if caller is None else caller}
+    return {0}
+
+
+def _tight(key: int, path: str, owners: set[int]) -> None:
     """Raises SetupError if the key is no file, or one that others may read or change."""
-    mode = os.fstat(key).st_mode
+    found = os.fstat(key)
+    mode = found.st_mode
     if not stat.S_ISREG(mode):
         raise SetupError(f"the key {path} is not a regular file", "name the .key file of keygen")
+    if found.st_uid not in owners:
+        raise SetupError(
+            f"the key {path} belongs to uid {found.st_uid}, who may read and change it",
+            f"chown {os.geteuid()} {path}, and make a new one if they may have read it",
+        )
     if mode & LOOSE_BITS:
         raise SetupError(
             f"the key {path} may be read or changed by others (mode {stat.S_IMODE(mode):04o})",

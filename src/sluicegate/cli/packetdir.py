@@ -1,4 +1,8 @@
-"""The packet's directory: reserved before the run, filled once after it, never in between."""
+"""The packet's directory: reserved before the run, the record written in it, the rest added at the end.
+
+The record lies in its place from the start, so that whatever is killed, what was committed is there: a prefix. What
+makes a packet whole comes last.
+"""
 
 from __future__ import annotations
 
@@ -6,10 +10,15 @@ import contextlib
 import errno
 import os
 import stat
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 
-COPY_BYTES = 1_048_576  # one read of the copy; memory stays flat whatever the record's size
+from sluicegate import moments
+
+# What the notary writes, and what binds it to this run: enough for a prefix that verifies.
+EVIDENCE, FLOWS, POLICY, BOUNDARY = "evidence.jsonl", "flows.jsonl", "policy.json", "boundary.json"
+RECORD = (EVIDENCE, FLOWS, POLICY, BOUNDARY)
+_NEW = os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 class PacketDirError(Exception):
@@ -22,18 +31,24 @@ class PacketDirError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Reserved:
-    """An empty directory held open. `made` says whether we made it and so may remove it."""
+    """A directory held open, and in it the record's two new files, evidence and flows, to append to.
+
+    `made`: we made it and so may remove it. What we write is for `owner` (uid, gid; None: ourselves), but the record is
+    ours until its end: in the tier `netns-root` nobody but root can change it while the command runs.
+    """
 
     path: str
     descriptor: int
+    files: tuple[int, ...]
     made: bool
+    owner: tuple[int, int] | None = None
 
 
 def reserve(path: str, owner: tuple[int, int] | None) -> Reserved:
     """The directory `path` (absolute), made if missing and given to `owner` (uid, gid).
 
     Raises:
-        PacketDirError: it is not a directory, not empty, or can not be made.
+        PacketDirError: it is not a directory, not empty, or can not be made or written.
     """
     made = False
     try:
@@ -51,53 +66,125 @@ def reserve(path: str, owner: tuple[int, int] | None) -> Reserved:
         raise PacketDirError(
             f"{path} is not a directory of ours: {error.strerror}", "choose another --packet"
         ) from error
-    reserved = Reserved(path, descriptor, made)
     if os.listdir(descriptor):
         os.close(descriptor)
         raise PacketDirError(
             f"{path} is not empty", "remove the old packet, or choose another --packet"
         )
+    with contextlib.ExitStack() as failed:
+        failed.callback(discard, Reserved(path, descriptor, (), made))
+        with _told(path):
+            files = _record(descriptor)
+        failed.pop_all()
     if made and owner is not None:
         os.fchown(descriptor, *owner)
-    return reserved
+    return Reserved(path, descriptor, files, made, owner)
 
 
-def publish(
-    reserved: Reserved,
-    files: Mapping[str, bytes | int],
-    owner: tuple[int, int] | None,
-    present: Collection[str] = (),
-) -> None:
-    """Write each file (its bytes, or a descriptor to copy from the start), all or none.
+def _record(directory: int) -> tuple[int, int]:
+    flags = _NEW | os.O_RDWR | os.O_APPEND
+    first = os.open(EVIDENCE, flags, 0o644, dir_fd=directory)
+    try:
+        return first, os.open(FLOWS, flags, 0o644, dir_fd=directory)
+    except OSError:
+        os.close(first)
+        raise
 
-    `present`: the names that may be there already, from an earlier call.
+
+def publish(reserved: Reserved, files: Mapping[str, bytes], present: Collection[str] = ()) -> None:
+    """Write each file, in their order, all or none.
+
+    `present`: the names that may be there already.
 
     Raises:
-        PacketDirError: the directory moved or filled up; nothing of ours is left in it then.
+        PacketDirError: the directory moved or filled up; nothing of `files` is left in it then.
     """
     written: list[str] = []
     try:
-        still_there(reserved)
-        _nothing_else(reserved, present)
-        for name, content in files.items():
-            flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-            descriptor = os.open(name, flags, 0o644, dir_fd=reserved.descriptor)
-            written.append(name)
-            try:
-                if owner is not None:
-                    os.fchown(descriptor, *owner)
-                _fill(descriptor, content)
-            finally:
-                os.close(descriptor)
-    except (OSError, PacketDirError) as error:
+        with _told(reserved.path):
+            still_there(reserved)
+            _nothing_else(reserved, present)
+            for name, content in files.items():
+                descriptor = os.open(name, _NEW | os.O_WRONLY, 0o644, dir_fd=reserved.descriptor)
+                written.append(name)
+                moments.reached(f"supervisor: {name} begun")
+                try:
+                    _give(descriptor, reserved.owner)
+                    _write(descriptor, content)
+                finally:
+                    os.close(descriptor)
+                moments.reached(f"supervisor: {name} written")
+    except PacketDirError:
         for name in written:
             with contextlib.suppress(OSError):
                 os.unlink(name, dir_fd=reserved.descriptor)
-        if isinstance(error, PacketDirError):
+        raise
+
+
+@contextlib.contextmanager
+def replacing(reserved: Reserved, name: str, content: bytes) -> Iterator[None]:
+    """`content` has its room on the disk before the body begins, and takes the place of `name` when it has ended well.
+
+    Between the two it has no name: what is left of a run that dies there is the old file.
+
+    Raises:
+        PacketDirError: the directory moved or filled up.
+    """
+    temporary = f".{name}"
+    with _told(reserved.path):
+        still_there(reserved)
+        _nothing_else(reserved, RECORD)
+        descriptor, named = _nameless(reserved, temporary)
+        try:
+            _give(descriptor, reserved.owner)
+            _write(descriptor, content)
+        except OSError:
+            _let_go(reserved, descriptor, temporary if named else None)
             raise
+    try:
+        yield
+        with _told(reserved.path):
+            if named:
+                os.rename(
+                    temporary, name, src_dir_fd=reserved.descriptor, dst_dir_fd=reserved.descriptor
+                )
+                named = False
+            else:
+                # No call puts a file without a name in the place of another.
+                os.unlink(name, dir_fd=reserved.descriptor)
+                moments.reached(f"supervisor: {name} gone")
+                os.link(f"/proc/self/fd/{descriptor}", name, dst_dir_fd=reserved.descriptor)
+    finally:
+        _let_go(reserved, descriptor, temporary if named else None)
+
+
+def _nameless(reserved: Reserved, temporary: str) -> tuple[int, bool]:
+    """A new file, and whether it had to be named `temporary`: not every file system has O_TMPFILE (open(2))."""
+    try:
+        flags = os.O_TMPFILE | os.O_WRONLY | os.O_CLOEXEC
+        return os.open(".", flags, 0o644, dir_fd=reserved.descriptor), False
+    except OSError as error:
+        if error.errno not in {errno.EOPNOTSUPP, errno.EISDIR, errno.EINVAL}:
+            raise
+    return os.open(temporary, _NEW | os.O_WRONLY, 0o644, dir_fd=reserved.descriptor), True
+
+
+def _let_go(reserved: Reserved, descriptor: int, name: str | None) -> None:
+    os.close(descriptor)
+    if name is not None:
+        with contextlib.suppress(OSError):
+            os.unlink(name, dir_fd=reserved.descriptor)
+
+
+@contextlib.contextmanager
+def _told(path: str) -> Iterator[None]:
+    """What the system says, in words for a person."""
+    try:
+        yield
+    except OSError as error:
         full = error.errno in {errno.ENOSPC, errno.EDQUOT}
         raise PacketDirError(
-            f"can not write {reserved.path}: {error.strerror}",
+            f"can not write {path}: {error.strerror}",
             "free some space and run again" if full else "choose another --packet",
         ) from error
 
@@ -128,45 +215,36 @@ def _nothing_else(reserved: Reserved, present: Collection[str]) -> None:
         )
 
 
+def hand_over(reserved: Reserved) -> None:
+    """The run is over: what it recorded belongs to the owner too. Lets go of the directory."""
+    try:
+        for number in reserved.files:
+            _give(number, reserved.owner)
+    finally:
+        _close(reserved)
+
+
+def _give(descriptor: int, owner: tuple[int, int] | None) -> None:
+    # By descriptor: a name in a directory of somebody else's may lead to another file by now.
+    if owner is not None:
+        os.fchown(descriptor, *owner)
+
+
+def _close(reserved: Reserved) -> None:
+    for number in (*reserved.files, reserved.descriptor):
+        os.close(number)
+
+
 def discard(reserved: Reserved) -> None:
-    """Remove the directory if we made it and it is still empty; let go of it either way."""
+    """Of a run that never began: remove its record, and the directory if we made it. Lets go of it."""
+    for name in RECORD:
+        with contextlib.suppress(OSError):
+            os.unlink(name, dir_fd=reserved.descriptor)
     if reserved.made:
         with contextlib.suppress(OSError, PacketDirError):
             still_there(reserved)
             os.rmdir(reserved.path)
-    os.close(reserved.descriptor)
-
-
-def staging() -> int:
-    """A descriptor of a file without a name: gone with the last process that holds it."""
-    directory = os.environ.get("TMPDIR") or "/tmp"  # noqa: S108  # O_TMPFILE: no name to race for
-    try:
-        return os.open(directory, os.O_TMPFILE | os.O_RDWR | os.O_CLOEXEC, 0o600)
-    except OSError as error:
-        if error.errno not in {errno.EOPNOTSUPP, errno.EISDIR, errno.EINVAL}:
-            raise PacketDirError(
-                f"no temporary file in {directory}: {error.strerror}", "set TMPDIR"
-            ) from error
-    import tempfile
-
-    try:
-        descriptor, path = tempfile.mkstemp(dir=directory)
-        os.unlink(path)
-    except OSError as error:
-        raise PacketDirError(
-            f"no temporary file in {directory}: {error.strerror}", "set TMPDIR"
-        ) from error
-    return descriptor
-
-
-def _fill(descriptor: int, what: bytes | int) -> None:
-    if isinstance(what, bytes):
-        _write(descriptor, what)
-        return
-    at = 0
-    while piece := os.pread(what, COPY_BYTES, at):
-        _write(descriptor, piece)
-        at += len(piece)
+    _close(reserved)
 
 
 def _write(descriptor: int, data: bytes) -> None:

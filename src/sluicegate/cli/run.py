@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 
+from sluicegate.boundary import syscalls
 from sluicegate.boundary.model import BoundaryError
 from sluicegate.cli import (
     closing,
@@ -34,6 +35,8 @@ def main(argv: Sequence[str]) -> int:
         return 0
     state: supervise.Signals | None = None
     try:
+        # Nobody of our uid looks into us, nor opens in /proc what we have open, before the notary has read it or later.
+        syscalls.dumpable(False)
         # The key first: its descriptors are the caller's, and no number of them may become one of ours before.
         with keysource.opened(options) as key, supervise.signals() as state:
             return _run(options, state, key)

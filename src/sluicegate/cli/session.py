@@ -1,4 +1,4 @@
-"""One run from start to seal: reserve, fork, build, launch, wait, drain, close, copy out, verify."""
+"""One run from start to seal: reserve, fork, build, launch, wait, drain, close, verify."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 
 from setproctitle import setproctitle
 
+from sluicegate import moments
 from sluicegate.boundary import build, environment, identity, netstate, stores, survey
 from sluicegate.boundary.model import ROOT_TIER, ROOTLESS_TIER, BoundaryError, Command, Spec
 from sluicegate.boundary.terminal import Terminal
@@ -227,16 +228,13 @@ def perform(plan: Plan, state: supervise.Signals, key: keysource.Source) -> clos
 
     Raises:
         BoundaryError, PacketDirError, SetupError: nothing was started.
-        closing.EvidenceError: gate, notary or the copy failed; the command is dead.
+        closing.EvidenceError: gate, notary or the disk failed; the command is dead.
         Interrupted: a signal came before the command was started.
     """
     setproctitle(f"sluicegate: supervisor {plan.spec.run}")
     with contextlib.ExitStack() as stack:
-        files = packetdir.staging(), packetdir.staging()
-        for number in files:
-            stack.callback(os.close, number)
         reserved = packetdir.reserve(plan.packet, plan.owner)
-        stack.callback(packetdir.discard, reserved)
+        stack.callback(_leave, reserved, state)
         file = None
         if plan.checkpoints is not None:
             file = checkpoints.create(plan.checkpoints, plan.owner)
@@ -244,10 +242,17 @@ def perform(plan: Plan, state: supervise.Signals, key: keysource.Source) -> clos
         heads = checkpoints.Checkpoints(file, quiet=plan.options.quiet)
         processes = _Processes()
         stack.callback(processes.end, lambda: supervise.impatient(state.read()))
-        out = closing.Out(reserved, files, plan.owner, heads)
-        result = _perform(plan, state, key, processes, out)
+        result = _perform(plan, state, key, processes, closing.Out(reserved, heads))
     heads.show()  # nothing that may take its time is left to do
     return _heard(result, processes.lost)
+
+
+def _leave(reserved: packetdir.Reserved, state: supervise.Signals) -> None:
+    """Of a command that was started the record stays, whatever became of it; of any other nothing does."""
+    if state.launched:
+        packetdir.hand_over(reserved)
+    else:
+        packetdir.discard(reserved)
 
 
 def _heard(result: closing.Result, lost: tuple[tuple[str, str], ...]) -> closing.Result:
@@ -269,12 +274,13 @@ def _perform(
     state.check()
     wall = _start(plan, key, processes, out)
     state.check()
-    witnesses, command, documents = _open(plan, processes, wall, out.checkpoints)
+    witnesses, command, documents = _open(plan, processes, wall, out)
     gate, notary = witnesses
     state.check()
     try:
         ended = _command(plan, state, wall, command, witnesses, out.checkpoints)
         timing.mark("command")
+        moments.reached("supervisor: command ended")
         processes.hurried = ended.timeout or bool(state.stopped)
         wall.stop()
         timing.mark("boundary stopped")
@@ -283,7 +289,8 @@ def _perform(
         counts, network = wall.counters(), wall.network()
     except (supervise.ControlError, BoundaryError) as error:
         wall.close()
-        raise closing.cut_short(f"{error}; the command was ended", out, documents) from error
+        raise closing.cut_short(f"{error}; the command was ended", out.reserved) from error
+    moments.reached("supervisor: counters read")
     wall.close()
     ended = replace(ended, changed=ended.changed or changed or _otherwise(documents, network))
     measured = closing.Measured(counts, network, stopped)
@@ -310,7 +317,9 @@ def _start(
         timing.mark("gate forked")
         wall = processes.boundary = build.begin(plan.spec)
         timing.mark("boundary begun")
-        processes.notary = children.start_notary(run, key, to_gate, out.files, uids[1], every)
+        processes.notary = children.start_notary(
+            run, key, to_gate, out.reserved.files, uids[1], every
+        )
         key.close()
     timing.mark("notary forked, verifier loaded")
     wall.ready()
@@ -319,17 +328,17 @@ def _start(
 
 
 def _open(
-    plan: Plan, processes: _Processes, wall: build.Boundary, heads: checkpoints.Checkpoints
+    plan: Plan, processes: _Processes, wall: build.Boundary, out: closing.Out
 ) -> tuple[tuple[supervise.Control, supervise.Control], supervise.Control, closing.Documents]:
     """The record begun, the gate serving: (gate, notary), the boundary's first process, the documents.
 
     Raises:
-        SetupError: one of them refused or died; the command was not started.
+        SetupError, PacketDirError: one of them refused or died, or there is no room; the command was not started.
     """
     if processes.gate is None or processes.notary is None:
         raise RuntimeError("nothing was started")
     gate = supervise.Control(processes.gate.control, "gate")
-    notary = supervise.Control(processes.notary.control, "notary", told=heads.told)
+    notary = supervise.Control(processes.notary.control, "notary", told=out.checkpoints.told)
     command = supervise.Control(wall.wire, "boundary")
     policy, opened = normal.policy_text(plan.policies), opening.opened(plan, wall, command)
     digests = {
@@ -337,10 +346,13 @@ def _open(
         "boundary_open_sha256": packet.opening_digest(opened),
         "actor": plan.options.identity,
     }
+    # Before the record begins: it is nothing that verifies without what it binds.
+    begun = {packetdir.POLICY: policy, packetdir.BOUNDARY: packet.boundary(opened, None)}
+    packetdir.publish(out.reserved, begun, packetdir.RECORD)
     try:
         said = notary.ask({"open": digests}, "opened")
-        heads.keep(str(said.get("checkpoint", "")))
-        heads.show()
+        out.checkpoints.keep(str(said.get("checkpoint", "")))
+        out.checkpoints.show()
         timing.mark("notary open")
         children.hand_over(
             processes.gate, {name: getattr(wall.sockets, name) for name in children.SOCKETS}
@@ -349,7 +361,9 @@ def _open(
         timing.mark("gate and command ready")
     except supervise.ControlError as error:
         raise SetupError(str(error), error.hint) from error
-    documents = closing.Documents(policy, opened, str(said["signer_key"]), plan.options.keyed)
+    except OSError as error:
+        raise SetupError(f"the gate is gone: {error.strerror}") from error
+    documents = closing.Documents(opened, str(said["signer_key"]), plan.options.keyed)
     return (gate, notary), command, documents
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 import os
 import secrets
@@ -13,6 +14,7 @@ from collections.abc import Mapping
 
 import orjson
 
+from sluicegate import moments
 from sluicegate.evidence import canonical, chain, ids, journal, keys, note, seal, tree
 from sluicegate.evidence.receipt import Sign
 
@@ -155,7 +157,9 @@ class _Notary:
         """Facts first: a receipt never names a line that is not there. All of it, or none."""
         try:
             self.facts.append(facts)
+            moments.reached("notary: facts written")
             self.evidence.append(evidence)
+            moments.reached("notary: evidence written")
         except OSError:
             self.evidence.keep()
             self.facts.keep()
@@ -226,6 +230,7 @@ class _Notary:
         facts, evidence = book.boundary(flow, self.action_id(), self.now())
         self.store(facts, evidence + book.close(self.action_id(), reason, self.now()))
         self.closed = True
+        moments.reached("notary: record closed")
         answer = {
             "root": book.root,
             "receipts": book.receipts,
@@ -247,6 +252,7 @@ class _Notary:
             seal.PROBES: probes.decode(),
             seal.SEAL: seal.bundle(statement, key, self.sign).decode(),
         }
+        moments.reached("notary: seal made")
         return canonical.encode({"sealed": answer}) + b"\n"
 
     def forget(self) -> None:
@@ -291,13 +297,23 @@ def serve(
     except (_FailError, journal.MessageError, seal.SealError, OSError, ValueError) as error:
         with contextlib.suppress(OSError):
             # The supervisor ends the run whatever it hears; this is for the person who asks why.
-            why = ascii(str(error))[1:-1][:MAX_WHY]
-            supervisor.send(canonical.encode({"refused": why}) + b"\n", socket.MSG_DONTWAIT)
+            said = dict(zip(("refused", "hint"), _why(error), strict=True))
+            supervisor.send(canonical.encode(said) + b"\n", socket.MSG_DONTWAIT)
         return FAILED
     finally:
         notary.forget()
+        moments.reached("notary: key forgotten")
         gate.close()
         supervisor.close()
+
+
+def _why(error: Exception) -> tuple[str, str]:
+    """What to tell a person, and the remedy."""
+    if not isinstance(error, OSError):
+        return ascii(str(error))[1:-1][:MAX_WHY], ""
+    full = error.errno in {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+    hint = "free some space and run again" if full else ""
+    return f"the record can not be written: {os.strerror(error.errno or errno.EIO)}", hint
 
 
 def _signer(key: keys.Secret | None) -> tuple[Sign, str]:
@@ -363,6 +379,7 @@ def _hear(notary: _Notary, gate: _Peer) -> None:
     for some in (messages[:ends], messages[ends:]):
         if some:
             gate.say(notary.flows(some))
+            moments.reached("notary: committed said")
 
 
 def _is_outcome(message: object) -> bool:

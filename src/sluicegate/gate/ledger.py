@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 
 import orjson
 
+from sluicegate import moments
 from sluicegate.gate.limits import RECORD_BYTES
 from sluicegate.jcs import Json
 
@@ -82,6 +83,7 @@ class Ledger:
             return
         if not self._later:
             self._due = lazy_at + LAZY_NS
+        moments.reached("gate: outcome queued")
         self._later += line
         self._after.append(callback)
 
@@ -99,6 +101,7 @@ class Ledger:
         try:
             while self._out:
                 del self._out[: self.socket.send(self._out)]
+                moments.reached("gate: receipts sent")
         except BlockingIOError:
             self.blocked = True
             return
@@ -131,6 +134,7 @@ class Ledger:
             raise LedgerError(f"want a count in {self.committed}..{self.submitted}, got {count}")
         while self.committed < count:
             self.committed += 1
+            moments.reached("gate: committed")
             self._waiting.popleft()()
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 from collections.abc import Callable
 
+from sluicegate import moments
 from sluicegate.facts import Decision
 from sluicegate.gate.desk import Deed, Desk
 from sluicegate.gate.dial import Dial
@@ -47,6 +48,7 @@ class Reach:
             return
         self._deed.found(good)
         limits, port = self._desk.limits, self._deed.decision.port
+        moments.reached("gate: about to dial")
         self._dial = Dial(self._desk.loop, self._deed.addresses, port, limits, self._connected)
         self._dial.start()
 
