@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 import os
 import socket
@@ -11,7 +12,7 @@ from dataclasses import dataclass
 
 from sluicegate.boundary import rules
 from sluicegate.boundary.model import BoundaryError
-from sluicegate.wire import nflog
+from sluicegate.wire import nflog, sockdiag
 
 # Not PATH: under sudo it is the caller's, and these run with every capability.
 TOOL_DIRECTORIES = ("/usr/sbin", "/sbin", "/usr/bin", "/bin", "/usr/local/sbin", "/usr/local/bin")
@@ -24,7 +25,7 @@ _DNS_PORT = 53
 _IP_TRANSPARENT, _IPV6_TRANSPARENT = 19, 75
 _IP_PKTINFO, _IPV6_RECVPKTINFO = 8, 49
 _SO_RCVBUFFORCE = 33
-_NETLINK_NETFILTER = 12
+_NETLINK_NETFILTER, _NETLINK_SOCK_DIAG = 12, 4
 _NLMSG_ERROR = 2
 _SYSCTLS = (
     # Nobody may open an ICMP socket.
@@ -120,6 +121,22 @@ def open_sockets() -> Sockets:
         os.open(f"/proc/thread-self/net/{name}", os.O_RDONLY) for name in ("snmp", "netstat")
     )
     return Sockets(tcp, dns_tcp, dns_udp, _drop_log(), netfilter, snmp, netstat)
+
+
+def open_diag() -> socket.socket:
+    """A socket that finds this namespace's TCP sockets (sock_diag(7)).
+
+    Raises:
+        OSError: the kernel does not tell of TCP sockets.
+    """
+    diag = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, _NETLINK_SOCK_DIAG)
+    diag.bind((0, 0))
+    # It answers "no such socket" also where it knows of no TCP: so it is asked for one that is there.
+    here, nowhere = sockdiag.End(bytes(16), rules.LISTENER_PORT), sockdiag.End(bytes(16), 0)
+    diag.send(sockdiag.request(here, nowhere, 1))
+    if not sockdiag.is_socket(diag.recv(8192)):
+        raise OSError(errno.EPROTONOSUPPORT, "no answer about TCP sockets", "sock_diag")
+    return diag
 
 
 def _tcp(port: int, transparent: bool) -> socket.socket:
