@@ -608,6 +608,10 @@ const sluicegate = (() => {
       const isBoundary = flow.get('kind') === BOUNDARY;
       need(isBoundary === (record.get('transport') === BOUNDARY), `${what}: facts of the boundary by another way`);
       if (isBoundary) this.boundary = flow;
+      if (!flow.has('process')) return;
+      need(flow.get('kind') === 'connection', `${what}: a process of something that is no connection`);
+      need(record.get('decision_phase') !== 'outcome', `${what}: a process where only decisions have one`);
+      checkProcess(flow.get('process'), what);
     }
 
     pair({ what, record }) {

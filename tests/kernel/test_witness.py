@@ -13,7 +13,7 @@ from tests.conftest import Run, Tier
 from tests.faults.test_run import WAITING, start, titled
 from tests.kernel.test_run import ALLOW
 
-SECRET = "hunter2-in-an-argument"  # noqa: S105 - what must not be found in the packet
+SECRET = "hunter2-in-an-argument"  # must not be found in the packet
 
 
 def processes(run: Run) -> list[dict[str, Any]]:
@@ -87,6 +87,7 @@ import os, socket
 left, right = socket.socketpair()
 read, write = os.pipe()
 if not os.fork():
+    right.close()
     got = socket.recv_fds(left, 1, 1)
     os.write(write, b"x")
     left.recv(1)
@@ -154,7 +155,9 @@ def test_one_program_with_many_connections_is_always_found(tier: Tier) -> None:
 
 
 def test_the_proxied_are_named_like_the_captured(tier: Tier) -> None:
-    done = tier.run(["curl", "-sS", "-p", "-x", "http://127.0.0.1:15001", "http://denied.test/"], ALLOW)
+    done = tier.run(
+        ["curl", "-sS", "-p", "-x", "http://127.0.0.1:15001", "http://denied.test/"], ALLOW
+    )
     (process,) = processes(done)
     assert process["holders"][0]["exe"] == os.path.realpath("/usr/bin/curl")
 

@@ -9,7 +9,9 @@ import threading
 
 from sluicegate.boundary.procfs import Program, program
 
-MAX_PROGRAM_BYTES = 268_435_456  # a node or a Go toolchain binary is around 100 MB, half a tenth of a second
+MAX_PROGRAM_BYTES = (
+    268_435_456  # a node or a Go toolchain binary is around 100 MB, half a tenth of a second
+)
 MAX_REMEMBERED = 4096  # programs of one run; a command that makes more has them hashed again
 _PIECE_BYTES = 1_048_576
 TOO_LARGE = f"larger than {MAX_PROGRAM_BYTES} bytes"

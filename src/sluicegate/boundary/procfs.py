@@ -14,10 +14,14 @@ from sluicegate.jcs import Json
 _POSITION = 258
 # Directories kept open: opening one again costs more than all that is asked of it.
 MAX_KEPT = 2048
-MAX_TEXT = 256  # characters of one path: eight ancestors of four holders must fit a line of the record
+MAX_TEXT = (
+    256  # characters of one path: eight ancestors of four holders must fit a line of the record
+)
 MAX_ANCESTORS = 8  # a shell in a shell in a runner; a longer line is cut
 MAX_ARGV_BYTES = 2_097_152  # as the kernel limits them (execve(2)) with the usual stack
-MAX_THREADS = 64  # of one process, looked at one by one where nobody else was found to hold a socket
+MAX_THREADS = (
+    64  # of one process, looked at one by one where nobody else was found to hold a socket
+)
 _SMALL_BYTES = 4096  # stat and cgroup are one short line each
 _SOCKET = "socket:["
 
@@ -106,7 +110,7 @@ class Procfs:
         return kept
 
     def describe(self, pid: int) -> tuple[dict[str, Json], Program | None, int]:
-        """What is known of a process; its program; and a descriptor of that program's file, -1 where it can not be read.
+        """What is known of a process; its program; and that file, open, or -1 where it can not be read.
 
         Raises:
             OSError: the process is gone.
@@ -144,7 +148,7 @@ def shown(raw: bytes) -> str:
 
 
 def _stat(pid: int, home: int) -> tuple[dict[str, Json], int]:
-    """Number, start in clock ticks since the machine's start, executable; and the parent's number. See proc_pid_stat(5)."""
+    """Number, start in clock ticks since the machine's start, program; and the parent's number (proc_pid_stat(5))."""
     # The name in brackets is the process's own choice and may hold anything, a bracket too.
     fields = _read(home, "stat", _SMALL_BYTES).rpartition(b")")[2].split()
     found: dict[str, Json] = {"pid": pid, "start_ticks": int(fields[19])}

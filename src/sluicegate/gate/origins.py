@@ -15,6 +15,8 @@ from sluicegate.jcs import Json
 QUESTION = struct.Struct("!Q16sH16sH")
 READ_BYTES = 262_144  # many answers in one call
 MAX_ANSWER_BYTES = 65_536  # four processes with eight ancestors each have 20 KiB at worst
+# As accept(2) and getsockname(2) give it for either family: address, port, and what else there is.
+Peer = tuple[str | int, ...]
 Answered = Callable[[Json], None]
 
 
@@ -29,15 +31,12 @@ class Asked:
         self,
         origins: Origins,
         number: int,
-        client: socket.socket,
+        question: bytes,
         begin: Callable[[Asked, Json], None],
     ) -> None:
         self.stopped = ""
         self._origins, self._begin = origins, begin
-        self._question = QUESTION.pack(
-            number, *end(*client.getpeername()[:2]), *end(*client.getsockname()[:2])
-        )
-        self._number = number
+        self._number, self._question = number, question
 
     def start(self) -> None:
         """Ask."""
@@ -106,8 +105,16 @@ class Origins:
         answered(process)
 
 
-def end(address: str, port: int) -> tuple[bytes, int]:
-    """One end of a connection as 16 bytes, IPv4 as mapped into IPv6, and its port."""
-    text = address.partition("%")[0]
+def question_of(number: int, client: Peer, to: Peer) -> bytes:
+    """The question for the connection of that number, from `client` to `to`, both as the socket module names them.
+
+    The kernel knows no peer any more of a connection that was reset: `client` is what accept said.
+    """
+    return QUESTION.pack(number, *_end(client), *_end(to))
+
+
+def _end(name: Peer) -> tuple[bytes, int]:
+    """16 bytes of address, IPv4 as mapped into IPv6, and the port."""
+    text = str(name[0]).partition("%")[0]
     mapped = text if ":" in text else f"::ffff:{text}"
-    return socket.inet_pton(socket.AF_INET6, mapped), port
+    return socket.inet_pton(socket.AF_INET6, mapped), int(name[1])

@@ -22,7 +22,7 @@ from sluicegate.gate.limits import Limits
 from sluicegate.gate.lookup import Lookup, only_as_written
 from sluicegate.gate.loop import READ, SECOND, WRITE, Loop
 from sluicegate.gate.names import Names
-from sluicegate.gate.origins import Asked, Origins, WitnessError
+from sluicegate.gate.origins import Asked, Origins, Peer, WitnessError, question_of
 from sluicegate.gate.pipes import Pipes
 from sluicegate.gate.resolver import Resolver
 from sluicegate.gate.threads import Threads
@@ -237,7 +237,7 @@ class _Gate:
         try:
             client.setblocking(False)
             address, port = self._destination(client)
-            flow = self._open(client, int(peer[1]), address, port, dns)
+            flow = self._open(client, peer, address, port, dns)
         except OSError:
             self._overload("accept", client)
             return True
@@ -246,7 +246,7 @@ class _Gate:
         return True
 
     def _open(
-        self, client: socket.socket, client_port: int, address: str, port: int, dns: bool
+        self, client: socket.socket, peer: Peer, address: str, port: int, dns: bool
     ) -> Flow | DnsConnection | Asked:
         desk, resolver = self._desk, self.resolver
         if resolver is not None and (dns or port == DNS_PORT):
@@ -256,12 +256,15 @@ class _Gate:
         number = desk.counts["flows"]
 
         def begin(process: Json) -> Flow:
-            who = records.Client(number, client_port, process)
+            who = records.Client(number, int(peer[1]), process)
             return Flow(desk, client, who, address, port, self._flows.discard)
 
         if self.origins is None:
             return begin(None)
-        return Asked(self.origins, number, client, lambda asked, said: self._begin(asked, begin(said)))
+        question = question_of(number, peer, client.getsockname())
+        return Asked(
+            self.origins, number, question, lambda asked, said: self._begin(asked, begin(said))
+        )
 
     def _begin(self, asked: Asked, flow: Flow) -> None:
         """Its program is known: what waited for that is now a flow like any other."""

@@ -10,7 +10,7 @@ from sluicegate import jcs
 from sluicegate.evidence import chain, ids, journal, keys, recorder, tree
 from sluicegate.evidence.packet import Tally
 from sluicegate.verify import record as receipts
-from sluicegate.verify import strict
+from sluicegate.verify import process, strict
 from sluicegate.verify.account import Account
 from sluicegate.verify.accounted import Audit
 from sluicegate.verify.checkpoints import Marks
@@ -247,6 +247,12 @@ def _facts(state: Replay, record: Mapping[str, object], given: _With, what: str)
     kind = strict.text(flow.get("kind"), f"{what}: its facts' kind")
     need(record["transport"] != "receipt_session", f"{what}: facts of the lifecycle")
     need(kind != "boundary" or record["transport"] == "boundary", f"{what}: not the boundary")
+    if "process" in flow:
+        need(kind == "connection", f"{what}: a process of something that is no connection")
+        need(
+            record.get("decision_phase") != "outcome", f"{what}: a process where only decisions have one"
+        )
+        process.checked(flow["process"], what)
     state.account.add(record, flow)
     state.audit.add(record, flow)
 

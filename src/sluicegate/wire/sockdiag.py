@@ -91,4 +91,7 @@ def _same(said: bytes, wanted: bytes, family: int) -> bool:
 
 def is_socket(datagram: bytes) -> bool:
     """Whether an answer tells of a socket, in whatever state."""
-    return len(datagram) >= _HEADER.size + _MESSAGE.size and _HEADER.unpack_from(datagram)[1] == _BY_FAMILY
+    return (
+        len(datagram) >= _HEADER.size + _MESSAGE.size
+        and _HEADER.unpack_from(datagram)[1] == _BY_FAMILY
+    )
