@@ -1,9 +1,10 @@
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from sluicegate.boundary import census
-from sluicegate.boundary.census import LIST_NS, Census, Table
+from sluicegate.boundary.census import LIST_NS, Census, Depth, Table
 
 
 @dataclass
@@ -11,11 +12,11 @@ class Fake:
     """Processes by number with their sockets; `read` is whom the search looked into, in order."""
 
     sockets: dict[int, set[int]]
-    extra: dict[int, int] = field(default_factory=dict)  # descriptors that are no sockets
     ran: dict[int, int] = field(default_factory=dict)
     threads: dict[int, set[int]] = field(default_factory=dict)
     closed: set[int] = field(default_factory=set)  # those that may not be looked into
-    counts: bool = True
+    tells: bool = True
+    quick: dict[int, set[int]] = field(default_factory=dict)  # what a quick look sees instead
     read: list[int] = field(default_factory=list)
     listed: list[int] = field(default_factory=list)
     forgotten: list[int] = field(default_factory=list)
@@ -24,18 +25,23 @@ class Fake:
         self.listed.append(above)
         return sorted(pid for pid in self.sockets if pid >= above)
 
-    def count(self, pid: int) -> int:
+    def counts(self, pids: Iterable[int]) -> list[int]:
+        return [self._count(pid) for pid in pids]
+
+    def _count(self, pid: int) -> int:
         if pid not in self.sockets:
             return -1
-        return len(self.sockets[pid]) + self.extra.get(pid, 0) if self.counts else 0
+        return len(self.sockets[pid]) + 1 if self.tells else 0
 
     def activity(self, pid: int) -> int:
         return self.ran.get(pid, 0)
 
-    def table(self, pid: int, most: int, *, threads: bool = False) -> Table:
+    def table(self, pid: int, most: int, depth: Depth) -> Table:
         self.read.append(pid)
+        if depth is Depth.QUICK and pid in self.quick:
+            return Table(frozenset(self.quick[pid]), 1)
         inodes = sorted(self.sockets[pid], reverse=True)
-        if threads:
+        if depth is Depth.THREADS:
             inodes += sorted(self.threads.get(pid, ()))
         if pid in self.closed:
             return Table(frozenset(), 1, whole=False)
@@ -45,7 +51,7 @@ class Fake:
         self.forgotten.append(pid)
 
 
-def idle(count: int, **more: set[int]) -> dict[int, set[int]]:
+def idle(count: int) -> dict[int, set[int]]:
     return {pid: {pid * 1000} for pid in range(2, 2 + count)}
 
 
@@ -95,7 +101,7 @@ def test_what_no_sign_told_is_found_by_reading_everybody() -> None:
 
 
 def test_without_counts_everybody_is_read_each_time() -> None:
-    fake = Fake(idle(20), counts=False)
+    fake = Fake(idle(20), tells=False)
     search = Census(fake)
     search.holders([2000], 1)
     fake.sockets[7], fake.sockets[8] = {1}, {1}
@@ -155,3 +161,13 @@ def test_a_crowd_is_bounded_and_said() -> None:
     fake = Fake({pid: set() for pid in range(2, census.MAX_PROCESSES + 9)})
     assert Census(fake).holders([5], 1) == ({}, False)
     assert max(fake.read) <= census.MAX_PROCESSES + 2
+
+
+def test_what_a_quick_look_misses_or_takes_from_memory_is_read_again() -> None:
+    fake = Fake({2: {5}, 3: {6}})
+    search = Census(fake)
+    search.holders([5, 6], 1)
+    fake.sockets, fake.quick = {2: {7}, 3: {8}}, {2: {5}, 3: {6}}
+    assert search.holders([7], 2) == ({7: [2]}, True)
+    fake.sockets, fake.quick = {2: {9}, 3: {6}}, {2: {7}, 3: {6}}
+    assert search.holders([7], 3) == ({}, True)

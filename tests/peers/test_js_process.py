@@ -4,35 +4,48 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import pytest
-
-from sluicegate.verify.packet import INVALID, VALID
+from sluicegate.evidence import records
+from sluicegate.verify.packet import INVALID, UNPROVEN
 from tests.evidence import made
-from tests.peers.second import both
-from tests.verify.test_process import CHANGES, Facts, exact, gone, shared, unhashed, unsearched
+from tests.peers.second import Case, Files, agree
+from tests.verify.test_process import CHANGES, exact, gone, shared, unhashed, unsearched
 
 
-def packet(tmp_path: Path, *flows: dict[str, object]) -> Path:
-    desk = made.Desk(tmp_path)
+def record(directory: Path, *flows: dict[str, object]) -> Files:
+    """The files of a record that was not closed, with such members in the facts of its connections."""
+    directory.mkdir()
+    desk = made.Desk(directory)
     desk.open()
-    desk.record(*(made.message(n, flow=flow) for n, flow in enumerate(flows)))
-    desk.close()
-    return tmp_path
+    desk.record(*(made.message(n, flow=flow) for n, flow in enumerate(flows, 1)))
+    desk.join()
+    return desk.files(closed=False)
 
 
 def test_both_take_what_the_witness_says(tmp_path: Path) -> None:
     flows = [{"process": make()} for make in (exact, shared, unsearched, gone, unhashed)]
-    assert both(packet(tmp_path, *flows)) == (VALID, VALID)
+    assert agree([Case("said", record(tmp_path / "said", *flows))], tmp_path) == [UNPROVEN]
 
 
-@pytest.mark.parametrize("why", CHANGES)
-def test_both_refuse_what_it_can_not_have_said(tmp_path: Path, why: str) -> None:
-    make, change = CHANGES[why]
-    facts: Facts = make()
-    change(facts)
-    assert both(packet(tmp_path, {"process": facts})) == (INVALID, INVALID)
+def test_both_refuse_what_it_can_not_have_said(tmp_path: Path) -> None:
+    cases = []
+    for number, (why, (make, change)) in enumerate(CHANGES.items()):
+        facts = make()
+        change(facts)
+        cases.append(Case(why, record(tmp_path / str(number), {"process": facts})))
+    assert agree(cases, tmp_path) == [INVALID] * len(cases)
 
 
-def test_both_refuse_a_process_of_what_is_no_connection(tmp_path: Path) -> None:
-    flow = {"kind": "overload", "process": exact()}
-    assert both(packet(tmp_path, flow)) == (INVALID, INVALID)
+def test_both_refuse_a_process_where_none_is_looked_for(tmp_path: Path) -> None:
+    overload = {**records.overload(1, "record", made.action(1))}
+    overload["flow"] = {**overload["flow"], "process": exact()}  # type: ignore[dict-item]
+    intent, outcome = made.pair(1)
+    outcome["flow"] = {**outcome["flow"], "process": exact()}  # type: ignore[dict-item]
+    cases = []
+    for name, messages in (("overload", [overload]), ("outcome", [intent, outcome])):
+        (tmp_path / name).mkdir()
+        desk = made.Desk(tmp_path / name)
+        desk.open()
+        desk.record(*messages)
+        desk.join()
+        cases.append(Case(name, desk.files(closed=False)))
+    assert agree(cases, tmp_path) == [INVALID, INVALID]

@@ -8,6 +8,7 @@ found nobody.
 
 from __future__ import annotations
 
+import enum
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Protocol
@@ -25,6 +26,14 @@ RECENT = 8  # processes that held the last sockets: most programs make many conn
 FIRST = 1
 
 
+class Depth(enum.IntEnum):
+    """How much of a process is read: what is new of it; every link; those of threads with a table of their own too."""
+
+    QUICK = 1
+    FULL = 2
+    THREADS = 3
+
+
 @dataclass(frozen=True, slots=True)
 class Table:
     """The sockets that one process has open, by inode; `links` read for it. `whole`: none was left out."""
@@ -35,19 +44,22 @@ class Table:
 
 
 class Reader(Protocol):
-    """What a search needs of /proc. A process that is gone has a count of -1 and an empty table."""
+    """What a search needs of /proc. A process that is gone has an empty table."""
 
     def pids(self, above: int) -> list[int]:
         """The processes with a number from `above` up."""
 
-    def count(self, pid: int) -> int:
-        """How many descriptors it has; 0 where the kernel does not say."""
+    def counts(self, pids: Iterable[int]) -> list[int]:
+        """Of each, a number that changes with how many descriptors it has; 0 where the kernel does not say that.
+
+        A process that is gone has -1.
+        """
 
     def activity(self, pid: int) -> int:
         """A number that changes when its first thread runs; 0 where the kernel does not say."""
 
-    def table(self, pid: int, most: int, *, threads: bool = False) -> Table:
-        """Its sockets, after at most `most` links; with `threads`, those of threads that share nothing too."""
+    def table(self, pid: int, most: int, depth: Depth) -> Table:
+        """Its sockets, after at most `most` links."""
 
     def forget(self, pid: int) -> None:
         """It will not be asked for any more."""
@@ -66,33 +78,30 @@ class Census:
     def __init__(self, reader: Reader, most_links: int = MAX_LINKS) -> None:
         self._reader, self._most = reader, most_links
         self._known: dict[int, _Known | None] = {}
+        self._by_inode: dict[int, set[int]] = {}
         self._recent: list[int] = []
         self._highest = 0
         self._due = 0
         self._left = 0
-        self._read: set[int] = set()
+        self._read: dict[int, Depth] = {}
         self._crowded = False
 
     def holders(self, inodes: Iterable[int], now_ns: int) -> tuple[dict[int, list[int]], bool]:
         """The processes that hold each of `inodes`, lowest first; and whether there can be no others."""
         wanted = set(inodes)
-        self._left, self._read = self._most, set()
+        self._left, self._read = self._most, {}
+        earlier = {pid for pids in self._seen(wanted).values() for pid in pids}
         self._list(now_ns)
-        cut = not self._look(self._changed())
-        missing = wanted - self._seen(wanted).keys()
-        if missing:
+        cut = not self._look(self._changed(), Depth.QUICK)
+        if wanted - self._by_inode.keys():
             self._due = 0
             self._list(now_ns)
-            cut |= not self._look(self._ran())
-            missing = wanted - self._seen(wanted).keys()
-        if missing:
-            cut |= not self._look(list(self._known))
-            missing = wanted - self._seen(wanted).keys()
-        if missing:
-            cut |= not self._look(list(self._known), threads=True)
-        # What is known from an earlier pass is looked at again: it may have let go.
-        kept = {pid for pids in self._seen(wanted).values() for pid in pids}
-        cut |= not self._look(sorted(kept))
+            cut |= not self._look(self._ran(), Depth.FULL)
+        for depth in (Depth.FULL, Depth.THREADS):
+            if wanted - self._by_inode.keys():
+                cut |= not self._look(list(self._known), depth)
+        # Who held one of them at an earlier pass may have let go.
+        cut |= not self._look(earlier, Depth.FULL)
         found = self._seen(wanted)
         self._recall(found)
         return found, not cut and not self._crowded
@@ -116,15 +125,11 @@ class Census:
     def _changed(self) -> list[int]:
         """Whom to read first: recent holders, new ones, those whose number of descriptors is another."""
         found, gone = [pid for pid in self._recent if pid in self._known], list[int]()
-        count = self._reader.count
-        for pid, known in self._known.items():
-            if known is None:
-                found.append(pid)
-                continue
-            now = count(pid)
+        counts = self._reader.counts(self._known)
+        for (pid, known), now in zip(self._known.items(), counts, strict=True):
             if now < 0:
                 gone.append(pid)
-            elif now != known.count or not now or not known.table.whole:
+            elif known is None or now != known.count or not now or not known.table.whole:
                 found.append(pid)
         for pid in gone:
             self._drop(pid)
@@ -135,36 +140,44 @@ class Census:
         return [
             pid
             for pid, known in self._known.items()
-            if pid not in self._read and (known is None or activity(pid) != known.activity)
+            if pid in self._read or known is None or activity(pid) != known.activity
         ]
 
-    def _look(self, pids: Iterable[int], *, threads: bool = False) -> bool:
-        """Read those that were not read in this pass; whether all of them could be, to the end."""
+    def _look(self, pids: Iterable[int], depth: Depth) -> bool:
+        """Read those that were not read as deep in this pass; whether all of them could be, to the end."""
         whole, reader = True, self._reader
         for pid in pids:
-            if pid not in self._known or (pid in self._read and not threads):
+            if pid not in self._known or self._read.get(pid, 0) >= depth:
                 continue
             if self._left <= 0:
                 return False
             # Before the table: what changes meanwhile is then seen as a change.
-            count, activity = reader.count(pid), reader.activity(pid)
+            (count,), activity = reader.counts((pid,)), reader.activity(pid)
             if count < 0:
                 self._drop(pid)
                 continue
-            table = reader.table(pid, self._left, threads=threads)
+            table = reader.table(pid, self._left, depth)
             self._left -= table.links
-            self._read.add(pid)
+            self._read[pid] = depth
+            self._index(pid, table.inodes)
             self._known[pid] = _Known(count, activity, table)
             whole = whole and table.whole
         return whole
 
     def _seen(self, wanted: set[int]) -> dict[int, list[int]]:
-        found = dict[int, list[int]]()
-        for pid, known in sorted(self._known.items()):
-            if known is not None:
-                for inode in known.table.inodes & wanted:
-                    found.setdefault(inode, []).append(pid)
-        return found
+        held = self._by_inode
+        return {inode: sorted(held[inode]) for inode in wanted & held.keys()}
+
+    def _index(self, pid: int, inodes: frozenset[int]) -> None:
+        """Have `pid` hold these sockets and no others."""
+        known, held = self._known[pid], self._by_inode
+        before = frozenset[int]() if known is None else known.table.inodes
+        for inode in before - inodes:
+            held[inode].discard(pid)
+            if not held[inode]:
+                del held[inode]
+        for inode in inodes - before:
+            held.setdefault(inode, set()).add(pid)
 
     def _recall(self, found: dict[int, list[int]]) -> None:
         for pids in found.values():
@@ -175,7 +188,9 @@ class Census:
         del self._recent[RECENT:]
 
     def _drop(self, pid: int) -> None:
-        self._known.pop(pid, None)
+        if pid in self._known:
+            self._index(pid, frozenset())
+            del self._known[pid]
         if pid in self._recent:
             self._recent.remove(pid)
         self._reader.forget(pid)

@@ -5,9 +5,10 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, field
 
-from sluicegate.boundary.census import FIRST, Table
+from sluicegate.boundary.census import FIRST, Depth, Table
 from sluicegate.jcs import Json
 
 # fs/proc/base.c: a directory's position is the number of the process behind FIRST_PROCESS_ENTRY and two names.
@@ -23,6 +24,7 @@ MAX_THREADS = (
     64  # of one process, looked at one by one where nobody else was found to hold a socket
 )
 _SMALL_BYTES = 4096  # stat and cgroup are one short line each
+MAX_LIVELY = 8  # descriptors of one process that a quick look reads again
 _SOCKET = "socket:["
 
 
@@ -39,6 +41,10 @@ class _Kept:
     home: int
     table: int
     activity: int
+    # What each descriptor was when its link was last read: a socket's inode, or 0. `lively` are those that were
+    # something else at the last look but one: a program that connects again and again uses the same number.
+    links: dict[str, int] = field(default_factory=dict)
+    lively: tuple[str, ...] = ()
 
 
 class Procfs:
@@ -47,20 +53,26 @@ class Procfs:
     def __init__(self, proc: int) -> None:
         self._proc = proc
         self._kept: dict[int, _Kept] = {}
+        self._tells = False  # no process was seen to have descriptors yet
 
     def pids(self, above: int) -> list[int]:
         os.lseek(self._proc, above + _POSITION if above else 0, os.SEEK_SET)
         return [int(name) for name in os.listdir(self._proc) if name.isdecimal()]
 
-    def count(self, pid: int) -> int:
-        kept = self._kept.get(pid)
-        try:
-            if kept is None:
-                kept = self._keep(pid)
-            # The size says how many since Linux 6.2. A process that is gone has no attributes of its own.
-            return os.fstat(kept.table).st_size if kept.table >= 0 else 0
-        except OSError:
-            return -1
+    def counts(self, pids: Iterable[int]) -> list[int]:
+        found, kept_ = list[int](), self._kept
+        for pid in pids:
+            try:
+                kept = kept_.get(pid) or self._keep(pid)
+                # Since Linux 6.2 the size says how many; a process that is gone has no attributes then.
+                size = os.fstat(kept.table).st_size if kept.table >= 0 else 0
+            except OSError:
+                found.append(-1)
+                continue
+            if size:
+                self._tells = True
+            found.append(size + 1 if self._tells and kept.table >= 0 else 0)
+        return found
 
     def activity(self, pid: int) -> int:
         kept = self._kept.get(pid)
@@ -71,13 +83,13 @@ class Procfs:
         except OSError:
             return 0
 
-    def table(self, pid: int, most: int, *, threads: bool = False) -> Table:
+    def table(self, pid: int, most: int, depth: Depth) -> Table:
         try:
             kept = self._kept.get(pid) or self._keep(pid)
             if kept.table < 0:
                 return Table(frozenset(), 1, whole=False)
-            found = _sockets(kept.table, most)
-            if not threads:
+            found = _sockets(kept, most, quick=depth is Depth.QUICK)
+            if depth is not Depth.THREADS:
                 return found
             tasks = os.open("task", os.O_RDONLY | os.O_DIRECTORY, dir_fd=kept.home)
         except PermissionError:
@@ -185,19 +197,24 @@ def _read(home: int, name: str, most: int) -> bytes:
         os.close(descriptor)
 
 
-def _sockets(table: int, most: int) -> Table:
-    found, names = set[int](), os.listdir(table)
+def _sockets(kept: _Kept, most: int, *, quick: bool) -> Table:
+    """The table of one process; `quick` trusts what was read before of descriptors that are still there."""
+    names, known = os.listdir(kept.table), kept.links
+    wanted = [n for n in names if n not in known or n in kept.lively] if quick else names
+    links, changed = dict[str, int](), list[str]()
     # From the youngest: where not all can be read, a new socket is among the last.
-    for name in names[: -most - 1 : -1]:
+    for name in wanted[: -most - 1 : -1]:
         try:
-            link = os.readlink(name, dir_fd=table)
-        except PermissionError:
-            return Table(frozenset(found), len(names), whole=False)
-        except OSError:
+            link = os.readlink(name, dir_fd=kept.table)
+        except FileNotFoundError:
             continue  # closed meanwhile
-        if link.startswith(_SOCKET):
-            found.add(int(link[len(_SOCKET) : -1]))
-    return Table(frozenset(found), min(len(names), most) + 1, whole=len(names) <= most)
+        links[name] = inode = int(link[len(_SOCKET) : -1]) if link.startswith(_SOCKET) else 0
+        if known.get(name) != inode:
+            changed.append(name)
+    kept.lively = tuple(dict.fromkeys((*changed, *kept.lively)))[:MAX_LIVELY]
+    kept.links = {name: known[name] for name in names if name in known} | links
+    inodes = frozenset(inode for inode in kept.links.values() if inode)
+    return Table(inodes, len(links) + 1, whole=len(wanted) <= most)
 
 
 def _of_threads(tasks: int, found: Table, most: int) -> Table:
@@ -209,7 +226,7 @@ def _of_threads(tasks: int, found: Table, most: int) -> Table:
         except OSError:
             continue  # it has ended
         try:
-            some = _sockets(table, max(1, most - links))
+            some = _sockets(_Kept(-1, table, -1), max(1, most - links), quick=False)
         finally:
             os.close(table)
         inodes |= some.inodes
