@@ -1,6 +1,6 @@
 """Inside a boundary: sleeping processes, and clients that connect one after another; figures as one line of JSON.
 
-    crowd.py SLEEPERS CLIENTS CONNECTIONS
+crowd.py SLEEPERS CLIENTS CONNECTIONS
 """
 
 from __future__ import annotations

@@ -490,7 +490,7 @@ const sluicegate = (() => {
 
   function checkProcess(facts, what) {
     need(isObject(facts), `${what}: process is not an object`);
-    members(facts, ['found', 'holders'], ['uid', 'socket_cookie', 'holder_count'], what);
+    onlyMembers(facts, ['found', 'holders'], ['uid', 'socket_cookie', 'holder_count'], what);
     const socket = facts.has('uid'), listed = facts.get('holders');
     need(socket === facts.has('socket_cookie'), `${what}: half a socket`);
     need(Array.isArray(listed) && listed.length <= MAX_HOLDERS, `${what}: more than ${MAX_HOLDERS} holders`);
@@ -508,7 +508,7 @@ const sluicegate = (() => {
       `${what}: not a uid and a cookie`);
     for (const holder of listed) {
       need(isObject(holder), `${what}: a holder is not an object`);
-      members(holder, ['pid', 'start_ticks', 'cgroup', 'ancestors'], ['exe', 'exe_sha256', 'exe_unhashed', 'argv_sha256'], what);
+      onlyMembers(holder, ['pid', 'start_ticks', 'cgroup', 'ancestors'], ['exe', 'exe_sha256', 'exe_unhashed', 'argv_sha256'], what);
       oneProcess(holder, what);
       need(holder.has('exe_sha256') !== holder.has('exe_unhashed'), `${what}: neither or both of digest and reason`);
       for (const name of ['exe_sha256', 'argv_sha256']) {
@@ -519,7 +519,7 @@ const sluicegate = (() => {
       need(Array.isArray(ancestors) && ancestors.length <= MAX_ANCESTORS, `${what}: more than ${MAX_ANCESTORS} ancestors`);
       for (const ancestor of ancestors) {
         need(isObject(ancestor), `${what}: an ancestor is not an object`);
-        members(ancestor, ['pid', 'start_ticks'], ['exe'], what);
+        onlyMembers(ancestor, ['pid', 'start_ticks'], ['exe'], what);
         oneProcess(ancestor, what);
       }
     }
@@ -533,7 +533,7 @@ const sluicegate = (() => {
     need(!facts.has('exe') || isPath(facts.get('exe')), `${what}: exe is longer than ${MAX_PATH}`);
   }
 
-  function members(facts, wanted, allowed, what) {
+  function onlyMembers(facts, wanted, allowed, what) {
     need(wanted.every((name) => facts.has(name)), `${what}: a process without ${wanted.join(' or ')}`);
     need([...facts.keys()].every((name) => wanted.includes(name) || allowed.includes(name)),
       `${what}: a process with a member it can not have`);

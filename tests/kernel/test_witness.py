@@ -1,4 +1,4 @@
-"""Which program made a connection, in the record of a real run (sluicegate.boundary.witness, .procfs, .digests)."""
+"""Which program made a connection, in the record of a real run (sluicegate.boundary.witness, sluicegate.boundary.procfs)."""
 
 from __future__ import annotations
 

@@ -25,7 +25,10 @@ def exact() -> Facts:
                 "exe_sha256": "0" * 64,
                 "argv_sha256": "1" * 64,
                 "cgroup": "/",
-                "ancestors": [{"pid": 1, "start_ticks": 1}, {"pid": 2, "start_ticks": 1, "exe": "/x"}],
+                "ancestors": [
+                    {"pid": 1, "start_ticks": 1},
+                    {"pid": 2, "start_ticks": 1, "exe": "/x"},
+                ],
             }
         ],
     }

@@ -40,7 +40,11 @@ def test_a_request_is_that_of_the_kernels_header() -> None:
     assert made == struct.pack("=IHHII", 72, 20, 1, 7, 0) + struct.pack(
         "=BBBxI", 2, 6, 0, 0xFFFFFFFF
     ) + struct.pack(
-        "!HH16s16s", 40000, 443, bytes([10, 255, 0, 1]) + bytes(12), bytes([203, 0, 113, 10]) + bytes(12)
+        "!HH16s16s",
+        40000,
+        443,
+        bytes([10, 255, 0, 1]) + bytes(12),
+        bytes([203, 0, 113, 10]) + bytes(12),
     ) + struct.pack("=III", 1, 0xFFFFFFFF, 0xFFFFFFFF)
     assert sockdiag.request(OURS6, THEIRS6, 7)[16] == 10
 

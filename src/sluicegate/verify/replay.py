@@ -250,7 +250,8 @@ def _facts(state: Replay, record: Mapping[str, object], given: _With, what: str)
     if "process" in flow:
         need(kind == "connection", f"{what}: a process of something that is no connection")
         need(
-            record.get("decision_phase") != "outcome", f"{what}: a process where only decisions have one"
+            record.get("decision_phase") != "outcome",
+            f"{what}: a process where only decisions have one",
         )
         process.checked(flow["process"], what)
     state.account.add(record, flow)
