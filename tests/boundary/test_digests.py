@@ -63,7 +63,9 @@ def test_what_changes_meanwhile_has_no_digest(tmp_path: Path) -> None:
     assert digest(found, path) is None
 
 
-def test_a_crowd_of_new_programs_is_told_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_crowd_of_new_programs_is_told_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(digests, "MAX_WAITING", 0)
     path = tmp_path / "tool"
     path.touch()

@@ -87,7 +87,7 @@ CHANGES: dict[str, tuple[Callable[[], Facts], Change]] = {
     "cgroup": (exact, lambda f: f["holders"][0].update(cgroup=None)),
     "ancestors: not a list": (exact, lambda f: f["holders"][0].update(ancestors=[{}] * 9)),
     "ancestor: members": (exact, lambda f: f["holders"][0]["ancestors"][0].update(x=1)),
-    "process: not an object": (lambda: [], lambda _: None),  # type: ignore[dict-item,return-value]
+    "process: not an object": (list, lambda _: None),  # type: ignore[dict-item,return-value]
 }
 
 

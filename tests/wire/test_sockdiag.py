@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import contextlib
 import ipaddress
 import struct
 
@@ -86,10 +87,8 @@ def test_what_is_no_answer_is_an_error(made: bytes, why: str) -> None:
 
 @given(st.binary(max_size=200))
 def test_no_bytes_surprise_it(data: bytes) -> None:
-    try:
+    with contextlib.suppress(WireError):
         sockdiag.read_reply(data, 7, OURS, THEIRS)
-    except WireError:
-        pass
     sockdiag.is_socket(data)
 
 

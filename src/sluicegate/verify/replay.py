@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 from sluicegate import jcs
 from sluicegate.evidence import chain, ids, journal, keys, recorder, tree
 from sluicegate.evidence.packet import Tally
-from sluicegate.verify import record as receipts
 from sluicegate.verify import process, strict
+from sluicegate.verify import record as receipts
 from sluicegate.verify.account import Account
 from sluicegate.verify.accounted import Audit
 from sluicegate.verify.checkpoints import Marks
