@@ -1,4 +1,7 @@
-"""Which program made a connection, in the record of a real run (sluicegate.boundary.witness, sluicegate.boundary.procfs)."""
+"""Which program made a connection, in the record of a real run.
+
+Proves sluicegate.boundary.witness and sluicegate.boundary.procfs where their effects are real.
+"""
 
 from __future__ import annotations
 

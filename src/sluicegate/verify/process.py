@@ -1,4 +1,4 @@
-"""The program behind a connection, as the facts of a decision tell it: nothing but what the witness can have said. Pure."""
+"""The program behind a connection, as the facts of a decision tell it: only what the witness can have said. Pure."""
 
 from __future__ import annotations
 
