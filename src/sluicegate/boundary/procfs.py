@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
+import resource
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
@@ -53,6 +54,9 @@ class Procfs:
     def __init__(self, proc: int) -> None:
         self._proc = proc
         self._kept: dict[int, _Kept] = {}
+        # A directory that can not be opened for want of descriptors would look like a process that is gone.
+        soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+        self._most_kept = max(1, min(MAX_KEPT, (soft - SPARE_DESCRIPTORS) // 3))
         self._tells = False  # no process was seen to have descriptors yet
 
     def pids(self, above: int) -> list[int]:
@@ -95,6 +99,8 @@ class Procfs:
         except PermissionError:
             return Table(frozenset(), 1, whole=False)
         except OSError:
+            # Gone, and its number may soon be another's: what is kept of it would never show that one.
+            self.forget(pid)
             return Table(frozenset(), 1)
         try:
             return _of_threads(tasks, found, most)
@@ -109,7 +115,7 @@ class Procfs:
                     os.close(descriptor)
 
     def _keep(self, pid: int) -> _Kept:
-        while len(self._kept) >= MAX_KEPT:
+        while len(self._kept) >= self._most_kept:
             self.forget(next(iter(self._kept)))
         home = os.open(str(pid), os.O_RDONLY | os.O_DIRECTORY, dir_fd=self._proc)
         table = activity = -1
