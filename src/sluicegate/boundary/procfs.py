@@ -16,6 +16,7 @@ from sluicegate.jcs import Json
 _POSITION = 258
 # Directories kept open: opening one again costs more than all that is asked of it.
 MAX_KEPT = 2048
+SPARE_DESCRIPTORS = 512  # for programs that wait to be hashed, and all else
 MAX_TEXT = (
     256  # characters of one path: eight ancestors of four holders must fit a line of the record
 )

@@ -129,7 +129,6 @@ def start_witness(run: str, gate: socket.socket, uid: int | None) -> Child:
         from sluicegate.boundary import witness
 
         _raise_descriptors()
-        settle()
         _, descriptors, _, _ = socket.recv_fds(control, MAX_MESSAGE_BYTES, len(WINDOWS))
         if len(descriptors) != len(WINDOWS):
             return witness.BROKEN
@@ -142,6 +141,8 @@ def start_witness(run: str, gate: socket.socket, uid: int | None) -> Child:
         # After the change of identity: it clears the parent-death signal.
         syscalls.die_with_parent(signal.SIGKILL)
         control.sendall(b'{"ready":true}\n')
+        # Not before: until then every other process of the run has work, and there may be two processors.
+        settle()
         return witness.serve(gate, control, diag, proc)
 
     return _fork(f"sluicegate: witness {run}", work, [gate.fileno()])
