@@ -1,4 +1,4 @@
-"""`python -m bench [relay] [connections] [startup] [verify] [memory]`: ratios in one run, rounds alternated, medians.
+"""`python -m bench [relay] [connections] [attribution] [startup] [verify] [memory]`: ratios in one run, medians.
 
 Needs root. squid, mitmdump (or $MITMDUMP) and bwrap are measured where they are installed. `memory` makes a record of a
 million receipts first, which takes minutes; with $PACKETS, a directory, it is kept there.
@@ -59,6 +59,19 @@ def connections(open_: list[ways.Way]) -> None:
             print(f"    {name:<11} {value:7.0f}/s  {against}  p99 {p99:5.1f} x direct")
 
 
+def attribution(world: World) -> None:
+    print("\nattribution: connections with receipts, by what else lives inside the boundary")
+    for sleepers, clients, count in ((0, 1, 2000), (200, 1, 2000), (1000, 1, 500), (0, 200, 20)):
+        all_ = [ways.crowd(world, sleepers, clients, count) for _ in range(ROUNDS)]
+        rate, p50, p99, spent = (
+            statistics.median(r[n] for r in all_) for n in ("rate", "p50", "p99", "witness")
+        )
+        print(
+            f"  {sleepers:4} asleep, {clients:3} client(s): {rate:6.0f}/s  p50 {p50:6.2f} ms"
+            f"  p99 {p99:6.2f} ms; witness {spent:5.2f} ms of processor a connection"
+        )
+
+
 def rounds(open_: list[ways.Way], order: str) -> Results:
     results: Results = {way.name: [] for way in open_}
     for number in range(ROUNDS):
@@ -116,10 +129,12 @@ def main(chosen: list[str]) -> None:
     with contextlib.ExitStack() as stack:
         stack.callback(shutil.rmtree, directory, ignore_errors=True)
         world = stack.enter_context(World(directory))
-        if {"relay", "connections"} & set(chosen):
+        if {"relay", "connections", "attribution"} & set(chosen):
             server = world.popen([ways.PYTHON, str(ways.HERE / "server.py")])
             stack.callback(server.communicate)
             ways.listening(server)
+            if "attribution" in chosen:
+                attribution(world)
             made = (ways.direct, ways.sluicegate, ways.squid, ways.mitmproxy)
             open_ = [way for way in (stack.enter_context(m(world)) for m in made) if way]
             if "relay" in chosen:
@@ -135,4 +150,4 @@ def main(chosen: list[str]) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:] or ["relay", "connections", "startup", "verify"])
+    main(sys.argv[1:] or ["relay", "connections", "attribution", "startup", "verify"])

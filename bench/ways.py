@@ -97,6 +97,30 @@ def mitmproxy(world: World) -> Iterator[Way | None]:
         yield way
 
 
+def crowd(world: World, sleepers: int, clients: int, count: int) -> dict[str, float]:
+    """The figures of crowd.py in a boundary, and `witness`: milliseconds of processor time for each connection."""
+    with tempfile.TemporaryDirectory(dir=world.directory) as directory:
+        policy, work = Path(directory, "policy.yaml"), Path(directory, "work")
+        policy.write_text(POLICY)
+        work.mkdir()
+        shutil.copy(HERE / "crowd.py", work)
+        argv = [sys.executable, "-m", "sluicegate", "run", "--quiet", "--policy", str(policy)]
+        argv += ["--packet", f"{directory}/packet", "--workdir", str(work), "--", PYTHON]
+        argv += ["crowd.py", *map(str, (sleepers, clients, count))]
+        run = world.popen(argv)
+        assert run.stdin is not None
+        assert run.stdout is not None
+        line = run.stdout.readline()
+        children = Path(f"/proc/{run.pid}/task/{run.pid}/children").read_text().split()
+        witness = [c for c in children if "witness" in Path(f"/proc/{c}/cmdline").read_text()]
+        spent = sum(cpu(int(pid)) for pid in witness) * 1000 / (clients * count)
+        _, err = run.communicate("\n", timeout=60)
+        if not line or run.returncode:
+            raise RuntimeError(f"crowd.py: {err}")
+        figures: dict[str, float] = json.loads(line)
+        return figures | {"witness": spent}
+
+
 @contextlib.contextmanager
 def sluicegate(world: World) -> Iterator[Way]:
     with tempfile.TemporaryDirectory(dir=world.directory) as directory:

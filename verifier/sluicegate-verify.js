@@ -475,6 +475,61 @@ const sluicegate = (() => {
   // The host of a target: after the scheme, if there is one, and before port and path.
   const HOST = /^(?:[a-z][a-z0-9+.-]*:\/\/)?(\[[0-9a-fA-F:.]+\]|[A-Za-z0-9_.-]+)(?::\d+)?(?:\/|$)/;
 
+  // ---- the program behind a connection ---------------------------------------------------------------------------
+
+  const MAX_HOLDERS = 4, MAX_ANCESTORS = 8, MAX_PATH = 256; // as the witness keeps to them
+
+  function checkProcess(facts, what) {
+    need(isObject(facts), `${what}: process is not an object`);
+    onlyMembers(facts, ['found', 'holders'], ['uid', 'socket_cookie', 'holder_count'], what);
+    const socket = facts.has('uid'), listed = facts.get('holders');
+    need(socket === facts.has('socket_cookie'), `${what}: half a socket`);
+    need(Array.isArray(listed) && listed.length <= MAX_HOLDERS, `${what}: more than ${MAX_HOLDERS} holders`);
+    const many = facts.has('holder_count') ? facts.get('holder_count') : listed.length;
+    need(isCount(many), `${what}: holder_count is no count`);
+    const fits = {
+      exited: many === 0,
+      exact: many === 1 && socket,
+      shared: many > 1 && listed.length > 0 && socket,
+      unsearched: socket,
+    };
+    need(Object.hasOwn(fits, facts.get('found')) && fits[facts.get('found')], `${what}: found does not fit the holders`);
+    need(!facts.has('holder_count') || (many > listed.length && listed.length > 0), `${what}: holder_count is no count`);
+    need(!socket || (isCount(facts.get('uid')) && /^[0-9a-f]{16}$/.test(facts.get('socket_cookie'))),
+      `${what}: not a uid and a cookie`);
+    for (const holder of listed) {
+      need(isObject(holder), `${what}: a holder is not an object`);
+      onlyMembers(holder, ['pid', 'start_ticks', 'cgroup', 'ancestors'], ['exe', 'exe_sha256', 'exe_unhashed', 'argv_sha256'], what);
+      oneProcess(holder, what);
+      need(holder.has('exe_sha256') !== holder.has('exe_unhashed'), `${what}: neither or both of digest and reason`);
+      for (const name of ['exe_sha256', 'argv_sha256']) {
+        need(!holder.has(name) || (isText(holder.get(name)) && HEX64.test(holder.get(name))), `${what}: ${name} is no digest`);
+      }
+      for (const name of ['cgroup', 'exe_unhashed']) need(!holder.has(name) || isPath(holder.get(name)), `${what}: ${name}`);
+      const ancestors = holder.get('ancestors');
+      need(Array.isArray(ancestors) && ancestors.length <= MAX_ANCESTORS, `${what}: more than ${MAX_ANCESTORS} ancestors`);
+      for (const ancestor of ancestors) {
+        need(isObject(ancestor), `${what}: an ancestor is not an object`);
+        onlyMembers(ancestor, ['pid', 'start_ticks'], ['exe'], what);
+        oneProcess(ancestor, what);
+      }
+    }
+  }
+
+  const isPath = (value) => isText(value) && value.length <= MAX_PATH;
+
+  function oneProcess(facts, what) {
+    need(isCount(facts.get('pid')) && facts.get('pid') > 0, `${what}: pid is no process`);
+    need(isCount(facts.get('start_ticks')), `${what}: start_ticks is no count`);
+    need(!facts.has('exe') || isPath(facts.get('exe')), `${what}: exe is longer than ${MAX_PATH}`);
+  }
+
+  function onlyMembers(facts, wanted, allowed, what) {
+    need(wanted.every((name) => facts.has(name)), `${what}: a process without ${wanted.join(' or ')}`);
+    need([...facts.keys()].every((name) => wanted.includes(name) || allowed.includes(name)),
+      `${what}: a process with a member it can not have`);
+  }
+
   // ---- the record: every line where it belongs ---------------------------------------------------------------------
 
   // Two sequences that can not meet: UUIDs of version 7 by the gate, of version 8 by the notary (RFC 9562).
@@ -599,6 +654,10 @@ const sluicegate = (() => {
       const isBoundary = flow.get('kind') === BOUNDARY;
       need(isBoundary === (record.get('transport') === BOUNDARY), `${what}: facts of the boundary by another way`);
       if (isBoundary) this.boundary = flow;
+      if (!flow.has('process')) return;
+      need(flow.get('kind') === 'connection', `${what}: a process of something that is no connection`);
+      need(record.get('decision_phase') !== 'outcome', `${what}: a process where only decisions have one`);
+      checkProcess(flow.get('process'), what);
     }
 
     pair({ what, record }) {

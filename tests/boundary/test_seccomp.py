@@ -190,3 +190,12 @@ def test_an_unknown_machine_has_no_filter() -> None:
     with pytest.raises(BoundaryError, match="machine riscv64") as caught:
         program("riscv64")
     assert caught.value.hint == "run on aarch64 or x86_64, 64-bit"
+
+
+@BOTH
+def test_without_network_there_is_no_socket_of_any_family(machine: str) -> None:
+    table, code = numbers.MACHINES[machine], program(machine, network=False)
+    for family in range(50):
+        got = run(code, table.calls["socket"], table.audit_arch, family, 1, 0)
+        assert got == ERRNO | errno.EPERM
+    assert run(code, table.calls["socketpair"], table.audit_arch, 1) == ALLOW

@@ -1,4 +1,4 @@
-"""Gate and notary as processes (sluicegate.cli.children)."""
+"""Gate, notary and witness as processes (sluicegate.cli.children)."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ EVERYTHING = "         0          0 4294967295\n"
     ],
 )
 @pytest.mark.parametrize("number", [0, 1, 12_345, 2**64 - 1])
-def test_two_identities_of_their_own(uid_map: str, span: tuple[int, int], number: int) -> None:
-    gate, notary = children.service_uids(uid_map, number)
-    assert notary == gate + 1
-    assert span[0] <= gate < notary <= span[1]
+def test_three_identities_of_their_own(uid_map: str, span: tuple[int, int], number: int) -> None:
+    gate, notary, witness = children.service_uids(uid_map, number)
+    assert (notary, witness) == (gate + 1, gate + 2)
+    assert span[0] <= gate < witness <= span[1]
 
 
 def test_two_runs_have_other_identities() -> None:

@@ -44,6 +44,8 @@ class Boundary:
         self.wire = wire
         self.pty_master: int | None = None
         self.plan: tuple[tuple[str, str, str], ...] = ()
+        # For the witness: its socket, and a descriptor of the inner /proc.
+        self.windows: dict[str, int] = {}
         self._sockets: Sockets | None = None
         self._stopped = False
 
@@ -144,6 +146,9 @@ class Boundary:
         self.streams.close()
         if self._sockets is not None:
             self._sockets.close()
+        for window in self.windows.values():
+            os.close(window)
+        self.windows.clear()
         if self.pty_master is not None:
             with contextlib.suppress(OSError):
                 os.close(self.pty_master)
@@ -155,6 +160,8 @@ class Boundary:
             raise BoundaryError(str(message["error"]), str(message.get("hint", "")))
         if "sockets" in message:
             self._sockets = Sockets.adopt(descriptors)
+        for name in message.keys() & {"diag", "proc"}:
+            (self.windows[name],) = descriptors
         if "pty" in message:
             (self.pty_master,) = descriptors
         steps = message.get("plan")

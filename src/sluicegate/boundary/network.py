@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 import os
 import select
@@ -13,7 +14,7 @@ from dataclasses import dataclass
 
 from sluicegate.boundary import rules
 from sluicegate.boundary.model import BoundaryError
-from sluicegate.wire import changes, nflog
+from sluicegate.wire import changes, nflog, sockdiag
 from sluicegate.wire.cursor import WireError
 
 # Not PATH: under sudo it is the caller's, and these run with every capability.
@@ -27,7 +28,7 @@ _DNS_PORT = 53
 _IP_TRANSPARENT, _IPV6_TRANSPARENT = 19, 75
 _IP_PKTINFO, _IPV6_RECVPKTINFO = 8, 49
 _SO_RCVBUFFORCE = 33
-_NETLINK_ROUTE, _NETLINK_NETFILTER = 0, 12
+_NETLINK_ROUTE, _NETLINK_SOCK_DIAG, _NETLINK_NETFILTER = 0, 4, 12
 # The kernel tells of the second address from a worker of its own, microseconds after `ip` has ended.
 _SETTLE_SECONDS = 5.0
 _NLMSG_ERROR = 2
@@ -172,6 +173,22 @@ def open_sockets() -> Sockets:
         watch_rules=_watching(_NETLINK_NETFILTER, changes.RULE_GROUPS),
         watch_routes=_watching(_NETLINK_ROUTE, changes.ROUTE_GROUPS),
     )
+
+
+def open_diag() -> socket.socket:
+    """A socket that finds this namespace's TCP sockets (sock_diag(7)).
+
+    Raises:
+        OSError: the kernel does not tell of TCP sockets.
+    """
+    diag = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, _NETLINK_SOCK_DIAG)
+    diag.bind((0, 0))
+    # It answers "no such socket" also where it knows of no TCP: so it is asked for one that is there.
+    here, nowhere = sockdiag.End(bytes(16), rules.LISTENER_PORT), sockdiag.End(bytes(16), 0)
+    diag.send(sockdiag.request(here, nowhere, 1))
+    if not sockdiag.is_socket(diag.recv(8192)):
+        raise OSError(errno.EPROTONOSUPPORT, "no answer about TCP sockets", "sock_diag")
+    return diag
 
 
 def _tcp(port: int, transparent: bool) -> socket.socket:

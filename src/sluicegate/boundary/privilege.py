@@ -13,7 +13,7 @@ import resource
 from sluicegate.boundary import numbers, syscalls
 from sluicegate.boundary.model import BoundaryError, Command
 
-CAP_KILL = 5
+CAP_DAC_READ_SEARCH, CAP_KILL, CAP_SYS_PTRACE = 2, 5, 19
 HIGHEST_CAPABILITY = 63  # the kernel's own limit of a capability set; 40 were defined in Linux 6.17
 
 _PR_SET_DUMPABLE, _PR_CAPBSET_READ, _PR_CAPBSET_DROP = 4, 23, 24
@@ -229,3 +229,27 @@ def retire(program: bytes) -> None:
     install_filter(program)
     if _held() != (1 << CAP_KILL, 0) or _bounded():
         raise BoundaryError("the first process would still hold capabilities")
+
+
+def look(uid: int | None, program: bytes) -> None:
+    """Leave a process of ours what looking into other processes' /proc takes, and no other power.
+
+    As `uid` it keeps the capabilities to read what is not its own; None keeps the caller's identity, which may look
+    into what it made, and takes no capability along.
+
+    Raises:
+        BoundaryError: the result is not what was asked for.
+        OSError: the kernel refused a step.
+    """
+    mask = 0 if uid is None else 1 << CAP_DAC_READ_SEARCH | 1 << CAP_SYS_PTRACE
+    if uid is not None:
+        _lock_sets()
+        os.setgroups([])
+        os.setresgid(uid, uid, uid)
+        os.setresuid(uid, uid, uid)
+        _keep(mask)
+    _limit_core_dumps()
+    set_dumpable(False)
+    install_filter(program)
+    if uid is not None and (_held() != (mask, 0) or _bounded()):
+        raise BoundaryError("the witness would hold other capabilities than its two")

@@ -163,11 +163,11 @@ def _by_mode() -> Mapping[str, Block]:
     }
 
 
-def _by_argument() -> Mapping[str, Block]:
+def _by_argument(*, network: bool) -> Mapping[str, Block]:
     """Calls that are judged by what is asked of them."""
     allow, refuse = _give(RET_ALLOW), _refuse(errno.EPERM)
     return {
-        "socket": _socket(),
+        "socket": _socket() if network else refuse,
         "socketpair": (*_argument(0), *_any((AF_UNIX,), allow), *_refuse(errno.EAFNOSUPPORT)),
         "clone": _flags(CLONE_NAMESPACES),
         "unshare": _flags(UNSHARE_NAMESPACES),
@@ -178,9 +178,9 @@ def _by_argument() -> Mapping[str, Block]:
     }
 
 
-def _assembled(machine: numbers.Machine) -> Block:
+def _assembled(machine: numbers.Machine, *, network: bool) -> Block:
     foreign = _give(RET_KILL_PROCESS)
-    special = _by_argument()
+    special = _by_argument(network=network)
     return (
         *_load(OFFSET_ARCH),
         # Another ABI has other numbers for the same calls: nothing below would mean what it says.
@@ -209,8 +209,10 @@ def _assembled(machine: numbers.Machine) -> Block:
     )
 
 
-def program(machine: str) -> bytes:
+def program(machine: str, *, network: bool = True) -> bytes:
     """The filter for `machine` (as `os.uname` names it): an array of `struct sock_filter`.
+
+    Without `network` no socket of any family can be opened.
 
     Raises:
         BoundaryError: there is no table of system calls for this machine.
@@ -221,4 +223,4 @@ def program(machine: str) -> bytes:
         raise BoundaryError(
             f"no system call filter for machine {machine}", f"run on {known}, 64-bit"
         )
-    return b"".join(op.packed() for op in _assembled(table))
+    return b"".join(op.packed() for op in _assembled(table, network=network))

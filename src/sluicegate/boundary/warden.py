@@ -110,6 +110,9 @@ def _begin(spec: Spec, life: socket.socket, wire: socket.socket) -> int:
         socket.send_fds(life, [b'{"sockets":true}'], sockets.descriptors())
         sockets.close()
         done.append(("sockets", "tcp, dns, nflog, counters", "handed out"))
+    with _step("sock_diag", "inet_diag and tcp_diag must be in the kernel"):
+        with network.open_diag() as diag:
+            socket.send_fds(life, [b'{"diag":true}'], [diag.fileno()])
         _say(life, {"plan": done})
     with _step("pid namespace", "the kernel must allow pid namespaces"):
         sys_.unshare(sys_.CLONE_NEWPID)
@@ -206,6 +209,10 @@ def _be_first(
             done += mounts.Builder(spec, userns).build(steps)
             for at in range(0, len(done), _STEPS_A_MESSAGE):
                 _say(life, {"plan": done[at : at + _STEPS_A_MESSAGE]})
+            # Of this mount and so of this pid namespace: whoever holds it sees the processes inside and no others.
+            proc = os.open("/proc", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+            socket.send_fds(life, [b'{"proc":true}'], [proc])
+            os.close(proc)
             slave = _terminal(spec, life)
             _say(life, {"built": True})
         kept = [wire.fileno()] + ([slave] if slave is not None else [])

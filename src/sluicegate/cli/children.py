@@ -1,4 +1,4 @@
-"""The notary and the gate as processes of their own, forked before anything secret or hostile exists."""
+"""The notary, the gate and the witness as processes of their own, forked before anything secret or hostile exists."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from sluicegate.boundary import syscalls
+from sluicegate.boundary.model import BoundaryError
 from sluicegate.cli import keysource
 from sluicegate.cli.options import OptionError
 from sluicegate.policy.model import Policy
@@ -23,6 +24,7 @@ GATE_DESCRIPTORS = 16_384
 GC_THRESHOLD = 10_000
 MAX_MESSAGE_BYTES = 65_536  # the names of the passed sockets; counts on the way back
 SOCKETS = ("tcp", "dns_tcp", "dns_udp", "nflog", "watch_rules", "watch_routes")
+WINDOWS = ("diag", "proc")
 # systemd keeps this range for identities that no user has (systemd.io/UIDS-GIDS).
 DYNAMIC_UIDS = (61_184, 65_519)
 # Far above what login databases and container maps hand out; one run's ids are nobody else's.
@@ -37,14 +39,14 @@ class Child:
     control: socket.socket
 
 
-def service_uids(uid_map: str, number: int) -> tuple[int, int]:
-    """Two identities for gate and notary out of the random `number`, mapped in this namespace."""
+def service_uids(uid_map: str, number: int) -> tuple[int, int, int]:
+    """Identities for gate, notary and witness out of the random `number`, mapped in this namespace."""
     spans = [(int(line.split()[0]), int(line.split()[2])) for line in uid_map.splitlines() if line]
     low, high = HIGH_UIDS
     if not any(first <= low and high <= first + count for first, count in spans):
         low, high = DYNAMIC_UIDS
-    first = low + number % ((high - low) // 2) * 2
-    return first, first + 1
+    first = low + number % ((high - low) // 3) * 3
+    return first, first + 1, first + 2
 
 
 def start_notary(
@@ -95,6 +97,7 @@ def start_notary(
 def start_gate(
     run: str,
     notary: socket.socket,
+    witness: socket.socket,
     policies: tuple[Policy, ...],
     uid: int | None,
 ) -> Child:
@@ -115,11 +118,36 @@ def start_gate(
             return 1
         tcp, dns_tcp, dns_udp, nflog, *watched = (socket.socket(fileno=n) for n in descriptors)
         control.sendall(b'{"ready":true}\n')
-        return serve.serve(
-            *(tcp, dns_tcp, dns_udp, nflog, notary, control, policies, Limits()), tuple(watched)
-        )
+        sockets = (tcp, dns_tcp, dns_udp, nflog, notary, control)
+        return serve.serve(*sockets, policies, Limits(), witness, tuple(watched))
 
-    return _fork(f"sluicegate: gate {run}", work, [notary.fileno()])
+    return _fork(f"sluicegate: gate {run}", work, [notary.fileno(), witness.fileno()])
+
+
+def start_witness(run: str, gate: socket.socket, uid: int | None) -> Child:
+    """The process that tells the gate which program made a connection. It waits for `open_windows` before it serves."""
+
+    def work(control: socket.socket) -> int:
+        from sluicegate.boundary import witness
+
+        _raise_descriptors()
+        _, descriptors, _, _ = socket.recv_fds(control, MAX_MESSAGE_BYTES, len(WINDOWS))
+        if len(descriptors) != len(WINDOWS):
+            return witness.BROKEN
+        diag, proc = socket.socket(fileno=descriptors[0]), descriptors[1]
+        try:
+            witness.enclose(proc, uid)
+        except (OSError, BoundaryError) as error:
+            control.sendall(_refusal(f"the witness could not give up its powers: {error}"))
+            return witness.BROKEN
+        # After the change of identity: it clears the parent-death signal.
+        syscalls.die_with_parent(signal.SIGKILL)
+        control.sendall(b'{"ready":true}\n')
+        # Not before: until then every other process of the run has work, and there may be two processors.
+        settle()
+        return witness.serve(gate, control, diag, proc)
+
+    return _fork(f"sluicegate: witness {run}", work, [gate.fileno()])
 
 
 def _refusal(why: str, hint: str = "") -> bytes:
@@ -129,6 +157,11 @@ def _refusal(why: str, hint: str = "") -> bytes:
 def hand_over(gate: Child, sockets: Mapping[str, socket.socket]) -> None:
     """Give the gate the sockets that were born inside the boundary."""
     socket.send_fds(gate.control, [b"{}\n"], [sockets[name].fileno() for name in SOCKETS])
+
+
+def open_windows(witness: Child, windows: Mapping[str, int]) -> None:
+    """Give the witness what was opened inside the boundary for it."""
+    socket.send_fds(witness.control, [b"{}\n"], [windows[name] for name in WINDOWS])
 
 
 def settle() -> None:

@@ -199,12 +199,16 @@ def _named(
     return names, {name: value for name, equals, value in pairs if equals}
 
 
+_Witnesses = tuple[supervise.Control, supervise.Control, supervise.Control]
+
+
 @dataclass(slots=True)
 class _Processes:
     """Ours, in the order they were started; `end` leaves none of them."""
 
     gate: children.Child | None = None
     notary: children.Child | None = None
+    witness: children.Child | None = None
     boundary: build.Boundary | None = None
     hurried: bool = False
     lost: tuple[tuple[str, str], ...] = ()
@@ -215,7 +219,7 @@ class _Processes:
             self.boundary.streams.finish(impatient, self.hurried)
             self.lost = tuple(sorted(self.boundary.streams.lost.items()))
             self.boundary.close()
-        for child in (self.gate, self.notary):
+        for child in (self.gate, self.notary, self.witness):
             if child is not None:
                 child.control.close()
                 with contextlib.suppress(ProcessLookupError):
@@ -275,7 +279,7 @@ def _perform(
     wall = _start(plan, key, processes, out)
     state.check()
     witnesses, command, documents = _open(plan, processes, wall, out)
-    gate, notary = witnesses
+    gate, notary, _ = witnesses
     state.check()
     try:
         ended = _command(plan, state, wall, command, witnesses, out.checkpoints)
@@ -305,18 +309,20 @@ def _otherwise(documents: closing.Documents, network: Mapping[str, object]) -> s
 def _start(
     plan: Plan, key: keysource.Source, processes: _Processes, out: closing.Out
 ) -> build.Boundary:
-    """Gate, boundary and notary, each preparing itself while the next one is started."""
+    """Gate, boundary, notary and witness, each preparing itself while the next one is started."""
     run, every = plan.spec.run, plan.options.checkpoint_seconds
-    uids: tuple[int, int] | tuple[None, None] = (None, None)
+    uids: tuple[int, int, int] | tuple[None, None, None] = (None, None, None)
     if plan.spec.tier == ROOT_TIER:
         with open("/proc/self/uid_map", encoding="ascii") as source:
             uids = children.service_uids(source.read(), int(run, 16))
     to_notary, to_gate = socket.socketpair()
-    with to_notary, to_gate:
-        processes.gate = children.start_gate(run, to_notary, plan.policies, uids[0])
+    to_witness, from_gate = socket.socketpair()
+    with to_notary, to_gate, to_witness, from_gate:
+        processes.gate = children.start_gate(run, to_notary, to_witness, plan.policies, uids[0])
         timing.mark("gate forked")
         wall = processes.boundary = build.begin(plan.spec)
         timing.mark("boundary begun")
+        processes.witness = children.start_witness(run, from_gate, uids[2])
         processes.notary = children.start_notary(
             run, key, to_gate, out.reserved.files, uids[1], every
         )
@@ -329,17 +335,19 @@ def _start(
 
 def _open(
     plan: Plan, processes: _Processes, wall: build.Boundary, out: closing.Out
-) -> tuple[tuple[supervise.Control, supervise.Control], supervise.Control, closing.Documents]:
-    """The record begun, the gate serving: (gate, notary), the boundary's first process, the documents.
+) -> tuple[_Witnesses, supervise.Control, closing.Documents]:
+    """The record begun, the gate serving: (gate, notary, witness), the boundary's first process, the documents.
 
     Raises:
         SetupError, PacketDirError: one of them refused or died, or there is no room; the command was not started.
     """
-    if processes.gate is None or processes.notary is None:
+    if processes.gate is None or processes.notary is None or processes.witness is None:
         raise RuntimeError("nothing was started")
     gate = supervise.Control(processes.gate.control, "gate")
     notary = supervise.Control(processes.notary.control, "notary", told=out.checkpoints.told)
+    witness = supervise.Control(processes.witness.control, "witness")
     command = supervise.Control(wall.wire, "boundary")
+    children.open_windows(processes.witness, wall.windows)
     policy, opened = normal.policy_text(plan.policies), opening.opened(plan, wall, command)
     digests = {
         "policy_hash": "sha256:" + hashlib.sha256(policy).hexdigest(),
@@ -358,13 +366,14 @@ def _open(
             processes.gate, {name: getattr(wall.sockets, name) for name in children.SOCKETS}
         )
         gate.expect("ready")
+        witness.expect("ready")
         timing.mark("gate and command ready")
     except supervise.ControlError as error:
         raise SetupError(str(error), error.hint) from error
     except OSError as error:
-        raise SetupError(f"the gate is gone: {error.strerror}") from error
+        raise SetupError(f"a process of ours is gone: {error.strerror}") from error
     documents = closing.Documents(opened, str(said["signer_key"]), plan.options.keyed)
-    return (gate, notary), command, documents
+    return (gate, notary, witness), command, documents
 
 
 def _command(

@@ -23,10 +23,13 @@ _SCHEME = {Protocol.TLS: "tls", Protocol.HTTP: "http"}
 
 @dataclass(frozen=True, slots=True)
 class Client:
-    """Where a flow came from: the gate's number of the connection, and the client's own port."""
+    """Where a flow came from: the gate's number of the connection, the client's own port, and what the witness says
+    of the program that made it.
+    """
 
     connection: int
     port: int
+    process: Json = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +81,7 @@ def decision(
             flow[name] = True
     if addresses:
         flow["addresses"] = list(addresses[:MAX_ADDRESSES])
+    _attribute(flow, client)
     message = _message(flow, facts, judged, action_id)
     message["verdict"] = "allow" if allowed else "block"
     if allowed:
@@ -89,10 +93,18 @@ def decision(
 
 def warning(client: Client, facts: Facts, judged: Decision, action_id: str) -> dict[str, Json]:
     """The receipt that says what observe mode let through."""
-    message = _message(_facts(client, facts, judged), facts, judged, action_id)
+    flow = _facts(client, facts, judged)
+    _attribute(flow, client)
+    message = _message(flow, facts, judged, action_id)
     message["verdict"] = "warn"
     message["layer"], message["pattern"] = _layer(judged), printable(judged.rule)
     return message
+
+
+def _attribute(flow: dict[str, Json], client: Client) -> None:
+    """Of a decision alone: its outcome has the same connection, and its line is shorter without."""
+    if client.process is not None:
+        flow["process"] = client.process
 
 
 def outcome(

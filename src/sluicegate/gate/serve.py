@@ -22,10 +22,12 @@ from sluicegate.gate.limits import Limits
 from sluicegate.gate.lookup import Lookup, only_as_written
 from sluicegate.gate.loop import READ, SECOND, WRITE, Loop
 from sluicegate.gate.names import Names
+from sluicegate.gate.origins import Asked, Origins, Peer, WitnessError, question_of
 from sluicegate.gate.pipes import Pipes
 from sluicegate.gate.resolver import Resolver
 from sluicegate.gate.threads import Threads
 from sluicegate.gate.watch import PATTERN, Watch
+from sluicegate.jcs import Json
 from sluicegate.policy.model import Policy
 from sluicegate.wire import names as wire_names
 
@@ -73,9 +75,10 @@ def serve(
     control: socket.socket,
     policies: tuple[Policy, ...],
     limits: Limits,
+    witness: socket.socket,
     watched: tuple[socket.socket, ...] = (),
 ) -> int:
-    """Runs until `control` says `{"stop":true}` (0, everything recorded) or it or the notary is gone (1).
+    """Runs until `control` says `{"stop":true}` (0, everything recorded) or it, notary or witness is gone (1).
 
     After a stop, `{"stopped":{counts}}` is the last line on `control`. `watched` are subscriptions to changes of the
     boundary's network: after the first every connection is ended, none is accepted, and `{"changed":{"what":words}}`
@@ -83,7 +86,7 @@ def serve(
     """
     sockets = (tcp, dns_tcp, dns_udp, nflog, notary, control)
     only_as_written()
-    return serve_from(original, Lookup(), sockets, policies, limits, watched)
+    return serve_from(original, Lookup(), sockets, policies, limits, watched, witness)
 
 
 def serve_from(
@@ -93,8 +96,9 @@ def serve_from(
     policies: tuple[Policy, ...],
     limits: Limits,
     watched: tuple[socket.socket, ...] = (),
+    witness: socket.socket | None = None,
 ) -> int:
-    """As `serve`, with its two questions to the world given: where to, and which addresses."""
+    """As `serve`, with its questions to the world given: where to, which addresses, and (or none) by which program."""
     tcp, dns_tcp, dns_udp, nflog, notary, control = sockets
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft != hard:
@@ -110,9 +114,11 @@ def serve_from(
     if nflog is not None:
         gate.drops = Drops(nflog, ledger, loop.now)
     gate.watch = Watch(watched, ledger, gate.shut, gate.tell_change)
+    if witness is not None:
+        gate.origins = Origins(witness, loop)
     try:
         return gate.run()
-    except LedgerError:
+    except (LedgerError, WitnessError):
         return BROKEN
     finally:
         gate.close()
@@ -133,9 +139,10 @@ class _Gate:
         self.resolver: Resolver | None = None
         self.drops: Drops | None = None
         self.watch: Watch | None = None
+        self.origins: Origins | None = None
         own = [p.connections for p in desk.policies if p.connections is not None]
         self._limit = min(own, default=desk.limits.connections)
-        self._flows: set[Flow | DnsConnection] = set()
+        self._flows: set[Flow | DnsConnection | Asked] = set()
         self._told_full = False
         # Given up for one moment when descriptors run out, so that the waiting client can be refused; -1 while
         # it could not be had back, and nothing is accepted then.
@@ -150,6 +157,8 @@ class _Gate:
         self._watch()
         while not self._gone:
             ledger.flush(loop.now)
+            if self.origins is not None:
+                self.origins.flush()
             loop.want(ledger.socket.fileno(), READ | (WRITE if ledger.blocked else 0), self._notary)
             if self._stopping and not self._flows and ledger.committed == ledger.submitted:
                 return self._stopped()
@@ -173,6 +182,8 @@ class _Gate:
             if listener is not None:
                 listener.close()
         self._ledger.socket.close()
+        if self.origins is not None:
+            self.origins.socket.close()
         self._control.close()
 
     def _watch(self) -> None:
@@ -247,7 +258,7 @@ class _Gate:
         try:
             client.setblocking(False)
             address, port = self._destination(client)
-            flow = self._open(client, int(peer[1]), address, port, dns)
+            flow = self._open(client, peer, address, port, dns)
         except OSError:
             self._overload("accept", client)
             return True
@@ -256,15 +267,33 @@ class _Gate:
         return True
 
     def _open(
-        self, client: socket.socket, client_port: int, address: str, port: int, dns: bool
-    ) -> Flow | DnsConnection:
+        self, client: socket.socket, peer: Peer, address: str, port: int, dns: bool
+    ) -> Flow | DnsConnection | Asked:
         desk, resolver = self._desk, self.resolver
         if resolver is not None and (dns or port == DNS_PORT):
             desk.counts["dns_tcp"] += 1
             return DnsConnection(self._loop, client, resolver.question, self._flows.discard)
         desk.counts["flows"] += 1
-        who = records.Client(desk.counts["flows"], client_port)
-        return Flow(desk, client, who, address, port, self._flows.discard)
+        number = desk.counts["flows"]
+
+        def begin(process: Json) -> Flow:
+            who = records.Client(number, int(peer[1]), process)
+            return Flow(desk, client, who, address, port, self._flows.discard)
+
+        if self.origins is None:
+            return begin(None)
+        question = question_of(number, peer, client.getsockname())
+        return Asked(
+            self.origins, number, question, lambda asked, said: self._begin(asked, begin(said))
+        )
+
+    def _begin(self, asked: Asked, flow: Flow) -> None:
+        """Its program is known: what waited for that is now a flow like any other."""
+        self._flows.discard(asked)
+        self._flows.add(flow)
+        flow.start()
+        if asked.stopped and flow in self._flows:
+            flow.stop(asked.stopped)
 
     def _overload(self, limit: str, client: socket.socket) -> None:
         self._desk.overload(limit)

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from sluicegate import jcs
 from sluicegate.evidence import chain, ids, journal, keys, recorder, tree
 from sluicegate.evidence.packet import Tally
-from sluicegate.verify import profile, strict
+from sluicegate.verify import process, profile, strict
 from sluicegate.verify import record as receipts
 from sluicegate.verify.account import Account
 from sluicegate.verify.accounted import Audit
@@ -249,6 +249,11 @@ def _facts(state: Replay, record: Mapping[str, object], given: _With, what: str)
     kind = strict.text(flow.get("kind"), f"{what}: its facts' kind")
     own = (kind == "boundary") == (record["transport"] == "boundary")
     need(own, f"{what}: facts of the boundary by another way")
+    if "process" in flow:
+        need(kind == "connection", f"{what}: a process of something that is no connection")
+        first = record.get("decision_phase") != "outcome"
+        need(first, f"{what}: a process where only decisions have one")
+        process.checked(flow["process"], what)
     state.account.add(record, flow)
     state.audit.add(record, flow)
 
