@@ -1,4 +1,4 @@
-"""`python -m bench [relay] [connections] [attribution] [startup] [verify] [memory]`: ratios in one run, medians.
+"""`python -m bench [relay] [connections] [attribution] [startup] [receipts] [verify] [memory]`: ratios in one run.
 
 Needs root. squid, mitmdump (or $MITMDUMP) and bwrap are measured where they are installed. `memory` makes a record of a
 million receipts first, which takes minutes; with $PACKETS, a directory, it is kept there.
@@ -16,7 +16,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from bench import verifying, ways
+from bench import receipts, verifying, ways
 from tests.world import World
 
 ROUNDS = int(os.environ.get("ROUNDS", "5"))
@@ -143,6 +143,8 @@ def main(chosen: list[str]) -> None:
                 connections(open_)
         if "startup" in chosen:
             startup(world)
+        if "receipts" in chosen:
+            receipts.report(ROUNDS)
         if "verify" in chosen:
             verifying.rate(packets, ROUNDS)
         if "memory" in chosen:
@@ -150,4 +152,4 @@ def main(chosen: list[str]) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:] or ["relay", "connections", "attribution", "startup", "verify"])
+    main(sys.argv[1:] or ["relay", "connections", "attribution", "startup", "receipts", "verify"])

@@ -138,8 +138,8 @@ def heads(data: bytes) -> None:
 @functools.cache
 def _proofs() -> tuple[bytes, ...]:
     base = bases()["whole"]
-    files = (base["evidence.jsonl"], base["flows.jsonl"], base["checkpoint"])
-    return tuple(proof.write(*files, seq) for seq in range(11))
+    evidence, flows = (base[name].splitlines() for name in ("evidence.jsonl", "flows.jsonl"))
+    return tuple(proof.write(evidence, flows, base["checkpoint"], seq) for seq in range(11))
 
 
 def proofs(data: bytes) -> None:

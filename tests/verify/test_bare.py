@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from sluicegate.verify import bare
-from sluicegate.verify.packet import INVALID, UNPROVEN, UNTRUSTED, VALID, Level
+from sluicegate.verify.packet import DEFAULT, INVALID, UNPROVEN, UNTRUSTED, VALID, Level
 
 VECTORS = Path(__file__).parent.parent / "vectors"
 DATA = VECTORS / "pipelock"
@@ -102,7 +102,7 @@ def test_our_own_vector() -> None:
     data = (VECTORS / "clean-room-vector-1.jsonl").read_bytes()
     report = bare.verify(data, [OURS], WANTED)
     assert report.outcome == VALID
-    assert bare.verify(data, [OURS]).outcome == UNTRUSTED
+    assert bare.verify(data, [OURS], DEFAULT).outcome == UNTRUSTED
     assert report.root == "ceb4c9ff5ef00db939aac239d539f889a968e572d2a5eae9250a56ef70240351"
     assert bare.verify(data, []).outcome == UNTRUSTED
     assert bare.verify(data, [PIN]).outcome == UNTRUSTED

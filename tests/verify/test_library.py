@@ -17,7 +17,7 @@ from sluicegate.verify import (
     verify,
 )
 from sluicegate.verify.files import UnreadableError
-from sluicegate.verify.packet import Level
+from sluicegate.verify.packet import FINISHED, Level
 from tests.cli.test_verify import VECTORS
 from tests.evidence import made
 from tests.verify.test_foreign import LIVE, PIN
@@ -75,7 +75,7 @@ def test_each_failure_has_its_class_code_and_report(where: Path) -> None:
 
 
 def test_a_prefix_and_what_is_not_there(where: Path) -> None:
-    for name in ("packet.json", "summary.md"):
+    for name in FINISHED:
         (where / name).unlink()
     lines = (where / "evidence.jsonl").read_bytes().splitlines(keepends=True)
     (where / "evidence.jsonl").write_bytes(b"".join(lines[:4]))
@@ -99,10 +99,14 @@ def test_a_checkpoint_from_outside(where: Path, tmp_path: Path) -> None:
     assert verify(str(where), [made.PIN], checkpoints=[head]).receipts == 9
     (tmp_path / "other").mkdir()
     other = made.files(tmp_path / "other", made.some())["checkpoint"]
-    with pytest.raises(VerificationError, match=r"checkpoints\[0\]|not of this record"):
+    with pytest.raises(VerificationError, match="not of this record"):
         verify(str(where), [made.PIN], checkpoints=[head, other])
-    with pytest.raises(library.UsageError):
+    with pytest.raises(VerificationError, match="not of this record"):
         verify(str(VECTORS / "valid-chain.jsonl"), [PIN], checkpoints=[head])
+    with pytest.raises(library.UsageError):
+        verify(str(VECTORS / "valid-single.json"), [PIN], checkpoints=[head])
+    with pytest.raises(library.UsageError, match="holds no checkpoint"):
+        verify(str(where), [made.PIN], checkpoints=[b"none"])
 
 
 def test_a_stripped_packet_of_ours_is_not_another_producers(where: Path) -> None:
