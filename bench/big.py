@@ -25,7 +25,7 @@ from sluicegate.evidence import (
 )
 from sluicegate.verify import files as reading
 from sluicegate.verify import packet as check
-from sluicegate.verify import summary
+from sluicegate.verify import summary, verifymd
 from sluicegate.verify.reckon import Reckoning
 from sluicegate.verify.source import Source
 from tests.evidence import made
@@ -110,6 +110,7 @@ def _finish(where: Path, files: dict[str, bytes], sign: keys.Sign) -> None:
         report.tally, report.boundary, report.policy_hash, report.root, report.signer_key
     )
     files["summary.md"] = summary.of_the_run(report).encode()
+    files["VERIFY.md"] = verifymd.of_the_run(report).encode()
     digests |= {name: hashlib.sha256(data).hexdigest() for name, data in files.items()}
     found = seal.results_statement(trace.results(made.OPENED), digests)
     files[seal.PROBES] = seal.bundle(found, made.PIN, sign)

@@ -218,7 +218,7 @@ def test_kept_decisions_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     for number in range(20):
         message = judged(made.known(f"h{number}.example"))
         audit.decision(record(message), message["flow"], "")
-        assert len(audit._made) <= 4
+        assert len(audit._good) <= 4
 
 
 def test_a_decision_without_a_rule_of_ours_is_compared_as_it_is() -> None:

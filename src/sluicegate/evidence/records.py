@@ -127,15 +127,20 @@ def outcome(
         optional["address_count"] = end.address_count
     flow |= {key: value for key, value in optional.items() if value is not None}
     message = _message(flow, facts, judged, action_id)
-    status = "" if end.status is None else f"status={end.status} "
-    reason = "-".join(printable(end.reason).split())
     message |= {
         "verdict": "allow",
         "phase": "outcome",
         "layer": "outcome",
-        "pattern": f"{status}bytes={end.bytes_up + end.bytes_down} reason={reason}",
+        "pattern": outcome_pattern(end),
     }
     return message
+
+
+def outcome_pattern(end: Outcome) -> str:
+    """The words of an outcome, as readers of the published format know them."""
+    status = "" if end.status is None else f"status={end.status} "
+    reason = "-".join(printable(end.reason).split())
+    return f"{status}bytes={end.bytes_up + end.bytes_down} reason={reason}"
 
 
 def overload(count: int, limit: str, action_id: str) -> dict[str, Json]:

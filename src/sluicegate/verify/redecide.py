@@ -6,12 +6,12 @@ facts and the policies do not give as well. What can not be made again is what t
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import NoReturn
 
-from sluicegate import jcs
+import orjson
+
 from sluicegate.evidence import records
 from sluicegate.facts import Decision, Facts, Protocol, Verdict, Via
 from sluicegate.policy import decide as policy
@@ -20,8 +20,7 @@ from sluicegate.policy.model import PolicyError
 from sluicegate.verify import strict
 from sluicegate.verify.strict import VerificationError, need
 
-# Decisions kept: runs ask for the same few destinations again and again, and each is made by the same rules.
-KEPT = 4096
+KEPT = 4096  # different decisions; a run asks for hundreds
 MAX_QUERY_BYTES = 65_536  # the gate reads no longer head of a request
 _TEXTS = ("synthetic", "target", "sni", "host", "method", "fault")
 _NUMBERS = ("target_port", "host_port")
@@ -40,8 +39,25 @@ _OUTCOME = {
 }
 # Said of an intent or a denial alone.
 _FIRST = {"ech", "asked", "process"}
+_KNOWN = _ALWAYS | _OPTIONAL
+# Not the same in an intent and its outcome, or in two connections that are alike.
+_VARYING = _OUTCOME | _FIRST | {"connection", "client_port"}
+# What changes the decision, or has no place in one.
+_SPECIAL = _OUTCOME | {"ech", "asked"}
+# What a receipt says beside its facts; the first four are the same in an intent and its outcome.
+_MEMBERS = ("action_type", "target", "transport", "method", "verdict", "layer", "pattern")
+_OWN = 4
 # Rules that no line of the policy stands for; a label is `allow[i] where` or `deny[i] where`.
 _WORDS = frozenset(("default", "mismatch", "fault", "internal-address", "protocol", "method"))
+
+
+@dataclass(frozen=True, slots=True)
+class _Intent:
+    """What was begun: (connection, client's port, facts), what its receipt says, and the decision."""
+
+    begun: tuple[int, int, bytes]
+    said: tuple[object, ...]
+    made: Decision
 
 
 class Redecide:
@@ -58,9 +74,11 @@ class Redecide:
         except PolicyError as error:
             raise VerificationError(f"policy.json: {error.message}") from error
         self._loose = policy.relaxed(self._policies)
-        self._made: dict[tuple[Facts, bool], Decision] = {}
-        # Intents that wait for their outcome, by action: how their facts began. Bounded by what is open at once.
-        self._open: dict[str, bytes] = {}
+        # What receipts say beside facts that are not of one connection alone -> the decision that gives it. Runs ask
+        # for the same few destinations again and again.
+        self._good: dict[tuple[object, ...], Decision] = {}
+        # Intents that wait for their outcome, by action. Bounded by what is open at once.
+        self._open: dict[str, _Intent] = {}
 
     def decision(self, record: Mapping[str, object], flow: Mapping[str, object], what: str) -> None:
         """Nothing, if the policies give this receipt for these facts.
@@ -69,36 +87,68 @@ class Redecide:
             VerificationError: they give another one, or the facts are not those of a connection.
         """
         phase, name = record.get("decision_phase"), str(record["action_id"])
-        allowed = _ALWAYS | _OPTIONAL | (_OUTCOME if phase == "outcome" else set())
-        need(_ALWAYS <= flow.keys() <= allowed, f"{what}: members that no connection has")
-        begun = _begun(flow)
-        if phase == "outcome":
-            need(self._open.pop(name, None) == begun, f"{what}: an outcome with other facts")
-        elif phase == "intent":
-            self._open[name] = begun
-        facts = read(flow, what)
+        common = {key: value for key, value in flow.items() if key not in _VARYING}
+        begun = (
+            strict.count(flow.get("connection"), f"{what}: connection"),
+            strict.count(flow.get("client_port"), f"{what}: client_port"),
+            orjson.dumps(common, option=orjson.OPT_SORT_KEYS),
+        )
+        said = tuple(map(record.get, _MEMBERS))
         try:
-            self._compare(record, flow, facts, what)
+            if phase == "outcome":
+                self._ended(self._open.pop(name, None), begun, said, flow, what)
+                return
+            known = (phase, said, begun[2])
+            made = None if flow.keys() & _SPECIAL else self._good.get(known)
+            if made is None:
+                need(_ALWAYS <= flow.keys() <= _KNOWN, f"{what}: members that no connection has")
+                made = self._compare(record, flow, read(flow, what), what)
+                if not flow.keys() & _SPECIAL:
+                    if len(self._good) >= KEPT:
+                        self._good.clear()
+                    self._good[known] = made
         except ValueError as error:
             raise VerificationError(f"{what}: {error}") from error
+        if phase == "intent":
+            self._open[name] = _Intent(begun, said, made)
+
+    def _ended(
+        self,
+        intent: _Intent | None,
+        begun: tuple[int, int, bytes],
+        said: tuple[object, ...],
+        flow: Mapping[str, object],
+        what: str,
+    ) -> None:
+        """Nothing, if this is how what `intent` began may have ended: its facts were decided then."""
+        same = intent is not None and intent.begun == begun and not flow.keys() & _FIRST
+        if intent is None or not same:
+            raise VerificationError(f"{what}: an outcome with other facts")
+        end = _outcome(flow, what)
+        words = ("allow", "outcome", records.outcome_pattern(end))
+        wanted = (*intent.said[:_OWN], *words)
+        for member, found, given in zip(_MEMBERS, said, wanted, strict=True):
+            need(found == given, f"{what}: {member} is not what the policies and facts give")
+        if end.addresses:
+            good, _ = policy.answered(self._policies, intent.made, end.addresses)
+            # Without a peer nothing was connected to: the look-up's answer was refused, which is another receipt.
+            admitted = good == end.addresses or end.peer is None
+            need(admitted, f"{what}: an address that the policy does not admit")
 
     def _compare(
         self, record: Mapping[str, object], flow: Mapping[str, object], facts: Facts, what: str
-    ) -> None:
+    ) -> Decision:
+        """The decision on `facts`, which gives the receipt."""
         made = self._decide(facts, asked="asked" in flow)
         phase, verdict = record.get("decision_phase"), record["verdict"]
         addresses = _addresses(flow, what)
-        if addresses and phase is None and verdict == "block":
+        if addresses:
+            need(phase is None and verdict == "block", f"{what}: addresses before a look-up")
             need(made.verdict is Verdict.ALLOW, f"{what}: looked up what is denied")
             _, refused = policy.answered(self._policies, made, addresses)
             if refused is None:
                 _differs(what, "block", "allow")
             made = refused
-        elif addresses:
-            good, _ = policy.answered(self._policies, made, addresses)
-            # Without a peer nothing was connected to: the look-up's answer was refused, which is another receipt.
-            admitted = good == addresses or "peer" not in flow
-            need(admitted, f"{what}: an address that the policy does not admit")
         wanted = {"block": Verdict.DENY, "allow": Verdict.ALLOW, "warn": Verdict.ALLOW}
         if made.verdict is not wanted.get(str(verdict)):
             _differs(what, str(verdict), made.verdict.value)
@@ -107,18 +157,12 @@ class Redecide:
         need(_kind(rule) == _kind(made.rule), f"{what}: by {rule}, policy says {made.rule}")
         judged = replace(made, rule=rule, reason=strict.text(flow["reason"], f"{what}: reason"))
         self._said(record, flow, facts, judged, what)
+        return made
 
     def _decide(self, facts: Facts, *, asked: bool) -> Decision:
-        known = facts, asked
-        if known not in self._made:
-            if len(self._made) >= KEPT:
-                self._made.clear()
-            self._made[known] = (
-                policy.preliminary(self._loose, facts)
-                if asked
-                else policy.decide(self._policies, facts)
-            )
-        return self._made[known]
+        if asked:
+            return policy.preliminary(self._loose, facts)
+        return policy.decide(self._policies, facts)
 
     def _said(
         self,
@@ -132,10 +176,7 @@ class Redecide:
         number = strict.count(flow["connection"], f"{what}: connection")
         port = strict.count(flow["client_port"], f"{what}: client_port")
         client, name = records.Client(number, port), str(record["action_id"])
-        phase = record.get("decision_phase")
-        if phase == "outcome":
-            message = records.outcome(client, facts, judged, name, _outcome(flow, what))
-        elif record["verdict"] == "warn":
+        if record["verdict"] == "warn":
             message = records.warning(client, facts, judged, name)
         else:
             message = records.decision(
@@ -152,9 +193,6 @@ class Redecide:
         for key, member in (("phase", "decision_phase"), *((k, k) for k in _MEMBERS)):
             same = message.get(key) == record.get(member)
             need(same, f"{what}: {member} is not what the policies and facts give")
-
-
-_MEMBERS = ("action_type", "verdict", "target", "transport", "method", "layer", "pattern")
 
 
 def read(flow: Mapping[str, object], what: str) -> Facts:
@@ -194,12 +232,6 @@ def read(flow: Mapping[str, object], what: str) -> Facts:
     )
 
 
-def _begun(flow: Mapping[str, object]) -> bytes:
-    """What an intent and its outcome have in common, as 16 bytes."""
-    common = {k: v for k, v in flow.items() if k not in _OUTCOME | _FIRST}
-    return hashlib.sha256(jcs.encode(common)).digest()[:16]  # type: ignore[arg-type]
-
-
 def _addresses(flow: Mapping[str, object], what: str) -> tuple[str, ...]:
     found = flow.get("addresses", [])
     if not isinstance(found, list):
@@ -217,8 +249,13 @@ def _outcome(flow: Mapping[str, object], what: str) -> records.Outcome:
     peer = strict.text(flow["peer"], f"{what}: peer") if "peer" in flow else None
     need(peer is None or peer in addresses, f"{what}: connected to what the name has not")
     many = strict.count(flow.get("address_count", 0), f"{what}: address_count")
+    beyond = many > len(addresses) if "address_count" in flow else True
+    need(beyond and len(addresses) <= records.MAX_ADDRESSES, f"{what}: address_count")
+    need(addresses or "addresses" not in flow, f"{what}: addresses")
+    reason = strict.text(flow.get("outcome"), f"{what}: outcome")
+    need(records.printable(reason) == reason, f"{what}: outcome")
     return records.Outcome(
-        reason=strict.text(flow.get("outcome"), f"{what}: outcome"),
+        reason=reason,
         bytes_up=count["bytes_up"],
         bytes_down=count["bytes_down"],
         duration_ms=count["duration_ms"],
