@@ -6,6 +6,7 @@ import orjson
 
 # RFC 8785 numbers are IEEE 754 doubles: integers beyond this are not exact (section 3.2.2.3).
 MAX_SAFE_INTEGER = 2**53 - 1
+_SMALL = 2**32
 
 Json = None | bool | int | str | list["Json"] | tuple["Json", ...] | dict[str, "Json"]
 
@@ -33,9 +34,10 @@ def _check(value: object) -> None:
         for key, item in value.items():
             if not isinstance(key, str) or not key.isascii():
                 raise ValueError(f"key {key!r} is not an ASCII string")
-            # Most values are texts, and a call for each would cost more than all the rest.
-            if type(item) is not str:
-                _check(item)
+            # Most values are texts or small numbers, and a call for each would cost more than all the rest.
+            if type(item) is str or (type(item) is int and -_SMALL < item < _SMALL):
+                continue
+            _check(item)
     elif isinstance(value, list | tuple):
         for item in value:
             _check(item)

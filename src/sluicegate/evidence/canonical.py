@@ -116,7 +116,7 @@ def record(fields: Mapping[str, object]) -> dict[str, object]:
     """
     names = tuple(fields)
     ordered = _ordered(names)
-    if ordered == names and all(found or name in ALWAYS for name, found in fields.items()):
+    if ordered == names and ALWAYS.issuperset([name for name in names if not fields[name]]):
         return dict(fields)  # as it is written: nothing to move, nothing to drop
     kept: dict[str, object] = {}
     for name in ordered:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from sluicegate.evidence import canonical, journal, receipt
-from sluicegate.verify.strict import need
+from sluicegate.verify.strict import VerificationError, need
 
 _COMMON = canonical.ALWAYS | {"run_nonce"}
 _DECISION = _COMMON | {"decision_phase", "method", "layer", "pattern", "request_id"}
@@ -21,8 +21,10 @@ def kept(record: Mapping[str, object], what: str) -> None:
         VerificationError: it has another field, or another value where there is no choice.
     """
     lifecycle = "session_control" in record
-    for name in record:
-        need(name in (_LIFECYCLE if lifecycle else _DECISION), f"{what}: {name} has no place here")
+    known = _LIFECYCLE if lifecycle else _DECISION
+    if not record.keys() <= known:
+        name = next(name for name in record if name not in known)
+        raise VerificationError(f"{what}: {name} has no place here")
     side_effect, reversibility = receipt.effects(str(record["action_type"]))
     wanted: dict[str, object] = {
         "principal": "local",
@@ -34,7 +36,8 @@ def kept(record: Mapping[str, object], what: str) -> None:
         wanted |= {"action_type": "unclassified", "verdict": "allow", "actor": journal.OURSELVES}
         wanted["target"] = _target(record["session_control"])
     for name, value in wanted.items():
-        need(record[name] == value, f"{what}: {name} is not what our notary writes")
+        if record[name] != value:
+            raise VerificationError(f"{what}: {name} is not what our notary writes")
     same = lifecycle == (record["transport"] == journal.LIFECYCLE)
     need(same, f"{what}: transport and session_control do not belong together")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import re
 from collections.abc import Mapping
@@ -68,10 +69,14 @@ def time(text: str, what: str) -> None:
     Raises:
         VerificationError: it is not.
     """
-    need(TIME.match(text), what)
+    need(TIME.match(text) and _is_day(text[:10]), what)
+
+
+@functools.lru_cache(maxsize=64)  # a record has one, or a few
+def _is_day(text: str) -> bool:
     year, month, day = int(text[:4]), int(text[5:7]), int(text[8:10])
     leap = year % 4 == 0 and (year % 100 != 0 or year % 400 == 0)
-    need(day <= _DAYS[month - 1] - (month == 2 and not leap), what)
+    return day <= _DAYS[month - 1] - (month == 2 and not leap)
 
 
 def plain(data: bytes, what: str, *, facts: bool = False) -> None:
