@@ -79,6 +79,35 @@ def test_every_way_a_program_can_try_is_accounted_for(tier: Tier) -> None:
     assert checked.code == 0, checked.out
 
 
+# Longer than the kernel's timer for a first report, which is a random part of a second (net/ipv4/igmp.c).
+JOINS = """
+import select, socket, struct
+held = []
+for group in range(20):
+    s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    s.setsockopt(socket.IPPROTO_IP, socket.IP_ADD_MEMBERSHIP, bytes([239, 1, 2, group]) + bytes(4))
+    t = socket.socket(socket.AF_INET6, socket.SOCK_DGRAM)
+    name = bytes([255, 2] + [0] * 13 + [group + 9])
+    t.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_JOIN_GROUP, name + struct.pack("I", 1))
+    held += [s, t]
+try:
+    held[0].sendto(b"x", ("239.1.2.3", 9))
+except PermissionError:
+    print("refused")
+select.select([], [], [], 1.5)
+"""
+
+
+def test_what_the_kernel_says_of_memberships_is_no_packet_of_the_command(tier: Tier) -> None:
+    """It says so when its timers do, also when the record is being closed."""
+    for _ in range(2):
+        run = tier.python(JOINS, ALLOW)
+        assert (run.code, run.out) == (0, "refused\n"), run.err
+        found = equation(run)
+        assert found["kernel"]["refused"] == found["record"]["drops"] == 1
+        assert run.boundary()["close"]["counters"]["memberships"] > 0
+
+
 CROWD = """
 import resource, select, socket
 hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]

@@ -145,6 +145,7 @@ def test_network_reaches_the_gate_or_nothing(tier: str) -> None:
             "captured_dns": 1,
             "local": 1,
             "local_refused": 0,
+            "memberships": 0,
             "questions": 2,
             "refused": 3,
             "refused_syn": 0,

@@ -29,6 +29,7 @@ _RULESET = f"""table inet sluicegate {{
   counter captured_dns {{ }}
   counter local {{ }}
   counter local_refused {{ }}
+  counter memberships {{ }}
   counter questions {{ }}
   counter refused {{ }}
   counter refused_syn {{ }}
@@ -55,6 +56,8 @@ _RULESET = f"""table inet sluicegate {{
     type filter hook output priority filter; policy drop;
     ip daddr 127.0.0.0/8 goto own
     ip6 daddr ::1 goto own
+    ip protocol igmp counter name memberships drop
+    icmpv6 type {{ mld-listener-report, mld-listener-done, mld2-listener-report }} counter name memberships drop
     ip daddr 224.0.0.0/4 goto refused
     ip daddr 255.255.255.255 goto refused
     ip6 daddr ff00::/8 goto refused
@@ -83,6 +86,9 @@ def ruleset() -> str:
     stays the command's own, `refused_syn` goes nowhere. `local_refused` counts the answers to a SYN at a closed port of
     the command's loopback: of all resets only those have the sequence number 0 and an acknowledgement, because the
     segment that they answer had none (RFC 9293 section 3.10.7.1).
+
+    Reports of multicast memberships are the kernel's own too: it sends them when a timer says so, also after all who
+    joined are dead, and would be one refused packet ahead of a record that is being closed. They get no further.
 
     Unreachable messages are the kernel's own (nobody inside has a raw socket): the one that `reject`
     makes would otherwise be refused, counted and logged like a second packet of the command.
