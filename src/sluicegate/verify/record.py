@@ -61,8 +61,10 @@ def checked(
     """
     envelope = strict.mapping(detail, what)
     unsigned = {"ext"} & envelope.keys() if advisory else set()
-    need(envelope.keys() == _ENVELOPE | unsigned, f"{what}: the members are not those of a receipt")
-    need(envelope["version"] == 1 and envelope["version"] is not True, f"{what}: version")
+    if envelope.keys() != _ENVELOPE | unsigned:
+        raise strict.VerificationError(f"{what}: the members are not those of a receipt")
+    if not (envelope["version"] == 1 and envelope["version"] is not True):
+        raise strict.VerificationError(f"{what}: version")
     claimed = strict.mapping(envelope["action_record"], what)
     try:
         record = canonical.record(claimed)
@@ -72,7 +74,8 @@ def checked(
     signer = strict.text(envelope["signer_key"], f"{what}: signer_key")
     key = strict.raw_hex(signer, 32, f"{what}: signer_key")
     signature = strict.text(envelope["signature"], f"{what}: signature")
-    need(signature.startswith("ed25519:"), f"{what}: signature without its prefix")
+    if not signature.startswith("ed25519:"):
+        raise strict.VerificationError(f"{what}: signature without its prefix")
     given = strict.raw_hex(signature[len("ed25519:") :], 64, f"{what}: signature")
     signed = canonical.encode(record)
     signatures.add(key, given, hashlib.sha256(signed).digest(), what)
@@ -93,19 +96,28 @@ def _shape(record: Mapping[str, object], what: str) -> None:
     # Twenty texts a receipt: each is looked at alone only where one of them is wrong.
     if "" in texts or "\0" in "".join(texts):
         for name, found in record.items():
-            need(found != "" or name not in _TEXTS, f"{what}: {name}: is required")
-            need(not isinstance(found, str) or "\0" not in found, f"{what}: {name}: has a NUL")
-    need(record["version"] == 1, f"{what}: version")
+            if not (found != "" or name not in _TEXTS):
+                raise strict.VerificationError(f"{what}: {name}: is required")
+            if not (not isinstance(found, str) or "\0" not in found):
+                raise strict.VerificationError(f"{what}: {name}: has a NUL")
+    if record["version"] != 1:
+        raise strict.VerificationError(f"{what}: version")
     timestamp = str(record["timestamp"])
     strict.time(timestamp, f"{what}: timestamp")
-    need(not timestamp.startswith("0001-"), f"{what}: timestamp is required")
-    need(record["action_type"] in ACTION_TYPES, f"{what}: unknown action_type")
-    need(record["verdict"] in VERDICTS, f"{what}: unknown verdict")
-    need(record.get("decision_phase") in PHASES, f"{what}: unknown decision_phase")
+    if timestamp.startswith("0001-"):
+        raise strict.VerificationError(f"{what}: timestamp is required")
+    if record["action_type"] not in ACTION_TYPES:
+        raise strict.VerificationError(f"{what}: unknown action_type")
+    if record["verdict"] not in VERDICTS:
+        raise strict.VerificationError(f"{what}: unknown verdict")
+    if record.get("decision_phase") not in PHASES:
+        raise strict.VerificationError(f"{what}: unknown decision_phase")
     nonce = record.get("run_nonce")
-    need(nonce is None or strict.HEX32.match(str(nonce)), f"{what}: run_nonce")
+    if not (nonce is None or strict.HEX32.match(str(nonce))):
+        raise strict.VerificationError(f"{what}: run_nonce")
     moved = record.get("key_transition")
-    need(moved is None or strict.mapping(moved, what).keys() == _TRANSITION, f"{what}: transition")
+    if not (moved is None or strict.mapping(moved, what).keys() == _TRANSITION):
+        raise strict.VerificationError(f"{what}: transition")
 
 
 def _other(name: str, found: object, what: str) -> None:

@@ -128,12 +128,14 @@ class Redecide:
         words = ("allow", "outcome", records.outcome_pattern(end))
         wanted = (*intent.said[:_OWN], *words)
         for member, found, given in zip(_MEMBERS, said, wanted, strict=True):
-            need(found == given, f"{what}: {member} is not what the policies and facts give")
+            if found != given:
+                raise VerificationError(f"{what}: {member} is not what the policies and facts give")
         if end.addresses:
             good, _ = policy.answered(self._policies, intent.made, end.addresses)
             # Without a peer nothing was connected to: the look-up's answer was refused, which is another receipt.
             admitted = good == end.addresses or end.peer is None
-            need(admitted, f"{what}: an address that the policy does not admit")
+            if not admitted:
+                raise VerificationError(f"{what}: an address that the policy does not admit")
 
     def _compare(
         self, record: Mapping[str, object], flow: Mapping[str, object], facts: Facts, what: str

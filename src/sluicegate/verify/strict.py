@@ -87,12 +87,14 @@ def plain(data: bytes, what: str, *, facts: bool = False) -> None:
     Raises:
         VerificationError: it is not.
     """
-    need(len(data) <= MAX_LINE_BYTES, f"{what}: longer than {MAX_LINE_BYTES} bytes")
+    if len(data) > MAX_LINE_BYTES:
+        raise VerificationError(f"{what}: longer than {MAX_LINE_BYTES} bytes")
     # Without escapes, as most lines are, there is nothing to understand.
     if b"\\" not in data and not data.translate(None, _PRINTABLE):
         return
     found = (_FACTS if facts else _PLAIN).match(data)
-    need(found, f"{what}: a control character or text that is not ASCII")
+    if not found:
+        raise VerificationError(f"{what}: a control character or text that is not ASCII")
 
 
 def value(data: bytes, what: str) -> dict[str, object]:

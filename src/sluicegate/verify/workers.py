@@ -24,7 +24,7 @@ BATCH = (
 )
 AHEAD = 2  # batches given to one worker and not answered: it never waits for us
 MOST = 16  # workers; reading feeds no more
-FIRST = 1024  # signatures checked here before it pays to fork
+FIRST = 128  # signatures checked here before it pays to fork
 ANSWER = 2  # bytes: GOOD where all hold, else where one does not, which is then looked at here
 GOOD = 0xFFFF
 
