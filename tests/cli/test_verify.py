@@ -316,3 +316,11 @@ def test_a_public_key_may_come_by_link_and_a_bad_one_is_named(
     assert run(where, "--key", tmp_path / "link") == 0
     assert run(where, "--key", tmp_path) == 2
     assert f"--key {tmp_path}: Is a directory" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("levels", ["", ","])
+def test_a_requirement_of_nothing_is_wrong_usage(
+    where: Path, capsys: pytest.CaptureFixture[str], levels: str
+) -> None:
+    assert run(where, "--key", made.PUBLIC, "--require", levels) == 2
+    assert "--require names no level" in capsys.readouterr().err

@@ -82,6 +82,9 @@ def _parser() -> argparse.ArgumentParser:
 def _verify(args: argparse.Namespace) -> packet.Report:
     pins = [_key(text) for text in args.key]
     require = [library.level(name) for name in args.require.split(",") if name]
+    if not require:
+        # A variable of a job that was never set must not ask for nothing.
+        raise library.UsageError("--require names no level: for example --require INTACT,CLOSED")
     wanted = dict(_pair(text) for some in args.expect for text in some)
     endorsements = [files.contents(name, library.KEY_BYTES) for name in args.endorsement]
     told = library.told([(name, _outside(name)) for name in args.checkpoint])
