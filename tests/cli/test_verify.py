@@ -324,3 +324,11 @@ def test_a_requirement_of_nothing_is_wrong_usage(
 ) -> None:
     assert run(where, "--key", made.PUBLIC, "--require", levels) == 2
     assert "--require names no level" in capsys.readouterr().err
+
+
+def test_one_thing_can_not_be_expected_twice(
+    where: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    twice = ("--expect", "receipts=1", "--expect", "receipts=9")
+    assert run(where, "--key", made.PUBLIC, *twice) == 2
+    assert "names one thing twice" in capsys.readouterr().err

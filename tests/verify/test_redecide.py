@@ -225,3 +225,43 @@ def test_a_decision_without_a_rule_of_ours_is_compared_as_it_is() -> None:
     facts = made.known("a.example")
     strange = Decision(Verdict.DENY, "mood", "because", 443, "a.example")
     refused(records.decision(WHO, facts, strange, ID), "by mood, policy says default")
+
+
+def ended(facts: Facts, end: records.Outcome) -> tuple[dict[str, Any], dict[str, Any]]:
+    return judged(facts), records.outcome(WHO, facts, decide(POLICIES, facts), ID, end)
+
+
+@pytest.mark.parametrize(
+    "end",
+    [
+        records.Outcome("complete", 5),
+        records.Outcome("complete", bytes_down=5),
+        records.Outcome("complete", kernel=(0, 5)),
+        records.Outcome("complete", status=200),
+        records.Outcome("complete", 5, addresses=("10.9.9.9",)),
+    ],
+)
+def test_bytes_went_to_somebody(end: records.Outcome) -> None:
+    again(*ended(made.known("b.example"), records.Outcome("the name has no address")))
+    with pytest.raises(VerificationError, match="of nobody"):
+        again(*ended(made.known("b.example"), end))
+
+
+def test_a_bare_address_is_connected_to_and_no_other() -> None:
+    bare = Facts(Protocol.OPAQUE, "10.1.2.3", 5432)
+    again(*ended(bare, records.Outcome("complete", 1, 2, 3, ("10.1.2.3",), "10.1.2.3")))
+    for other in (("192.0.2.1",), ("10.1.2.3", "192.0.2.1")):
+        end = records.Outcome("complete", 1, 2, 3, other, other[-1])
+        with pytest.raises(VerificationError, match="not asked for"):
+            again(*ended(bare, end))
+
+
+def test_what_observing_lets_through_is_warned_of() -> None:
+    facts = made.known("w.example")
+    decision = decide(made.POLICIES, facts)
+    warned = records.warning(WHO, facts, decision, ID)
+    intent = records.decision(WHO, facts, decision, ID)
+    again(warned, intent, text=made.POLICY)
+    for messages in ((intent,), (warned, intent, intent)):
+        with pytest.raises(VerificationError, match="without its warning"):
+            again(*messages, text=made.POLICY)

@@ -85,7 +85,10 @@ def _verify(args: argparse.Namespace) -> packet.Report:
     if not require:
         # A variable of a job that was never set must not ask for nothing.
         raise library.UsageError("--require names no level: for example --require INTACT,CLOSED")
-    wanted = dict(_pair(text) for some in args.expect for text in some)
+    pairs = [_pair(text) for some in args.expect for text in some]
+    wanted = dict(pairs)
+    if len(wanted) != len(pairs):
+        raise library.UsageError("--expect names one thing twice: each can have one value")
     endorsements = [files.contents(name, library.KEY_BYTES) for name in args.endorsement]
     told = library.told([(name, _outside(name)) for name in args.checkpoint])
     with Workers() as signatures:

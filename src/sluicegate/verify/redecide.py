@@ -79,6 +79,8 @@ class Redecide:
         self._good: dict[tuple[object, ...], Decision] = {}
         # Intents that wait for their outcome, by action. Bounded by what is open at once.
         self._open: dict[str, _Intent] = {}
+        # Warnings whose intent comes next.
+        self._warned: set[tuple[int, int, bytes]] = set()
 
     def decision(self, record: Mapping[str, object], flow: Mapping[str, object], what: str) -> None:
         """Nothing, if the policies give this receipt for these facts.
@@ -109,6 +111,12 @@ class Redecide:
                     self._good[known] = made
         except ValueError as error:
             raise VerificationError(f"{what}: {error}") from error
+        if record["verdict"] == "warn":
+            self._warned.add(begun)
+        elif "observed" in flow:
+            if begun not in self._warned:
+                raise VerificationError(f"{what}: let through by observe mode without its warning")
+            self._warned.discard(begun)
         if phase == "intent":
             self._open[name] = _Intent(begun, said, made)
 
@@ -130,6 +138,12 @@ class Redecide:
         for member, found, given in zip(_MEMBERS, said, wanted, strict=True):
             if found != given:
                 raise VerificationError(f"{what}: {member} is not what the policies and facts give")
+        bare = intent.made.address
+        if bare is not None and end.addresses not in {(), (bare,)}:
+            raise VerificationError(f"{what}: an address that was not asked for")
+        idle = not (end.bytes_up or end.bytes_down or any(end.kernel or ())) and end.status is None
+        if end.peer is None and not idle:
+            raise VerificationError(f"{what}: bytes or a status of nobody")
         if end.addresses:
             good, _ = policy.answered(self._policies, intent.made, end.addresses)
             # Without a peer nothing was connected to: the look-up's answer was refused, which is another receipt.
