@@ -37,7 +37,9 @@ def report(
 def test_a_run_that_is_accounted_for(tmp_path: Path) -> None:
     found = packet.verify(made.files(tmp_path, made.some()), [made.PIN])
     assert found.outcome == VALID
-    said = "every receipt decided again, residual 0: 3 connections, 2 questions, 3 refused packets"
+    said = (
+        "every connection decided again, residual 0: 3 connections, 2 questions, 3 refused packets"
+    )
     assert found.reached[Level.ACCOUNTED] == (True, said)
 
 

@@ -1,7 +1,8 @@
 """The kernel as second witness: its counters must equal what the record holds. Pure.
 
 The kernel's numbers are differences between the two ends of the run, read from outside the namespace; the record's are
-sums over receipts. Nothing inside is on both sides: the command can not write either.
+sums over receipts. Nothing inside is on both sides: the command can not write either. The lines of bytes are weaker:
+the gate reads TCP_INFO and says what it read, so they hold its receipts against its own sockets only.
 
 Every TCP segment inside is made by the kernel's own stack (nobody has a raw socket), so each SYN is a new attempt or
 the repeat of one, and both ends of every connection are in the one namespace:

@@ -62,7 +62,7 @@ class Audit:
         if lines:
             return False, "the kernel counted what the record does not hold: " + ", ".join(lines)
         derived = strict.mapping(solution["derived"], "equation")
-        why = "every receipt decided again, residual 0:"
+        why = "every connection decided again, residual 0:"
         why += f" {derived['accepted']} connections, {self.reckoning.udp} questions"
         return True, f"{why}, {self.reckoning.drops} refused packets"
 
