@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import hashlib
+import ipaddress
 import json
 import os
+import re
 import socket
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from sluicegate.evidence import equation, keys, notary, packet, records, trace
+from sluicegate.evidence import counts, equation, keys, notary, packet, records, trace
 from sluicegate.facts import Facts, Protocol
+from sluicegate.jcs import Json
 from sluicegate.policy import normal
 from sluicegate.policy.decide import decide
 from sluicegate.policy.model import Policy, Rule
@@ -69,9 +72,15 @@ def own(number: int) -> str:
     return f"00000000-0000-8000-8000-{number:012x}"
 
 
+def bound(host: str) -> str:
+    """The address that our resolver gave to `host`: each has its own, by its number or else its first letter."""
+    number = 1000 + int(digits) if (digits := re.sub(r"\D", "", host)) else ord(host[0])
+    return str(ipaddress.IPv4Address(counts.FIRST_BOUND + number))
+
+
 def known(host: str) -> Facts:
     """The facts of a TLS connection to `host`."""
-    return Facts(Protocol.TLS, "198.18.0.9", 443, synthetic=host, sni=host)
+    return Facts(Protocol.TLS, bound(host), 443, synthetic=host, sni=host)
 
 
 def message(number: int, host: str = "a.example", **changes: object) -> dict[str, object]:
@@ -114,7 +123,8 @@ def closing(messages: Sequence[Mapping[str, object]]) -> dict[str, object]:
     """The close part of boundary.json, if the kernel saw what these messages tell."""
     sums = Reckoning()
     for said in messages:
-        sums.add({"decision_phase": said.get("phase")}, said["flow"], "made")  # type: ignore[arg-type]
+        record = {"decision_phase": said.get("phase"), "verdict": said["verdict"]}
+        sums.add(record, said["flow"], "made")  # type: ignore[arg-type]
     return settled(sums)
 
 
@@ -129,7 +139,7 @@ def settled(sums: Reckoning) -> dict[str, object]:
         "dns.lost": held.udp_lost,
         "log.lost": held.drops_lost,
     }
-    gate = {"bytes_up": held.up, "bytes_down": held.down, "dns_tcp": 0}
+    gate = sums.claims(0)
     return CLOSED | {"counters": seen, "gate": gate, "equation": equation.solved(seen, held, gate)}
 
 
@@ -264,10 +274,21 @@ def files(
 
 def some() -> list[dict[str, object]]:
     """One of each kind the gate tells."""
-    groups = [{"protocol": "udp", "destination": "192.0.2.1", "port": 443, "count": 3}]
-    asked = [{"name": "a.example", "via": "udp", "count": 2}, {"name": "b.example", "count": 1}]
-    drop = message(1, transport="drop", target="drop://192.0.2.1:443")
-    names = message(2, transport="dns", target="dns://*", verdict="allow", layer=None, pattern=None)
-    drop["flow"] = {"kind": "drop", "groups": groups, "lost": 1}
-    names["flow"] = {"kind": "dns", "questions": asked}
+    udp: dict[str, Json] = {"protocol": "udp", "destination": "192.0.2.1", "port": 443, "count": 3}
+    asked = [question("a.example", 2), question("b.example", 1, "udp-loopback")]
+    drop = {**counts.drops([udp], 1, action(1))}
+    names = {**counts.questions(asked, None, action(2))}
     return [message(0), drop, names, *pair(3), message(4)]
+
+
+def question(host: str, count: int, via: str = "udp") -> dict[str, Json]:
+    """A group of questions for `host`, answered."""
+    return {
+        "name": host,
+        "type": "A",
+        "via": via,
+        "rcode": "NOERROR",
+        "reason": "bound",
+        "address": bound(host),
+        "count": count,
+    }

@@ -25,7 +25,7 @@ def test_the_invariants(whole: dict[str, Any]) -> None:
     assert sum(summary["totals"].values()) == summary["receipt_count"] == 9
     assert sum(summary["transports"].values()) == 9
     assert summary["totals"]["block"] == 3
-    assert summary["layers"] == {"allowlist": 3}
+    assert summary["layers"] == {"allowlist": 2, "boundary": 1}
     assert summary["domains_touched"] == ["a.example", "b.example"]
     assert (verifier["trusted"], verifier["verdict"]) == (True, "valid")
     assert verifier["signer_key"] == made.PUBLIC

@@ -1,4 +1,4 @@
-from sluicegate.evidence import journal, records
+from sluicegate.evidence import counts, journal, records
 from sluicegate.evidence.records import MAX_ADDRESSES, Client, Outcome
 from sluicegate.facts import Decision, Facts, Protocol, Verdict, Via
 
@@ -71,7 +71,7 @@ def test_the_notary_takes_them_all() -> None:
         records.warning(WHO, HTTP, YES, ID),
         records.outcome(WHO, long, YES, ID, Outcome("x")),
         records.outcome(WHO, long, YES, ID, Outcome("\xff" * 9999, addresses=six)),
-        records.overload(3, "connections", ID),
+        counts.overload(3, "connections", ID),
     ):
         assert journal.check(message) is message
         assert len(str(message)) < journal.MAX_LINE_BYTES / 2

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator, Mapping
 import pytest
 
 from sluicegate import jcs
-from sluicegate.evidence import chain, journal
+from sluicegate.evidence import chain, counts, journal
 from sluicegate.gate import drops, groups
 from sluicegate.gate.drops import Drops
 from sluicegate.gate.ledger import Ledger
@@ -167,7 +167,7 @@ def test_a_hundred_thousand_packets_are_counted_in_bounded_lines(pair: Pair) -> 
     assert sum(int(str(one["count"])) for one in found) == 100_000
     assert len(found) == groups.PENDING + 1
     assert found[-1]["destination"] == "(other)"
-    assert len(book.records) <= groups.PENDING // groups.PER_LINE + 1
+    assert len(book.records) <= groups.PENDING // counts.PER_LINE + 1
 
 
 def test_one_turn_is_bounded(pair: Pair) -> None:

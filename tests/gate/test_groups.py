@@ -1,4 +1,5 @@
 from sluicegate import jcs
+from sluicegate.evidence.counts import PER_LINE
 from sluicegate.gate import groups
 from sluicegate.gate.groups import Groups
 
@@ -26,10 +27,10 @@ def test_groups_are_counted_and_wait_for_the_second() -> None:
 
 def test_a_full_line_does_not_wait() -> None:
     counted = make()
-    for n in range(groups.PER_LINE):
+    for n in range(PER_LINE):
         counted.add(str(n))
     (line,) = counted.lines(1)
-    assert len(line) == groups.PER_LINE
+    assert len(line) == PER_LINE
 
 
 def test_lines_are_bounded_in_groups_and_bytes() -> None:
@@ -39,7 +40,7 @@ def test_lines_are_bounded_in_groups_and_bytes() -> None:
     lines = counted.lines(SECOND)
     assert total(lines) == 1000
     for line in lines:
-        assert len(line) <= groups.PER_LINE
+        assert len(line) <= PER_LINE
         assert len(jcs.encode(list[jcs.Json](line))) <= groups.LINE_BYTES + 2
 
 

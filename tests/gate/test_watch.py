@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Mapping
 import pytest
 
 from sluicegate import jcs
-from sluicegate.evidence import chain, journal
+from sluicegate.evidence import chain, counts, journal
 from sluicegate.gate import watch
 from sluicegate.gate.ledger import Ledger
 from sluicegate.gate.watch import Watch
@@ -136,14 +136,14 @@ def test_memory_is_bounded(pair: tuple[socket.socket, socket.socket]) -> None:
     book = Book()
     ours, kernel = pair
     one = Watch((ours,), book, lambda: None, lambda _: None)
-    for kind in range(2600, 2600 + watch.MAX_KINDS + 9):
+    for kind in range(2600, 2600 + counts.MAX_KINDS + 9):
         kernel.send(netlink.request(kind, b"", 0, 0))
         one.readable()
     one.flush()
-    assert one.seen == watch.MAX_KINDS + 9
+    assert one.seen == counts.MAX_KINDS + 9
     flow = book.records[1]["flow"]
     assert isinstance(flow, dict)
     listed = flow["changes"]
     assert isinstance(listed, list)
-    assert len(listed) == watch.MAX_KINDS + 1
+    assert len(listed) == counts.MAX_KINDS + 1
     assert listed[-1] == {"what": "(other)", "count": 8}

@@ -14,7 +14,9 @@ from sluicegate.evidence import ids
 from sluicegate.gate.limits import Limits
 from sluicegate.gate.lookup import Lookup
 from sluicegate.gate.serve import serve_from
+from sluicegate.policy import normal
 from sluicegate.policy.model import Policy, Rule
+from sluicegate.verify.accounted import Audit
 
 # What a test opened; closed at the end of its gate.
 OPENED = list[socket.socket]()
@@ -132,6 +134,7 @@ def gate(*policies: Policy, names: Names | None = None, **limits: Any) -> Iterat
             OPENED.pop().close()
         assert not house.thread.is_alive()
         paired(house.notary.messages)
+        borne_out(policies, house.notary.messages)
 
 
 def paired(messages: list[dict[str, Any]]) -> None:
@@ -146,6 +149,18 @@ def paired(messages: list[dict[str, Any]]) -> None:
             open_.add(message["action_id"])
         elif message.get("phase") == "outcome":
             open_.remove(message["action_id"])
+
+
+def borne_out(policies: tuple[Policy, ...], messages: list[dict[str, Any]]) -> None:
+    """What the gate said is what a stranger makes of its facts."""
+    audit = Audit.of(normal.policy_text(policies))
+    for number, message in enumerate(messages):
+        record = {name: value for name, value in message.items() if value is not None}
+        record |= {"chain_seq": number, "decision_phase": message.get("phase")}
+        audit.add(record, message["flow"])
+    assert not audit.contradiction, audit.contradiction
+    assert audit.policies is not None
+    audit.policies.settle()
 
 
 class Server(threading.Thread):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from sluicegate.evidence import records
+from sluicegate.evidence import counts
 from sluicegate.verify.packet import INVALID, UNPROVEN
 from tests.evidence import made
 from tests.peers.second import Case, Files, agree
@@ -36,7 +36,7 @@ def test_both_refuse_what_it_can_not_have_said(tmp_path: Path) -> None:
 
 
 def test_both_refuse_a_process_where_none_is_looked_for(tmp_path: Path) -> None:
-    overload = {**records.overload(1, "record", made.action(1))}
+    overload = {**counts.overload(1, "record", made.action(1))}
     overload["flow"] = {**overload["flow"], "process": exact()}  # type: ignore[dict-item]
     intent, outcome = made.pair(1)
     outcome["flow"] = {**outcome["flow"], "process": exact()}  # type: ignore[dict-item]

@@ -106,7 +106,6 @@ def test_an_outcome_goes_with_its_intent() -> None:
         (("192.0.2.1",), "192.0.2.2", False),
         (("10.0.0.1",), "10.0.0.1", False),
         (("192.0.2.1", "10.0.0.1"), "192.0.2.1", False),
-        (("10.0.0.1",), None, True),
     ],
 )
 def test_what_was_connected_to_is_what_the_policy_admits(
@@ -127,11 +126,149 @@ def test_a_name_that_points_inside() -> None:
     _, denied = answered(POLICIES, decide(POLICIES, facts), found)
     assert denied is not None
     message = records.decision(WHO, facts, denied, ID, addresses=found)
-    again(message)
+    again(judged(facts), message)
     shown: dict[str, Any] = {**message, "flow": message["flow"] | {"addresses": ["192.0.2.1"]}}  # type: ignore[operator]
     refused(shown, "the policies give allow")
     unknown = records.decision(WHO, made.known("a.example"), denied, ID, addresses=found)
     refused(unknown, "looked up what is denied")
+    refused(message, "a look-up that nothing was begun for")
+
+
+INSIDE = ("192.0.2.1", "10.0.0.1")
+
+
+def inside(
+    addresses: tuple[str, ...] = INSIDE, said: str = "", who: records.Client = WHO
+) -> list[dict[str, Any]]:
+    """An intent, the denial of what its name was found to have, and the outcome."""
+    facts = made.known("b.example")
+    decision = decide(POLICIES, facts)
+    _, denied = answered(POLICIES, decision, INSIDE)
+    assert denied is not None
+    end = records.Outcome(said or f"refused: {denied.reason}", addresses=addresses)
+    return [
+        judged(facts),
+        records.decision(who, facts, denied, ID, addresses=INSIDE),
+        records.outcome(WHO, facts, decision, ID, end),
+    ]
+
+
+def test_an_answer_that_is_not_admitted_has_its_denial() -> None:
+    intent, denial, outcome = inside()
+    again(intent, denial, outcome)
+    without = "without their denial"
+    other = replace(WHO, connection=2)
+    for messages, said in (
+        ([intent, outcome], without),
+        ([intent, denial, inside(("10.0.0.1",))[2]], without),
+        (inside(who=other), without),
+        (inside(said="refused: it is late"), "another outcome"),
+        ([intent, denial, denial], "nothing was begun for"),
+    ):
+        with pytest.raises(VerificationError, match=said):
+            again(*messages)
+
+
+def test_a_denial_after_a_look_up_has_its_outcome() -> None:
+    intent, denial, outcome = inside()
+    audit = Redecide(TEXT)
+    for message in (intent, denial):
+        audit.decision(record(message), message["flow"], "")
+    with pytest.raises(VerificationError, match="connection 1: an outcome that does not say"):
+        audit.settle()
+    audit.decision(record(outcome), outcome["flow"], "")
+    audit.settle()
+
+
+LINES = (
+    Rule("deny[0] q.yaml:2", network="203.0.113.0/24", ports=()),
+    Rule("deny[1] q.yaml:3", network="203.0.113.7/32", ports=(443,)),
+    Rule("deny[2] q.yaml:4", "d.example", ports=()),
+    Rule("deny[3] q.yaml:5", "e.example", ports=()),
+)
+BARRED = (Policy("q", allow=(Rule("allow[0] q.yaml:7", "b.example"),), deny=LINES),)
+
+
+def barred(**changes: str) -> list[dict[str, Any]]:
+    facts = made.known("b.example")
+    decision = decide(BARRED, facts)
+    _, denied = answered(BARRED, decision, ("203.0.113.7",))
+    assert denied is not None
+    denied = replace(denied, **changes)  # type: ignore[arg-type]
+    return [
+        records.decision(WHO, facts, decision, ID),
+        records.decision(WHO, facts, denied, ID, addresses=("203.0.113.7",)),
+    ]
+
+
+def test_a_rule_that_bars_an_address_has_a_name() -> None:
+    text, said = normal.policy_text(BARRED), "203.0.113.7 is denied by "
+    for label in ("deny[0] q.yaml:2", "deny[9] elsewhere:1"):
+        again(*barred(reason=said + label), text=text)
+    for wrong in ("", "allow[0] q.yaml:7", "deny[0]", "deny[01] q.yaml:2", "nobody"):
+        with pytest.raises(VerificationError, match="name of no rule"):
+            again(*barred(reason=said + wrong), text=text)
+    with pytest.raises(VerificationError, match="reason of its facts"):
+        again(*barred(reason="203.0.113.8 is denied by deny[0] q.yaml:2"), text=text)
+
+
+def test_one_name_of_a_rule_stands_for_one_rule() -> None:
+    """Another file's line may be named, but not the same line for two rules."""
+
+    def denial(host: str, label: str) -> dict[str, Any]:
+        facts = made.known(host)
+        made_ = decide(BARRED, facts)
+        reason = made_.reason.replace(made_.rule, label)
+        return records.decision(WHO, facts, replace(made_, rule=label, reason=reason), ID)
+
+    text = normal.policy_text(BARRED)
+    again(denial("d.example", "deny[2] q:4"), denial("e.example", "deny[3] q:5"), text=text)
+    for label in ("deny[2] q:4", "deny[0] q:4"):
+        with pytest.raises(VerificationError, match="name of no rule"):
+            again(denial("d.example", label), denial("e.example", label), text=text)
+    for label in ("deny[x] q:4", "deny[2]", "deny"):
+        with pytest.raises(VerificationError, match="name of no rule"):
+            again(denial("d.example", label), text=text)
+
+
+def test_names_of_rules_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sluicegate.verify.redecide.MAX_LABELS", 2)
+    audit = Redecide(TEXT)
+    for number in range(2):
+        facts = replace(WEB, path=f"/a/{number}")
+        decision = replace(decide(POLICIES, facts), rule=f"allow[1] {number}")
+        message = records.decision(WHO, facts, decision, ID)
+        audit.decision(record(message), message["flow"], "")
+    message = judged(made.known("b.example"))
+    with pytest.raises(VerificationError, match="more than 2 rules"):
+        audit.decision(record(message), message["flow"], "")
+
+
+@pytest.mark.parametrize("facts", [made.known("a.example"), made.known("b.example"), WEB])
+def test_the_reason_is_the_policies(facts: Facts) -> None:
+    decision = replace(decide(POLICIES, facts), reason="because")
+    refused(records.decision(WHO, facts, decision, ID), "reason of its facts")
+
+
+def test_a_name_has_one_address_and_an_address_one_name() -> None:
+    one, other = made.known("a.example"), made.known("c.example")
+    again(judged(one), judged(other), judged(one))
+    for facts in (
+        replace(one, address=other.address),
+        replace(other, address=one.address),
+    ):
+        with pytest.raises(VerificationError, match="was said to be"):
+            again(judged(one), judged(other), judged(facts))
+    refused(judged(replace(one, address="203.0.113.9")), "gives to no name")
+
+
+def test_only_a_denial_may_be_of_the_target_alone() -> None:
+    """Or a request that the policy denies would pass as one that was not seen."""
+    facts = replace(WEB, path="/b", via=Via.CONNECT, target="web.example", target_port=80)
+    decision = preliminary(relaxed(POLICIES), facts)
+    assert decision.verdict is Verdict.ALLOW
+    lie = records.decision(WHO, facts, decision, ID, asked=True)
+    refused(lie, "more than its target was known")
 
 
 def test_a_proxy_client_is_judged_by_its_target_alone() -> None:
@@ -225,6 +362,55 @@ def test_a_decision_without_a_rule_of_ours_is_compared_as_it_is() -> None:
     facts = made.known("a.example")
     strange = Decision(Verdict.DENY, "mood", "because", 443, "a.example")
     refused(records.decision(WHO, facts, strange, ID), "by mood, policy says default")
+
+
+@pytest.mark.parametrize(
+    ("member", "value"),
+    [
+        ("client_port", 0),
+        ("client_port", 65_536),
+        ("client_port", True),
+        ("port", 65_536),
+        ("target_port", 0),
+        ("host_port", 65_536),
+        ("address", "10.1.2.3%eth0"),
+        ("address", "010.1.2.3"),
+        ("address", "::FFFF"),
+        ("address", ""),
+    ],
+)
+def test_facts_out_of_range(member: str, value: object) -> None:
+    message = judged(Facts(Protocol.OPAQUE, "10.1.2.3", 5432))
+    flow = {**message["flow"], member: value}
+    with pytest.raises(VerificationError, match=r"not in|not a count|no address"):
+        again({**message, "flow": flow})
+
+
+@pytest.mark.parametrize(
+    ("member", "value", "said"),
+    [
+        ("status", 199, "not in 200..999"),
+        ("status", 1000, "not in 200..999"),
+        ("addresses", ["not an address"], "addresses that are none"),
+        ("addresses", ["192.0.2.1"] * 17, "addresses that are none"),
+        ("addresses", ["192.0.2.01"], "addresses that are none"),
+        ("addresses", ["2001:DB8::1"], "addresses that are none"),
+        ("addresses", ["192.0.2.1%eth0"], "addresses that are none"),
+        ("addresses", ["fe80::1%"], "addresses that are none"),
+    ],
+)
+def test_an_outcome_out_of_range(member: str, value: object, said: str) -> None:
+    end = records.Outcome("complete", 1, 2, 3, ("192.0.2.1",), "192.0.2.1", 999)
+    intent, outcome = ended(WEB, end)
+    again(intent, outcome)
+    with pytest.raises(VerificationError, match=said):
+        again(intent, {**outcome, "flow": outcome["flow"] | {member: value}})
+
+
+def test_only_http_has_a_status() -> None:
+    end = records.Outcome("complete", 1, 2, 3, ("192.0.2.1",), "192.0.2.1", 200)
+    with pytest.raises(VerificationError, match="no HTTP"):
+        again(*ended(made.known("b.example"), end))
 
 
 def ended(facts: Facts, end: records.Outcome) -> tuple[dict[str, Any], dict[str, Any]]:

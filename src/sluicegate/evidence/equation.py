@@ -35,9 +35,9 @@ COUNTERS = (
 )
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Held:
-    """The record's side, from receipts; what lines of `drop` and `dns` say was lost is in the record as well.
+    """The record's side, from receipts, added up; what lines of `drop` and `dns` say was lost is in it as well.
 
     `flows`: connections that were decided. `overload`: connections refused unread. `dns_tcp`: connections to the
     resolver, which the gate counts; each has put a question on record. `udp` and `tcp`: questions the kernel could
@@ -59,23 +59,27 @@ class Held:
     kernel_down: int = 0
 
 
+# What the gate calls the members of `Held` when it stops.
+CLAIMS = {
+    "flows": "flows",
+    "overload": "overload",
+    "dns_tcp": "dns_tcp",
+    "udp": "dns_captured",
+    "udp_lost": "dns_lost",
+    "tcp": "dns_stream",
+    "drops": "drops_seen",
+    "drops_lost": "drops_lost",
+    "up": "bytes_up",
+    "down": "bytes_down",
+    "kernel_up": "kernel_up",
+    "kernel_down": "kernel_down",
+}
+
+
 def claimed(gate: Mapping[str, object]) -> Held:
     """The record's side as the gate counted it, from what it says when it stops."""
-    count = {name: found for name, found in gate.items() if isinstance(found, int)}
-    return Held(
-        flows=count.get("flows", 0),
-        overload=count.get("overload", 0),
-        dns_tcp=count.get("dns_tcp", 0),
-        udp=count.get("dns_captured", 0),
-        udp_lost=count.get("dns_lost", 0),
-        tcp=count.get("dns_stream", 0),
-        drops=count.get("drops_seen", 0),
-        drops_lost=count.get("drops_lost", 0),
-        up=count.get("bytes_up", 0),
-        down=count.get("bytes_down", 0),
-        kernel_up=count.get("kernel_up", 0),
-        kernel_down=count.get("kernel_down", 0),
-    )
+    found = {name: gate.get(said) for name, said in CLAIMS.items()}
+    return Held(**{name: count for name, count in found.items() if isinstance(count, int)})
 
 
 class EquationError(Exception):

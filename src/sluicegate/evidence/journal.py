@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Mapping
-from typing import cast
+from typing import Any, cast
 
 from sluicegate import jcs
 from sluicegate.evidence import chain, ids, receipt, recorder
@@ -93,6 +93,18 @@ def check(message: object) -> dict[str, object]:
     return message
 
 
+def boundary_message(flow: Mapping[str, object], action_id: str) -> dict[str, Any]:
+    """The receipt of what the supervisor measured at the close, as `flow` has it."""
+    return {
+        "flow": {**flow, "kind": BOUNDARY},
+        "action_id": action_id,
+        "action_type": "unclassified",
+        "verdict": "allow",
+        "target": "sluicegate://boundary/close",
+        "transport": BOUNDARY,
+    }
+
+
 class Journal:
     """The record so far. Each method returns the lines to write; `sign` makes the signatures."""
 
@@ -172,15 +184,7 @@ class Journal:
         Raises:
             MessageError: as `flow`.
         """
-        message: dict[str, object] = {
-            "flow": {**flow, "kind": BOUNDARY},
-            "action_id": action_id,
-            "action_type": "unclassified",
-            "verdict": "allow",
-            "target": "sluicegate://boundary/close",
-            "transport": BOUNDARY,
-        }
-        return self.flow(message, now)
+        return self.flow(boundary_message(flow, action_id), now)
 
     def close(self, action_id: str, reason: str, now: str) -> bytes:
         """The last three lines: session_close, transcript_root, signed checkpoint."""

@@ -143,20 +143,6 @@ def outcome_pattern(end: Outcome) -> str:
     return f"{status}bytes={end.bytes_up + end.bytes_down} reason={reason}"
 
 
-def overload(count: int, limit: str, action_id: str) -> dict[str, Json]:
-    """The receipt of `count` connections that were refused because `limit` was reached."""
-    return {
-        "flow": {"kind": "overload", "count": count, "limit": limit},
-        "action_id": action_id,
-        "action_type": "unclassified",
-        "verdict": "block",
-        "target": "tcp://overload",
-        "transport": "forward",
-        "layer": "limit",
-        "pattern": limit,
-    }
-
-
 def target(facts: Facts, judged: Decision) -> str:
     """The flow's destination like a URL, without query: secrets travel there."""
     host = judged.name or judged.address or facts.synthetic or facts.target or facts.address

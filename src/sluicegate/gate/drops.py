@@ -7,7 +7,8 @@ import socket
 from typing import NamedTuple
 
 from sluicegate import jcs
-from sluicegate.gate.desk import action_id
+from sluicegate.evidence import counts
+from sluicegate.gate.desk import action_id, nothing
 from sluicegate.gate.groups import Groups, Line
 from sluicegate.gate.ledger import Ledger
 from sluicegate.gate.resolver import widen
@@ -18,8 +19,6 @@ TURN_DATAGRAMS = 256  # per turn of the loop, so that a flood of packets starves
 DRAIN_TURNS = 256  # at the end nothing sends any more: far beyond what a socket's buffer can hold
 READ_BYTES = 65_536  # the kernel's messages are under 4 KiB; a cut one would cost a packet
 HALF = 2**31  # sequence numbers are 32 bits wide: what is further ahead than this is behind
-PROTOCOLS = {1: "icmp", 2: "igmp", 6: "tcp", 17: "udp", 47: "gre", 50: "esp", 58: "icmpv6"}
-PROTOCOLS |= {33: "dccp", 132: "sctp", 136: "udplite", nflog.UNREADABLE: "unreadable"}
 
 
 class Group(NamedTuple):
@@ -104,26 +103,13 @@ class Drops:
 
     def _record(self, line: Line) -> None:
         lost, self._told_lost = self.lost - self._told_lost, self.lost
-        flow: dict[str, jcs.Json] = {"kind": "drop", "groups": list[jcs.Json](line), "lost": lost}
-        self._ledger.submit(
-            {
-                "flow": flow,
-                "action_id": action_id(),
-                "action_type": "unclassified",
-                "verdict": "block",
-                "target": _target(line),
-                "transport": "drop",
-                "layer": "boundary",
-                "pattern": "refused-packet",
-            },
-            _nothing,
-        )
+        self._ledger.submit(counts.drops(line, lost, action_id()), nothing)
 
 
 def _group(key: Group) -> dict[str, jcs.Json]:
     found: dict[str, jcs.Json] = {
-        "protocol": PROTOCOLS.get(key.protocol, f"ip-{key.protocol}"),
-        "destination": key.destination or "unknown",
+        "protocol": counts.protocol(key.protocol),
+        "destination": key.destination or counts.UNKNOWN,
     }
     if key.port >= 0:
         found["port"] = key.port
@@ -133,17 +119,4 @@ def _group(key: Group) -> dict[str, jcs.Json]:
 
 
 def _other(key: Group) -> Group:
-    return Group(key.protocol, "(other)", -1, -1)
-
-
-def _target(line: Line) -> str:
-    if len(line) != 1:
-        return "drop://*"
-    (group,) = line
-    host = str(group["destination"])
-    end = f"[{host}]" if ":" in host else host
-    return f"{group['protocol']}://{end}" + (f":{group['port']}" if "port" in group else "")
-
-
-def _nothing() -> None:
-    """No byte waits for these receipts."""
+    return Group(key.protocol, counts.OTHER, -1, -1)

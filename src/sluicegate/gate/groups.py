@@ -6,9 +6,9 @@ from collections.abc import Callable, Hashable
 from typing import Generic, TypeVar
 
 from sluicegate import jcs
+from sluicegate.evidence.counts import PER_LINE
 
 INTERVAL_NS = 1_000_000_000  # a new group is on record within a second or so
-PER_LINE = 256  # distinct groups in one receipt
 LINE_BYTES = 57_344  # the notary takes 65,535; the rest is for the message around the groups
 PENDING = 16_384  # distinct groups held; beyond that only their sum is kept
 BURST_LINES = 1024  # a quarter of a million names at once, then one line a second

@@ -9,6 +9,8 @@ import threading
 from collections import OrderedDict
 from collections.abc import Callable
 
+from sluicegate.wire import names
+
 THREADS = 8  # getaddrinfo blocks; a few slow names must not hold up all others
 CACHE_NAMES = 1024  # bounded memory
 CACHE_NS = 5_000_000_000  # 5 s: long enough for one page, short enough for a moved host
@@ -36,7 +38,12 @@ def system(name: str) -> Answer:
         found = socket.getaddrinfo(name.encode("ascii"), None, type=socket.SOCK_STREAM)
     except (OSError, UnicodeError):
         return ()
-    return tuple(dict.fromkeys(str(entry[4][0]) for entry in found))
+    return tuple(dict.fromkeys(_canonical(str(entry[4][0])) for entry in found))
+
+
+def _canonical(text: str) -> str:
+    """One spelling of an address: the C library has others of those with IPv4 inside. A zone is kept."""
+    return names.host(text) if ":" in text and "%" not in text else text
 
 
 class Lookup:

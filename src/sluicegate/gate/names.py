@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-FIRST = 0xC6120001  # 198.18.0.1: RFC 2544 keeps 198.18.0.0/15 off the Internet
-POOL = 2**17 - 2  # neither the network's own address nor its broadcast
+from sluicegate.evidence.counts import FIRST_BOUND, MAX_BOUND
 
 
 class Names:
     """Names by address and addresses by name. `size` is how many names the pool can hold."""
 
-    def __init__(self, size: int = POOL) -> None:
-        self._size = min(size, POOL)
+    def __init__(self, size: int = MAX_BOUND) -> None:
+        self._size = min(size, MAX_BOUND)
         self._addresses: dict[str, str] = {}
         self._names: dict[str, str] = {}
 
@@ -21,7 +20,7 @@ class Names:
             return known
         if len(self._addresses) >= self._size:
             return None
-        number = FIRST + len(self._addresses)
+        number = FIRST_BOUND + len(self._addresses)
         address = ".".join(str(octet) for octet in number.to_bytes(4, "big"))
         self._addresses[name] = address
         self._names[address] = name

@@ -7,7 +7,8 @@ import socket
 from typing import NamedTuple
 
 from sluicegate import jcs
-from sluicegate.gate.desk import action_id
+from sluicegate.evidence import counts
+from sluicegate.gate.desk import action_id, nothing
 from sluicegate.gate.groups import Groups, Line
 from sluicegate.gate.ledger import Ledger
 from sluicegate.gate.names import Names
@@ -20,8 +21,6 @@ TURN_DATAGRAMS = 128  # per turn of the loop, so that a flood of questions starv
 DRAIN_TURNS = 256  # at the end nothing asks any more: far beyond what a socket's buffer can hold
 READ_BYTES = 4096  # no client announces a larger question
 RECEIVE_BUFFER_BYTES = 4_194_304  # what waits here is not lost; the kernel may grant less
-LOOPBACK4, LOOPBACK6 = "127.0.0.1", "::1"
-REVERSE = (".in-addr.arpa", ".ip6.arpa")
 # linux/in6.h: IPv6 answers from an address that no interface carries only with this; needs no privilege.
 _IPV6_FREEBIND = 78
 # linux/in6.h: struct in6_pktinfo is an address and an interface index.
@@ -128,7 +127,7 @@ class Resolver:
     def _answer(self, packet: bytes, via: str) -> bytes:
         self.asked += 1
         reply, asked = reply_to(packet, self._names, via)
-        accepted = asked.rcode in {"NOERROR", "NXDOMAIN"}
+        accepted = asked.rcode in counts.ANSWERED
         (self._answered if accepted else self._refused).add(asked)
         return reply
 
@@ -141,61 +140,54 @@ class Resolver:
             self._record(line, refused=True)
 
     def _record(self, line: Line, *, refused: bool) -> None:
-        flow: dict[str, jcs.Json] = {"kind": "dns", "questions": list[jcs.Json](line)}
+        lost = None
         if refused:
-            flow["lost"], self._told_lost = self.lost - self._told_lost, self.lost
-        record: dict[str, jcs.Json] = {
-            "flow": flow,
-            "action_id": action_id(),
-            "action_type": "read",
-            "verdict": "block" if refused else "allow",
-            "target": f"dns://{line[0]['name']}" if len(line) == 1 else "dns://*",
-            "transport": "dns",
-        }
-        if refused:
-            record |= {"layer": "resolver", "pattern": "refused-question"}
-        self._ledger.submit(record, _nothing)
+            lost, self._told_lost = self.lost - self._told_lost, self.lost
+        self._ledger.submit(counts.questions(line, lost, action_id()), nothing)
 
 
 def reply_to(packet: bytes, bound: Names, via: str) -> tuple[bytes, Asked]:
     """The answer to `packet` (empty if none is due) and how it is counted."""
 
-    def unread(rcode: int, reason: str) -> tuple[bytes, Asked]:
-        asked = Asked("(malformed)", "-", via, dns.RCODES[rcode], reason, None)
-        return dns.error(packet, rcode) if len(packet) >= dns.HEADER_BYTES else b"", asked
+    def unread(reason: str) -> tuple[bytes, Asked]:
+        rcode = counts.RCODES[reason]
+        asked = Asked(counts.MALFORMED, counts.NOTHING, via, rcode, reason, None)
+        code = dns.RCODES.index(rcode)
+        return dns.error(packet, code) if len(packet) >= dns.HEADER_BYTES else b"", asked
 
     if len(packet) >= dns.HEADER_BYTES and packet[2] & 0x80:
         # Answering an answer could go on for ever.
-        return b"", unread(dns.FORMERR, "answer")[1]
+        return b"", unread("answer")[1]
     if len(packet) >= dns.HEADER_BYTES and packet[2] & 0x78:
-        return unread(dns.NOTIMP, "opcode")
+        return unread("opcode")
     try:
         query = dns.read_query(packet)
     except WireError:
-        return unread(dns.FORMERR, "malformed")
-    rcode, reason, address = _judge(query, bound)
-    asked = Asked(query.shown, dns.type_text(query.qtype), via, dns.RCODES[rcode], reason, address)
-    if rcode:
-        return dns.error(query, rcode), asked
+        return unread("malformed")
+    kind = dns.type_text(query.qtype)
+    reason, address = _judge(query, kind, bound)
+    asked = Asked(query.shown, kind, via, counts.RCODES[reason], reason, address)
+    if code := dns.RCODES.index(asked.rcode):
+        return dns.error(query, code), asked
     return dns.answer(query, address, TTL_S), asked
 
 
-def _judge(query: dns.Query, bound: Names) -> tuple[int, str, str | None]:
+def _judge(query: dns.Query, kind: str, bound: Names) -> tuple[str, str | None]:
+    """Why it is answered as it is, and with which address."""
     name = query.name
     if query.qclass != dns.IN:
-        return dns.REFUSED, "class", None
+        return "class", None
     if name is None:
-        return dns.REFUSED, "name", None
+        return "name", None
     if names.is_address(name):
-        return dns.REFUSED, "address", None
-    if f".{name}".endswith(REVERSE):
-        return dns.NXDOMAIN, "reverse", None
-    if name == "localhost" or name.endswith(".localhost"):
-        return dns.NOERROR, "loopback", {dns.A: LOOPBACK4, dns.AAAA: LOOPBACK6}.get(query.qtype)
-    if query.qtype != dns.A or name == ".":
-        return dns.NOERROR, "empty", None
+        return "address", None
+    reason = counts.reason(name, kind)
+    if reason == "loopback":
+        return reason, counts.LOOPBACK.get(kind)
+    if reason != "bound":
+        return reason, None
     address = bound.bind(name)
-    return (dns.NOERROR, "bound", address) if address else (dns.REFUSED, "exhausted", None)
+    return (reason, address) if address else ("exhausted", None)
 
 
 def _group(asked: Asked) -> dict[str, jcs.Json]:
@@ -203,13 +195,9 @@ def _group(asked: Asked) -> dict[str, jcs.Json]:
 
 
 def _other(asked: Asked) -> Asked:
-    return asked._replace(name="(other)", type="-", address=None)
+    return asked._replace(name=counts.OTHER, type=counts.NOTHING, address=None)
 
 
 def _loopback(info: bytes) -> bool:
     # The address that was asked, as the kernel's rule sees it: 127.0.0.0/8 or ::1.
     return info[:13] == _MAPPED + b"\x7f" or info[:16] == bytes(15) + b"\x01"
-
-
-def _nothing() -> None:
-    """No byte waits for these receipts."""

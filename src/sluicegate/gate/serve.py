@@ -11,7 +11,7 @@ from collections.abc import Callable
 
 import orjson
 
-from sluicegate.evidence import records
+from sluicegate.evidence import counts, records
 from sluicegate.gate.desk import Desk, action_id, nothing
 from sluicegate.gate.dial import reset
 from sluicegate.gate.dnstcp import DnsConnection
@@ -26,7 +26,7 @@ from sluicegate.gate.origins import Asked, Origins, Peer, WitnessError, question
 from sluicegate.gate.pipes import Pipes
 from sluicegate.gate.resolver import Resolver
 from sluicegate.gate.threads import Threads
-from sluicegate.gate.watch import PATTERN, Watch
+from sluicegate.gate.watch import Watch
 from sluicegate.jcs import Json
 from sluicegate.policy.model import Policy
 from sluicegate.wire import names as wire_names
@@ -253,7 +253,7 @@ class _Gate:
             self._overload("connections", client)
             return True
         if self._ledger.full or self._changed:
-            self._overload(PATTERN if self._changed else "record", client)
+            self._overload(counts.CHANGE if self._changed else "record", client)
             return True
         try:
             client.setblocking(False)
@@ -334,7 +334,7 @@ class _Gate:
 
     def _flush_refused(self) -> None:
         for limit, count in self._desk.refused.items():
-            self._ledger.submit(records.overload(count, limit, action_id()), nothing)
+            self._ledger.submit(counts.overload(count, limit, action_id()), nothing)
         self._desk.refused.clear()
 
     def _controlled(self, _: int) -> None:
@@ -376,20 +376,20 @@ class _Gate:
             flow.stop(why)
 
     def _stopped(self) -> int:
-        counts = dict(self._desk.counts)
+        told = dict(self._desk.counts)
         if self.resolver is not None:
-            counts |= {
+            told |= {
                 "dns_asked": self.resolver.asked,
                 "dns_stream": self.resolver.streamed,
                 "dns_captured": self.resolver.captured,
                 "dns_lost": self.resolver.lost,
             }
         if self.drops is not None:
-            counts |= {"drops_seen": self.drops.seen, "drops_lost": self.drops.lost}
-        counts["changes"] = 0 if self.watch is None else self.watch.seen
-        counts["receipts"] = self._ledger.committed
+            told |= {"drops_seen": self.drops.seen, "drops_lost": self.drops.lost}
+        told["changes"] = 0 if self.watch is None else self.watch.seen
+        told["receipts"] = self._ledger.committed
         self._control.setblocking(True)
-        self._control.sendall(orjson.dumps({"stopped": counts}) + b"\n")
+        self._control.sendall(orjson.dumps({"stopped": told}) + b"\n")
         return DONE
 
 

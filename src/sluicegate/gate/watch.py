@@ -7,17 +7,15 @@ import socket
 from collections.abc import Callable
 
 from sluicegate import jcs
+from sluicegate.evidence import counts
 from sluicegate.gate.desk import action_id, nothing
 from sluicegate.gate.ledger import Ledger
 from sluicegate.wire import changes
 
-# Different changes told apart on one receipt: the first says that the run is over, the rest helps whoever asks why.
-MAX_KINDS = 64
-SHOWN = 3  # of them in what is said to people
+SHOWN = 3  # different changes in what is said to people
 # Datagrams per call, more than the socket's buffer holds: whoever changes things without end starves no one.
 TURN_DATAGRAMS = 1024
 LOST = "changes that the kernel could not tell"
-PATTERN = "boundary-change"
 
 
 class Watch:
@@ -46,7 +44,7 @@ class Watch:
         first, kinds = not self.seen, self._kinds
         for one in self.sockets:
             for what in _read(one):
-                name = what if what in kinds or len(kinds) < MAX_KINDS else "(other)"
+                name = what if what in kinds or len(kinds) < counts.MAX_KINDS else counts.OTHER
                 kinds[name] = kinds.get(name, 0) + 1
                 self.seen += 1
         if first and self.seen:
@@ -61,7 +59,10 @@ class Watch:
             self._submit(nothing)
 
     def _submit(self, done: Callable[[], None]) -> None:
-        self._ledger.submit(_record(self._kinds), done)
+        groups: list[dict[str, jcs.Json]] = [
+            {"what": what, "count": count} for what, count in self._kinds.items()
+        ]
+        self._ledger.submit(counts.changes(groups, action_id()), done)
         self._kinds = {}
 
 
@@ -77,17 +78,3 @@ def _read(one: socket.socket) -> list[str]:
             if error.errno != errno.ENOBUFS:
                 break
     return found
-
-
-def _record(kinds: dict[str, int]) -> dict[str, jcs.Json]:
-    listed: list[jcs.Json] = [{"what": what, "count": count} for what, count in kinds.items()]
-    return {
-        "flow": {"kind": "change", "changes": listed},
-        "action_id": action_id(),
-        "action_type": "unclassified",
-        "verdict": "block",
-        "target": "boundary://*",
-        "transport": PATTERN,
-        "layer": "boundary",
-        "pattern": PATTERN,
-    }

@@ -5,7 +5,9 @@ from __future__ import annotations
 import enum
 import functools
 import ipaddress
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from itertools import chain
 
 from sluicegate.facts import Decision, Facts, Protocol, Verdict
 from sluicegate.policy import paths
@@ -125,7 +127,7 @@ def admit(
     good: list[str] = []
     reason = "the name has no address"
     for address in addresses:
-        denied = _denying(policies, Subject(None, address, decision.port), facts)
+        denied = next(_denying(policies, Subject(None, address, decision.port), facts), None)
         if denied is not None:
             reason = f"{address} is denied by {denied.label}"
         else:
@@ -160,6 +162,31 @@ def decisive(
         if internal(address) is not None and not _covered(policies, address, decision.port):
             return (address, *(other for other in addresses if other != address))[:most]
     return addresses[:most]
+
+
+def deciding(policies: tuple[Policy, ...], facts: Facts, decision: Decision) -> tuple[Rule, ...]:
+    """Every rule that gives `decision` of these facts; the one named is whichever its author wrote first.
+
+    Empty where no line of a policy decides.
+    """
+    about = subject(facts)
+    if isinstance(about, str) or not policies:
+        return ()
+    one = Subject(decision.name, decision.address, decision.port)
+    found = [_outcome(policy, facts, about, one) for policy in policies]
+    least = min(rank for rank, _ in found)
+    return tuple(rule for rank, rules in found if rank is least for rule in rules)
+
+
+def barring(policies: tuple[Policy, ...], address: str, port: int) -> tuple[Rule, ...]:
+    """Every rule by which `admit` keeps `address` on `port` from being dialled."""
+    return tuple(_denying(policies, Subject(None, address, port), None))
+
+
+def is_literal(text: str) -> bool:
+    """Whether `text` is an address as a look-up gives it: canonical, a link-local one maybe with its zone."""
+    address, mark, zone = text.partition("%")
+    return is_address(address) and (not mark or (":" in address and bool(zone)))
 
 
 def subject(facts: Facts) -> Subject | str:
@@ -213,7 +240,8 @@ def _judge(
         reason = f"no policy allows {what}"
         return Decision(Verdict.DENY, "default", reason, about.port, name, address, remedy_for(one))
     found = [_outcome(policy, facts, about, one) for policy in policies]
-    rank, rule = min(found, key=lambda outcome: outcome[0])
+    rank, rules = min(found, key=lambda outcome: outcome[0])
+    rule = next(rules, None)
     observed = rank in {_Rank.WOULD_DENY, _Rank.WOULD_LACK}
     if observed and address is not None and (where := internal(address)) is not None:
         reason = f"{address} is internal ({where}) and no ip rule allows it"
@@ -242,15 +270,16 @@ class _Rank(enum.IntEnum):
 
 def _outcome(
     policy: Policy, facts: Facts, about: Subject, one: Subject
-) -> tuple[_Rank, Rule | None]:
+) -> tuple[_Rank, Iterator[Rule]]:
+    """What the policy says, and the rules that say so, in its order."""
     # A deny rule is held against every name and address of the flow, an allow rule against one.
-    hit = next((rule for rule in policy.deny if _denies(rule, about, facts)), None)
-    if hit is not None:
-        return _Rank.WOULD_DENY if policy.observe else _Rank.DENIED, hit
-    ok = next((rule for rule in policy.allow if _allows(rule, one, facts)), None)
-    if ok is not None:
-        return _Rank.ALLOWED, ok
-    return _Rank.WOULD_LACK if policy.observe else _Rank.LACKING, None
+    hits = (rule for rule in policy.deny if _denies(rule, about, facts))
+    if (hit := next(hits, None)) is not None:
+        return _Rank.WOULD_DENY if policy.observe else _Rank.DENIED, chain((hit,), hits)
+    oks = (rule for rule in policy.allow if _allows(rule, one, facts))
+    if (ok := next(oks, None)) is not None:
+        return _Rank.ALLOWED, chain((ok,), oks)
+    return _Rank.WOULD_LACK if policy.observe else _Rank.LACKING, iter(())
 
 
 def _allows(rule: Rule, about: Subject, facts: Facts) -> bool:
@@ -282,9 +311,9 @@ def _denies(rule: Rule, about: Subject, facts: Facts | None) -> bool:
     return not rule.paths or path is None or any(paths.matches(g, path) for g in rule.paths)
 
 
-def _denying(policies: tuple[Policy, ...], about: Subject, facts: Facts | None) -> Rule | None:
+def _denying(policies: tuple[Policy, ...], about: Subject, facts: Facts | None) -> Iterator[Rule]:
     rules = (rule for policy in policies if not policy.observe for rule in policy.deny)
-    return next((rule for rule in rules if rule.network and _denies(rule, about, facts)), None)
+    return (rule for rule in rules if rule.network and _denies(rule, about, facts))
 
 
 def _covered(policies: tuple[Policy, ...], address: str, port: int) -> bool:

@@ -7,11 +7,10 @@ from dataclasses import dataclass, field
 
 from sluicegate.evidence import equation
 from sluicegate.verify import strict
+from sluicegate.verify.counted import Bound, Counted
 from sluicegate.verify.reckon import Reckoning
 from sluicegate.verify.redecide import Redecide
 from sluicegate.verify.strict import VerificationError, need
-
-KINDS = frozenset(("connection", "dns", "drop", "overload", "change", "boundary"))
 
 
 @dataclass(slots=True)
@@ -24,13 +23,15 @@ class Audit:
 
     policies: Redecide | None = None
     reckoning: Reckoning = field(default_factory=Reckoning)
+    counted: Counted = field(default_factory=lambda: Counted(Bound()))
     contradiction: str = ""
 
     @staticmethod
     def of(policy_json: bytes) -> Audit:
         """An audit of receipts under the policies in `policy_json`."""
         try:
-            return Audit(Redecide(policy_json))
+            policies = Redecide(policy_json)
+            return Audit(policies, counted=Counted(policies.bound))
         except VerificationError as error:
             return Audit(contradiction=str(error))
 
@@ -40,10 +41,11 @@ class Audit:
             return
         what = f"receipt {record['chain_seq']}"
         try:
-            need(flow.get("kind") in KINDS, f"{what}: facts of an unknown kind")
-            self.reckoning.add(record, flow, what)
-            if flow["kind"] == "connection":
+            if flow.get("kind") == "connection":
                 self.policies.decision(record, flow, what)
+            else:
+                self.counted.check(record, flow, what)
+            self.reckoning.add(record, flow, what)
         except VerificationError as error:
             self.contradiction = str(error)
 
@@ -52,25 +54,27 @@ class Audit:
         if self.contradiction:
             return False, self.contradiction
         try:
+            if self.policies is not None:
+                self.policies.settle()
             solution = self._solution(measured)
+            lines = equation.open_lines(solution) + self._claims(measured)
         except (VerificationError, equation.EquationError) as error:
             self.contradiction = str(error)
             return False, self.contradiction
-        lines = equation.open_lines(solution)
         if self.reckoning.missing:
             lines.append(f"connections without a receipt: {self.reckoning.missing}")
         if lines:
             return False, "the kernel counted what the record does not hold: " + ", ".join(lines)
         derived = strict.mapping(solution["derived"], "equation")
         why = "every connection decided again, residual 0:"
-        why += f" {derived['accepted']} connections, {self.reckoning.udp} questions"
-        return True, f"{why}, {self.reckoning.drops} refused packets"
+        sums = self.reckoning.sums
+        why += f" {derived['accepted']} connections, {sums.udp} questions"
+        return True, f"{why}, {sums.drops} refused packets"
 
     def _solution(self, measured: Mapping[str, object]) -> dict[str, object]:
         """The equation of the kernel's counters and these receipts, if boundary.json has the same."""
         opened = strict.mapping(measured.get("open"), "boundary.json: open")
-        closed = strict.mapping(measured.get("close"), "boundary.json: close")
-        gate = strict.mapping(closed.get("gate"), "boundary.json: gate")
+        closed, gate = _closed(measured)
         totals = {n: strict.count(gate.get(n), f"boundary.json: {n}") for n in _TOTALS}
         risen = equation.between(opened.get("counters"), closed.get("counters"))
         made = equation.solved(risen, self.reckoning.held(totals["dns_tcp"]), totals)
@@ -82,6 +86,23 @@ class Audit:
             need(not wrong, f"boundary.json's equation: {part} {', '.join(sorted(wrong))}")
         need(told.keys() == made.keys(), "boundary.json's equation has other parts")
         return made
+
+    def _claims(self, measured: Mapping[str, object]) -> list[str]:
+        """Where the gate counted something else than its receipts add up to, as `name: difference`."""
+        _, gate = _closed(measured)
+        lines = []
+        wanted = self.reckoning.claims(strict.count(gate.get("dns_tcp"), "boundary.json: dns_tcp"))
+        for name, count in wanted.items():
+            told = strict.count(gate.get(name), f"boundary.json: {name}")
+            if told != count:
+                lines.append(f"the gate's {name}: {told - count:+d}")
+        return lines
+
+
+def _closed(measured: Mapping[str, object]) -> tuple[Mapping[str, object], Mapping[str, object]]:
+    """The close part of boundary.json, and what the gate counted."""
+    closed = strict.mapping(measured.get("close"), "boundary.json: close")
+    return closed, strict.mapping(closed.get("gate"), "boundary.json: gate")
 
 
 _TOTALS = ("dns_tcp", "bytes_up", "bytes_down")

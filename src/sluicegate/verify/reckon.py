@@ -3,35 +3,32 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
-from sluicegate.evidence import equation
+from sluicegate.evidence import counts
+from sluicegate.evidence.equation import CLAIMS, Held
 from sluicegate.verify import strict
 from sluicegate.verify.strict import need
 
-# Limits at which a connection is refused unread; at `requests` it is one request of a connection that is counted.
-_UNREAD = frozenset(("connections", "record", "accept", "descriptors", "boundary-change"))
-_LIMITS = _UNREAD | {"requests"}
 # Connections that were accepted later than one which is still undecided. More than a gate holds open at once is a gap.
 MAX_AHEAD = 1_000_000
 
 
 @dataclass(slots=True)
 class Reckoning:
-    """Counts so far. `missing` are the numbers of connections that no receipt has, of those below the highest."""
+    """Counts so far: those of the equation in `sums`, and what else the gate counts.
 
-    connections: int = 0
+    `highest` is the highest number of a connection, `receipts` those of the gate, `asked` all questions, `allowed`,
+    `denied` and `observed` are intents, denials and warnings of connections.
+    """
+
+    sums: Held = field(default_factory=Held)
     highest: int = 0
-    overload: int = 0
-    udp: int = 0
-    udp_lost: int = 0
-    tcp: int = 0
-    drops: int = 0
-    drops_lost: int = 0
-    up: int = 0
-    down: int = 0
-    kernel_up: int = 0
-    kernel_down: int = 0
+    receipts: int = 0
+    asked: int = 0
+    allowed: int = 0
+    denied: int = 0
+    observed: int = 0
     # Every number up to `_below` has been seen; of those above it, these.
     _below: int = 0
     _ahead: set[int] = field(default_factory=set)
@@ -43,39 +40,39 @@ class Reckoning:
             VerificationError: facts of a kind or count that no gate writes.
         """
         kind = flow["kind"]
+        self.receipts += kind != "boundary"
         if kind == "connection":
             self._connection(record, flow, what)
         elif kind == "dns":
             self._questions(flow, what)
         elif kind == "drop":
-            self.drops += _sum(flow, "groups", what)
-            self.drops_lost += strict.count(flow.get("lost"), f"{what}: lost")
+            self.sums.drops += _sum(flow, "groups", what)
+            self.sums.drops_lost += strict.count(flow.get("lost"), f"{what}: lost")
         elif kind == "overload":
-            limit = flow.get("limit")
-            need(limit in _LIMITS, f"{what}: an unknown limit")
             count = strict.count(flow.get("count"), f"{what}: count")
-            self.overload += count if limit in _UNREAD else 0
+            self.sums.overload += count if flow.get("limit") in counts.REFUSED_UNREAD else 0
 
     @property
     def missing(self) -> int:
-        return self.highest - self.connections
+        """Numbers of connections that no receipt has, of those below the highest."""
+        return self.highest - self.sums.flows
 
-    def held(self, dns_tcp: int) -> equation.Held:
+    def held(self, dns_tcp: int) -> Held:
         """The record's side; `dns_tcp` are the connections to the resolver, which the gate counts."""
-        return equation.Held(
-            flows=self.connections,
-            overload=self.overload,
-            dns_tcp=dns_tcp,
-            udp=self.udp,
-            udp_lost=self.udp_lost,
-            tcp=self.tcp,
-            drops=self.drops,
-            drops_lost=self.drops_lost,
-            up=self.up,
-            down=self.down,
-            kernel_up=self.kernel_up,
-            kernel_down=self.kernel_down,
-        )
+        return replace(self.sums, dns_tcp=dns_tcp)
+
+    def claims(self, dns_tcp: int) -> dict[str, int]:
+        """What the gate must have counted, by its own names."""
+        held = self.held(dns_tcp)
+        found = {said: int(getattr(held, name)) for name, said in CLAIMS.items()}
+        return found | {
+            "connections": held.flows + held.overload + dns_tcp,
+            "allowed": self.allowed,
+            "denied": self.denied,
+            "observed": self.observed,
+            "dns_asked": self.asked,
+            "receipts": self.receipts,
+        }
 
     def _connection(
         self, record: Mapping[str, object], flow: Mapping[str, object], what: str
@@ -84,23 +81,31 @@ class Reckoning:
         need(number, f"{what}: connections are numbered from 1")
         self.highest = max(self.highest, number)
         if number > self._below and number not in self._ahead:
-            self.connections += 1
+            self.sums.flows += 1
             self._ahead.add(number)
             need(len(self._ahead) <= MAX_AHEAD, f"{what}: numbers of connections are left out")
             while self._below + 1 in self._ahead:
                 self._below += 1
                 self._ahead.discard(self._below)
-        if record.get("decision_phase") == "outcome":
-            self.up += strict.count(flow.get("bytes_up"), f"{what}: bytes_up")
-            self.down += strict.count(flow.get("bytes_down"), f"{what}: bytes_down")
-            self.kernel_up += strict.count(flow.get("kernel_up", 0), f"{what}: kernel_up")
-            self.kernel_down += strict.count(flow.get("kernel_down", 0), f"{what}: kernel_down")
+        phase, verdict = record.get("decision_phase"), record.get("verdict")
+        if phase == "outcome":
+            sums = self.sums
+            sums.up += strict.count(flow.get("bytes_up"), f"{what}: bytes_up")
+            sums.down += strict.count(flow.get("bytes_down"), f"{what}: bytes_down")
+            sums.kernel_up += strict.count(flow.get("kernel_up", 0), f"{what}: kernel_up")
+            sums.kernel_down += strict.count(flow.get("kernel_down", 0), f"{what}: kernel_down")
+        elif phase == "intent":
+            self.allowed += 1
+        else:
+            self.denied += verdict == "block"
+            self.observed += verdict == "warn"
 
     def _questions(self, flow: Mapping[str, object], what: str) -> None:
         # Those at the command's own loopback pass no counter of the kernel's.
-        self.udp += _sum(flow, "questions", what, via="udp")
-        self.tcp += _sum(flow, "questions", what, via="tcp")
-        self.udp_lost += strict.count(flow.get("lost", 0), f"{what}: lost")
+        self.asked += _sum(flow, "questions", what)
+        self.sums.udp += _sum(flow, "questions", what, via="udp")
+        self.sums.tcp += _sum(flow, "questions", what, via="tcp")
+        self.sums.udp_lost += strict.count(flow.get("lost", 0), f"{what}: lost")
 
 
 def _sum(flow: Mapping[str, object], name: str, what: str, **only: str) -> int:

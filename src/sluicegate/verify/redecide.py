@@ -6,7 +6,8 @@ facts and the policies do not give as well. What can not be made again is what t
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import NoReturn
 
@@ -16,8 +17,10 @@ from sluicegate.evidence import records
 from sluicegate.facts import Decision, Facts, Protocol, Verdict, Via
 from sluicegate.policy import decide as policy
 from sluicegate.policy import normal
-from sluicegate.policy.model import PolicyError
+from sluicegate.policy.model import PolicyError, Rule
 from sluicegate.verify import strict
+from sluicegate.verify.counted import MAX_PORT, Bound, ranged
+from sluicegate.verify.rebuilt import MEMBERS, compared
 from sluicegate.verify.strict import VerificationError, need
 
 KEPT = 4096  # different decisions; a run asks for hundreds
@@ -44,9 +47,17 @@ _KNOWN = _ALWAYS | _OPTIONAL
 _VARYING = _OUTCOME | _FIRST | {"connection", "client_port"}
 # What changes the decision, or has no place in one.
 _SPECIAL = _OUTCOME | {"ech", "asked"}
-# What a receipt says beside its facts; the first four are the same in an intent and its outcome.
-_MEMBERS = ("action_type", "target", "transport", "method", "verdict", "layer", "pattern")
-_OWN = 4
+# What a denial after a look-up says of its own decision, and not of the connection that its intent began.
+_JUDGED = {"rule", "reason", "remedy", "observed"}
+_OWN = 4  # of `MEMBERS`
+# Where a rule stands in its author's file, which is the author's word: the packet has no files, and its policies are in
+# another order.
+_LABEL = re.compile(r"(allow|deny)\[(?:0|[1-9][0-9]{0,6})\] .")
+_BY = " is denied by "
+# Rules that decided something in one run. The policies of a run have a few hundred.
+MAX_LABELS = 65_536
+# What the gate takes for a response: RFC 9110 section 15 has a client treat those beyond 599 as some 5xx.
+_LEAST_STATUS, _MOST_STATUS = 200, 999
 # Rules that no line of the policy stands for; a label is `allow[i] where` or `deny[i] where`.
 _WORDS = frozenset(("default", "mismatch", "fault", "internal-address", "protocol", "method"))
 
@@ -58,6 +69,24 @@ class _Intent:
     begun: tuple[int, int, bytes]
     said: tuple[object, ...]
     made: Decision
+
+
+@dataclass(frozen=True, slots=True)
+class _Refused:
+    """A look-up's answer that the policies do not admit: of which connection, which addresses, and why."""
+
+    common: bytes
+    addresses: tuple[str, ...]
+    reason: str
+
+    @staticmethod
+    def of(flow: Mapping[str, object]) -> _Refused:
+        """From the facts of its denial, or of the outcome after it."""
+        common = {key: value for key, value in flow.items() if key not in _VARYING | _JUDGED}
+        found = flow["addresses"]
+        listed = tuple(map(str, found)) if isinstance(found, list) else ()
+        text = orjson.dumps(common, option=orjson.OPT_SORT_KEYS)
+        return _Refused(text, listed, str(flow["reason"]))
 
 
 class Redecide:
@@ -79,6 +108,11 @@ class Redecide:
         self._good: dict[tuple[object, ...], Decision] = {}
         # Intents that wait for their outcome, by action. Bounded by what is open at once.
         self._open: dict[str, _Intent] = {}
+        self.bound = Bound()
+        # By label the rules that it may stand for: those which decided each time that it was given.
+        self._labels: dict[str, frozenset[str]] = {}
+        # Denials after a look-up whose outcome is still to come, by connection and client's port.
+        self._refused: dict[tuple[int, int], _Refused] = {}
         # Warnings whose intent comes next.
         self._warned: set[tuple[int, int, bytes]] = set()
 
@@ -92,10 +126,10 @@ class Redecide:
         common = {key: value for key, value in flow.items() if key not in _VARYING}
         begun = (
             strict.count(flow.get("connection"), f"{what}: connection"),
-            strict.count(flow.get("client_port"), f"{what}: client_port"),
+            ranged(flow.get("client_port"), 1, MAX_PORT, f"{what}: client_port"),
             orjson.dumps(common, option=orjson.OPT_SORT_KEYS),
         )
-        said = tuple(map(record.get, _MEMBERS))
+        said = tuple(map(record.get, MEMBERS))
         try:
             if phase == "outcome":
                 self._ended(self._open.pop(name, None), begun, said, flow, what)
@@ -119,6 +153,22 @@ class Redecide:
             self._warned.discard(begun)
         if phase == "intent":
             self._open[name] = _Intent(begun, said, made)
+        elif "addresses" in flow:
+            key = begun[:2]
+            fresh = key not in self._refused and len(self._refused) < len(self._open)
+            need(fresh, f"{what}: a look-up that nothing was begun for")
+            self._refused[key] = _Refused.of(flow)
+
+    def settle(self) -> None:
+        """Nothing, if no receipt waits for another one.
+
+        Raises:
+            VerificationError: one does.
+        """
+        for number, _ in self._refused:
+            raise VerificationError(
+                f"connection {number}: an outcome that does not say it was denied"
+            )
 
     def _ended(
         self,
@@ -135,7 +185,7 @@ class Redecide:
         end = _outcome(flow, what)
         words = ("allow", "outcome", records.outcome_pattern(end))
         wanted = (*intent.said[:_OWN], *words)
-        for member, found, given in zip(_MEMBERS, said, wanted, strict=True):
+        for member, found, given in zip(MEMBERS, said, wanted, strict=True):
             if found != given:
                 raise VerificationError(f"{what}: {member} is not what the policies and facts give")
         bare = intent.made.address
@@ -144,12 +194,24 @@ class Redecide:
         idle = not (end.bytes_up or end.bytes_down or any(end.kernel or ())) and end.status is None
         if end.peer is None and not idle:
             raise VerificationError(f"{what}: bytes or a status of nobody")
-        if end.addresses:
-            good, _ = policy.answered(self._policies, intent.made, end.addresses)
-            # Without a peer nothing was connected to: the look-up's answer was refused, which is another receipt.
-            admitted = good == end.addresses or end.peer is None
-            if not admitted:
-                raise VerificationError(f"{what}: an address that the policy does not admit")
+        need(
+            end.status is None or flow["protocol"] == "http", f"{what}: a status of what is no HTTP"
+        )
+        if not end.addresses:
+            return
+        good, _ = policy.answered(self._policies, intent.made, end.addresses)
+        if good == end.addresses:
+            return
+        if good or end.peer is not None:
+            raise VerificationError(f"{what}: an address that the policy does not admit")
+        # The look-up's answer was refused, which is another receipt.
+        refused = _Refused.of(flow)
+        told = self._refused.pop(begun[:2], None)
+        if told is None or (told.addresses, told.common) != (refused.addresses, refused.common):
+            raise VerificationError(
+                f"{what}: addresses that are not admitted, without their denial"
+            )
+        need(end.reason == records.printable(f"refused: {told.reason}"), f"{what}: another outcome")
 
     def _compare(
         self, record: Mapping[str, object], flow: Mapping[str, object], facts: Facts, what: str
@@ -158,6 +220,7 @@ class Redecide:
         made = self._decide(facts, asked="asked" in flow)
         phase, verdict = record.get("decision_phase"), record["verdict"]
         addresses = _addresses(flow, what)
+        need("asked" not in flow or verdict == "block", f"{what}: more than its target was known")
         if addresses:
             need(phase is None and verdict == "block", f"{what}: addresses before a look-up")
             need(made.verdict is Verdict.ALLOW, f"{what}: looked up what is denied")
@@ -169,16 +232,47 @@ class Redecide:
         if made.verdict is not wanted.get(str(verdict)):
             _differs(what, str(verdict), made.verdict.value)
         need(verdict != "warn" or made.observed, f"{what}: a warning of what is allowed")
-        rule = strict.text(flow["rule"], f"{what}: rule")
-        need(_kind(rule) == _kind(made.rule), f"{what}: by {rule}, policy says {made.rule}")
-        judged = replace(made, rule=rule, reason=strict.text(flow["reason"], f"{what}: reason"))
-        self._said(record, flow, facts, judged, what)
+        if facts.synthetic is not None:
+            self.bound.hold(facts.synthetic, facts.address, what)
+        self._said(record, flow, facts, self._worded(made, facts, flow, what), what)
         return made
 
     def _decide(self, facts: Facts, *, asked: bool) -> Decision:
         if asked:
             return policy.preliminary(self._loose, facts)
         return policy.decide(self._policies, facts)
+
+    def _worded(
+        self, made: Decision, facts: Facts, flow: Mapping[str, object], what: str
+    ) -> Decision:
+        """`made`, with the names that the receipt has for the rules of policies."""
+        rule = strict.text(flow["rule"], f"{what}: rule")
+        kind = _kind(made.rule)
+        need(_kind(rule) == kind, f"{what}: by {rule}, policy says {made.rule}")
+        if kind in {"allow", "deny"}:
+            policies = self._loose if "asked" in flow else self._policies
+            self._named(rule, policy.deciding(policies, facts, made), what)
+            # The reason of a denial ends with its rule.
+            reason = made.reason.removesuffix(made.rule) + (rule if kind == "deny" else "")
+            return replace(made, rule=rule, reason=reason)
+        address, by, _ = made.reason.partition(_BY)
+        if made.rule != "internal-address" or not by:
+            return made
+        said = strict.text(flow["reason"], f"{what}: reason").partition(_BY)[2]
+        self._named(said, policy.barring(self._policies, address, made.port), what)
+        return replace(made, reason=f"{address}{by}{said}")
+
+    def _named(self, label: str, rules: Iterable[Rule], what: str) -> None:
+        """Nothing, if `label` may be the name of one of `rules`, all of which decide the same."""
+        found = _LABEL.match(label)
+        fit = frozenset(rule.label for rule in rules if found and rule.label.startswith(found[1]))
+        known = self._labels.get(label)
+        if known is not None:
+            fit &= known
+        elif len(self._labels) >= MAX_LABELS:
+            raise VerificationError(f"{what}: more than {MAX_LABELS} rules")
+        need(fit, f"{what}: {label} is the name of no rule that gives this")
+        self._labels[label] = fit
 
     def _said(
         self,
@@ -201,14 +295,8 @@ class Redecide:
                 asked=flow.get("asked") is True,
                 addresses=_addresses(flow, what),
             )
-        made = strict.mapping(message["flow"], what)
         left = {key: value for key, value in flow.items() if key != "process"}
-        for key in sorted(made.keys() | left.keys()):
-            same = strict.same(made.get(key), left.get(key))
-            need(same, f"{what}: {key} of its facts is not what the policies and facts give")
-        for key, member in (("phase", "decision_phase"), *((k, k) for k in _MEMBERS)):
-            same = message.get(key) == record.get(member)
-            need(same, f"{what}: {member} is not what the policies and facts give")
+        compared(message, record, left, what)
 
 
 def read(flow: Mapping[str, object], what: str) -> Facts:
@@ -218,7 +306,7 @@ def read(flow: Mapping[str, object], what: str) -> Facts:
         VerificationError: one of another kind than its writer's.
     """
     texts = {n: strict.text(flow[n], f"{what}: {n}") for n in _TEXTS if n in flow}
-    numbers = {n: strict.count(flow[n], f"{what}: {n}") for n in _NUMBERS if n in flow}
+    numbers = {n: ranged(flow[n], 1, MAX_PORT, f"{what}: {n}") for n in _NUMBERS if n in flow}
     path = None
     if "path" in flow:
         path = strict.text(flow["path"], f"{what}: path")
@@ -231,10 +319,13 @@ def read(flow: Mapping[str, object], what: str) -> Facts:
         protocol, via = Protocol(flow["protocol"]), Via(flow["via"])
     except ValueError as error:
         raise VerificationError(f"{what}: {error}") from error
+    address = strict.text(flow["address"], f"{what}: address")
+    need(policy.is_literal(address) and "%" not in address, f"{what}: {address} is no address")
     return Facts(
         protocol=protocol,
-        address=strict.text(flow["address"], f"{what}: address"),
-        port=strict.count(flow["port"], f"{what}: port"),
+        address=address,
+        # The kernel lets a program ask for port 0, too.
+        port=ranged(flow["port"], 0, MAX_PORT, f"{what}: port"),
         via=via,
         synthetic=texts.get("synthetic"),
         target=texts.get("target"),
@@ -252,7 +343,10 @@ def _addresses(flow: Mapping[str, object], what: str) -> tuple[str, ...]:
     found = flow.get("addresses", [])
     if not isinstance(found, list):
         raise VerificationError(f"{what}: addresses")
-    return tuple(strict.text(address, f"{what}: address") for address in found)
+    addresses = tuple(strict.text(address, f"{what}: address") for address in found)
+    good = all(map(policy.is_literal, addresses))
+    need(good and len(addresses) <= records.MAX_ADDRESSES, f"{what}: addresses that are none")
+    return addresses
 
 
 def _outcome(flow: Mapping[str, object], what: str) -> records.Outcome:
@@ -266,8 +360,11 @@ def _outcome(flow: Mapping[str, object], what: str) -> records.Outcome:
     need(peer is None or peer in addresses, f"{what}: connected to what the name has not")
     many = strict.count(flow.get("address_count", 0), f"{what}: address_count")
     beyond = many > len(addresses) if "address_count" in flow else True
-    need(beyond and len(addresses) <= records.MAX_ADDRESSES, f"{what}: address_count")
+    need(beyond, f"{what}: address_count")
     need(addresses or "addresses" not in flow, f"{what}: addresses")
+    status = None
+    if "status" in flow:
+        status = ranged(flow["status"], _LEAST_STATUS, _MOST_STATUS, f"{what}: status")
     reason = strict.text(flow.get("outcome"), f"{what}: outcome")
     need(records.printable(reason) == reason, f"{what}: outcome")
     return records.Outcome(
@@ -277,7 +374,7 @@ def _outcome(flow: Mapping[str, object], what: str) -> records.Outcome:
         duration_ms=count["duration_ms"],
         addresses=addresses,
         peer=peer,
-        status=strict.count(flow["status"], f"{what}: status") if "status" in flow else None,
+        status=status,
         address_count=many,
         kernel=kernel,
     )

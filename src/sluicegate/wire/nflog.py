@@ -7,6 +7,7 @@ import ipaddress
 import struct
 from dataclasses import dataclass
 
+from sluicegate.wire import names
 from sluicegate.wire.cursor import Cursor, WireError
 
 _PACKET, _CONFIG = 4 << 8, 4 << 8 | 1
@@ -126,7 +127,7 @@ def subscribe(group: int) -> list[bytes]:
 
 @functools.lru_cache(maxsize=4096)  # a flood comes from one address and goes to few
 def _address(raw: bytes) -> str:
-    return str(ipaddress.ip_address(raw))
+    return names.host(str(ipaddress.ip_address(raw)))  # one spelling on every version
 
 
 def _config(group: int, kind: int, value: bytes, number: int) -> bytes:
