@@ -9,7 +9,9 @@ from sluicegate.evidence import chain, counts, journal
 from sluicegate.gate import drops, groups
 from sluicegate.gate.drops import Drops
 from sluicegate.gate.ledger import Ledger
+from sluicegate.verify.counted import Bound, Counted
 from sluicegate.wire import nflog
+from tests.evidence import made
 
 SECOND = 1_000_000_000
 RUN = chain.Run("00" * 16, "11" * 16, "sha256:" + "22" * 32, "33" * 32, 60)
@@ -21,6 +23,7 @@ class Book(Ledger):
     def __init__(self) -> None:
         self.records: list[Mapping[str, jcs.Json]] = []
         self.journal = journal.Journal(RUN, lambda _: bytes(64))
+        self.counted = Counted(Bound())
 
     @property
     def congested(self) -> bool:
@@ -33,6 +36,7 @@ class Book(Ledger):
     def submit(self, record: Mapping[str, jcs.Json], callback: Callable[[], None]) -> None:
         assert len(jcs.encode(dict(record))) <= journal.MAX_LINE_BYTES
         self.journal.flow(journal.check(dict(record)), "2026-01-02T03:04:05Z")
+        made.made_again(self.counted, record)
         self.records.append(record)
 
     def groups(self) -> list[dict[str, jcs.Json]]:

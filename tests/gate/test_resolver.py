@@ -6,12 +6,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sluicegate import jcs
-from sluicegate.evidence import chain, journal
+from sluicegate.evidence import chain, counts, journal
 from sluicegate.gate import resolver
 from sluicegate.gate.ledger import Ledger
 from sluicegate.gate.names import Names
 from sluicegate.gate.resolver import Resolver, reply_to
+from sluicegate.verify.counted import Bound, Counted
 from sluicegate.wire import dns
+from tests.evidence import made
 
 SECOND = 1_000_000_000
 RUN = chain.Run("00" * 16, "11" * 16, "sha256:" + "22" * 32, "33" * 32, 60)
@@ -23,6 +25,7 @@ class Book(Ledger):
     def __init__(self) -> None:
         self.records: list[Mapping[str, jcs.Json]] = []
         self.journal = journal.Journal(RUN, lambda _: bytes(64))
+        self.counted = Counted(Bound())
         self.state = ""
 
     @property
@@ -36,6 +39,7 @@ class Book(Ledger):
     def submit(self, record: Mapping[str, jcs.Json], callback: Callable[[], None]) -> None:
         assert len(jcs.encode(dict(record))) <= journal.MAX_LINE_BYTES
         self.journal.flow(journal.check(dict(record)), "2026-01-02T03:04:05Z")
+        made.made_again(self.counted, record)
         self.records.append(record)
 
     def questions(self, verdict: str) -> list[dict[str, jcs.Json]]:
@@ -280,3 +284,35 @@ def test_hostile_labels_make_lines_the_notary_takes(udp: socket.socket) -> None:
         sum(int(str(one["count"])) for one in book.questions("block") + book.questions("allow"))
         == 256
     )
+
+
+PARTS = [b"localhost", b"in-addr", b"ip6", b"arpa", b"a-b_c", b"10", b"0x7f", b"xn--nxasmq6b"]
+
+
+@given(
+    st.lists(st.sampled_from(PARTS) | st.binary(min_size=1, max_size=20), max_size=8),
+    st.sampled_from([0, 1, 2, 16, 28, 65, 255, 12345, 65535]),
+    st.sampled_from([1, 1, 3]),
+)
+def test_every_question_is_one_that_a_stranger_understands(
+    labels: list[bytes], qtype: int, qclass: int
+) -> None:
+    packet = ask(".", qtype, qclass=qclass)
+    name = b"".join(bytes([len(part)]) + part for part in labels)
+    borne_out(packet[:12] + name + packet[12:], Names())
+    borne_out(packet[:12] + name + packet[12:], Names(0))
+
+
+@given(st.binary(max_size=40))
+def test_and_so_is_what_is_none(packet: bytes) -> None:
+    borne_out(packet, Names())
+
+
+def borne_out(packet: bytes, bound: Names) -> None:
+    for way in ("udp", "udp-loopback", "tcp"):
+        _, asked = reply_to(packet, bound, way)
+        for one in (asked, resolver._other(asked)):
+            line = [resolver._group(one) | {"count": 1}]
+            lost = None if asked.rcode in counts.ANSWERED else 0
+            message = counts.questions(line, lost, made.action(1))
+            made.made_again(Counted(Bound()), message)

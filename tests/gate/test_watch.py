@@ -13,7 +13,9 @@ from sluicegate.evidence import chain, counts, journal
 from sluicegate.gate import watch
 from sluicegate.gate.ledger import Ledger
 from sluicegate.gate.watch import Watch
+from sluicegate.verify.counted import Bound, Counted
 from sluicegate.wire import netlink
+from tests.evidence import made
 
 RUN = chain.Run("00" * 16, "11" * 16, "sha256:" + "22" * 32, "33" * 32, 60)
 SETTING = netlink.request(80, b"\2\0\0\0", 0, 0)
@@ -26,6 +28,7 @@ class Book(Ledger):
         self.records: list[Mapping[str, jcs.Json]] = []
         self.callbacks: list[Callable[[], None]] = []
         self.journal = journal.Journal(RUN, lambda _: bytes(64))
+        self.counted = Counted(Bound())
 
     def submit(
         self,
@@ -34,6 +37,7 @@ class Book(Ledger):
         lazy_at: int | None = None,
     ) -> None:
         self.journal.flow(journal.check(dict(record)), "2026-01-02T03:04:05Z")
+        made.made_again(self.counted, record)
         self.records.append(record)
         self.callbacks.append(callback)
 

@@ -7,6 +7,8 @@ from typing import Any
 
 import pytest
 
+from sluicegate.evidence import counts, records
+from sluicegate.policy import decide
 from sluicegate.verify import packet
 from sluicegate.verify.accounted import Audit
 from sluicegate.verify.packet import INVALID, UNTRUSTED, VALID, Level
@@ -56,6 +58,53 @@ def test_a_counter_that_saw_more_than_the_record(tmp_path: Path) -> None:
     assert why.endswith("does not hold: established: +1")
 
 
+CLAIMS = (
+    *("connections", "flows", "overload", "allowed", "denied", "observed", "receipts"),
+    *("dns_asked", "dns_captured", "dns_stream", "dns_lost", "drops_seen", "drops_lost"),
+    *("kernel_up", "kernel_down"),
+)
+
+
+@pytest.mark.parametrize("name", CLAIMS)
+def test_a_gate_that_counted_something_else(tmp_path: Path, name: str) -> None:
+    """Its own words contradict each other; the record shows it."""
+
+    def change(whole: Closed) -> None:
+        whole["gate"][name] += 2
+
+    found = report(tmp_path, change)
+    assert found.outcome == UNTRUSTED
+    assert found.reached[Level.ACCOUNTED][1].endswith(f"does not hold: {name}: +2")
+    assert found.reached[Level.ACCOUNTED][1].startswith("the gate counted")
+
+
+def test_the_last_connection_is_not_counted_as_one_that_was_refused(tmp_path: Path) -> None:
+    """Without the gate's own count of both, the kernel's would be the same."""
+
+    def change(whole: Closed) -> None:
+        whole["gate"] |= made.closing(made.numbered([*made.some(), made.message(9)]))["gate"]  # type: ignore[operator]
+
+    found = report(tmp_path, change, {**counts.overload(1, "accept", made.action(9))})
+    assert found.outcome == UNTRUSTED
+    lines = "the gate counted what the record does not hold: flows: +1, overload: -1, denied: +1"
+    assert found.reached[Level.ACCOUNTED][1] == lines
+
+
+def test_a_denial_whose_intent_ends_otherwise(tmp_path: Path) -> None:
+    facts, who = made.known("b.example"), records.Client(9, 40_000)
+    decision = decide.decide(made.POLICIES, facts)
+    _, denied = decide.answered(made.POLICIES, decision, ("10.0.0.1",))
+    assert denied is not None
+    messages = (
+        records.decision(who, facts, decision, made.action(8)),
+        records.decision(who, facts, denied, made.action(9), addresses=("10.0.0.1",)),
+        records.outcome(who, facts, decision, made.action(8), records.Outcome("the run ended")),
+    )
+    found = report(tmp_path, lambda _: None, *map(dict, messages))
+    assert found.outcome == INVALID
+    assert "an outcome that does not say it was denied" in found.reached[Level.ACCOUNTED][1]
+
+
 @pytest.mark.parametrize(
     ("where", "name", "value", "said"),
     [
@@ -85,6 +134,7 @@ def test_an_equation_that_is_not_that_of_the_record(
         (lambda w: w["equation"].update(more={}), "other parts"),
         (lambda w: w.pop("gate"), "gate: not an object"),
         (lambda w: w["gate"].pop("dns_tcp"), "dns_tcp: not a count"),
+        (lambda w: w["gate"].pop("flows"), "flows: not a count"),
         (lambda w: w["counters"].pop("refused"), "counter refused is missing"),
     ],
 )

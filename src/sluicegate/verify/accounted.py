@@ -57,7 +57,8 @@ class Audit:
             if self.policies is not None:
                 self.policies.settle()
             solution = self._solution(measured)
-            lines = equation.open_lines(solution) + self._claims(measured)
+            lines = equation.open_lines(solution)
+            claims = self._claims(measured)
         except (VerificationError, equation.EquationError) as error:
             self.contradiction = str(error)
             return False, self.contradiction
@@ -65,6 +66,8 @@ class Audit:
             lines.append(f"connections without a receipt: {self.reckoning.missing}")
         if lines:
             return False, "the kernel counted what the record does not hold: " + ", ".join(lines)
+        if claims:
+            return False, "the gate counted what the record does not hold: " + ", ".join(claims)
         derived = strict.mapping(solution["derived"], "equation")
         why = "every connection decided again, residual 0:"
         sums = self.reckoning.sums
@@ -95,7 +98,7 @@ class Audit:
         for name, count in wanted.items():
             told = strict.count(gate.get(name), f"boundary.json: {name}")
             if told != count:
-                lines.append(f"the gate's {name}: {told - count:+d}")
+                lines.append(f"{name}: {told - count:+d}")
         return lines
 
 
