@@ -92,7 +92,8 @@ def _lines(book: journal.Journal, flows: int, sums: Reckoning) -> Iterator[tuple
             told = journal.check({**message, "action_id": action})
             flow = told["flow"]
             if isinstance(flow, dict):
-                sums.add({"decision_phase": told.get("phase")}, flow, "made")
+                record = {"decision_phase": told.get("phase"), "verdict": told["verdict"]}
+                sums.add(record, flow, "made")
             yield book.flow(told, canonical.timestamp(now))
             number += 1
 

@@ -6,8 +6,8 @@ import pytest
 
 from sluicegate.facts import Decision, Facts, Protocol, Verdict, Via
 from sluicegate.policy import grammar
-from sluicegate.policy.decide import admit, decide
-from sluicegate.policy.model import Policy
+from sluicegate.policy.decide import admit, barring, decide, deciding, is_literal
+from sluicegate.policy.model import Policy, Rule
 
 POOL = "198.18.0.7"
 BARE = "192.0.2.7"
@@ -392,3 +392,73 @@ def test_a_method_that_is_not_common_must_be_named(method: str) -> None:
     assert allowed(f"allow:\n{decision.remedy}", request(method, "/"))
     assert decide((policy(A),), request(method, "/", "b.example")).rule == "default"
     assert decide((policy(OBSERVED),), request(method, "/")).observed
+
+
+OVERLAPPING = Policy(
+    "p",
+    allow=(
+        Rule("allow[0]", "a.test"),
+        Rule("allow[1]", "test", wildcard=True),
+        Rule("allow[2]", "a.test", ports=(22,)),
+    ),
+    deny=(
+        Rule("deny[0]", network="192.0.2.0/24", ports=()),
+        Rule("deny[1]", network="192.0.2.1/32", ports=(443,)),
+        Rule("deny[2]", "d.test", ports=()),
+        Rule("deny[3]", "d.test", ports=(443,)),
+    ),
+)
+WATCHED = dataclasses.replace(OVERLAPPING, observe=True, deny=())
+CLOSED = Policy("c", allow=(Rule("allow[9]", "b.test"),))
+
+
+@pytest.mark.parametrize(
+    ("policies", "name", "labels"),
+    [
+        ((OVERLAPPING,), "a.test", ["allow[0]", "allow[1]"]),
+        ((OVERLAPPING, WATCHED), "a.test", ["allow[0]", "allow[1]"] * 2),
+        ((OVERLAPPING,), "d.test", ["deny[2]", "deny[3]"]),
+        ((WATCHED, OVERLAPPING), "d.test", ["deny[2]", "deny[3]"]),
+        ((OVERLAPPING, CLOSED), "a.test", []),
+        ((OVERLAPPING,), "other.example", []),
+        ((), "a.test", []),
+    ],
+)
+def test_every_rule_that_decides(
+    policies: tuple[Policy, ...], name: str, labels: list[str]
+) -> None:
+    facts = Facts(Protocol.TLS, "198.18.0.1", 443, synthetic=name, sni=name)
+    decision = decide(policies, facts)
+    assert [rule.label for rule in deciding(policies, facts, decision)] == labels
+    assert decision.rule in (labels or ["default"])
+    differs = dataclasses.replace(facts, sni="x.test")
+    assert deciding(policies, differs, decide(policies, differs)) == ()
+
+
+def test_every_rule_that_bars_an_address() -> None:
+    def labels(address: str, port: int) -> list[str]:
+        return [rule.label for rule in barring((OVERLAPPING, WATCHED), address, port)]
+
+    assert labels("192.0.2.1", 443) == ["deny[0]", "deny[1]"]
+    assert labels("192.0.2.1", 80) == ["deny[0]"]
+    assert labels("203.0.113.1", 443) == []
+
+
+@pytest.mark.parametrize(
+    ("text", "ok"),
+    [
+        ("192.0.2.1", True),
+        ("2001:db8::1", True),
+        ("::ffff:c000:201", True),
+        ("fe80::1%eth0", True),
+        ("::ffff:192.0.2.1", False),
+        ("2001:DB8::1", False),
+        ("192.0.2.01", False),
+        ("192.0.2.1%eth0", False),
+        ("fe80::1%", False),
+        ("a.test", False),
+        ("", False),
+    ],
+)
+def test_what_an_address_is(text: str, ok: bool) -> None:
+    assert is_literal(text) is ok
