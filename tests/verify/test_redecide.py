@@ -231,19 +231,6 @@ def test_one_name_of_a_rule_stands_for_one_rule() -> None:
             again(denial("d.example", label), text=text)
 
 
-def test_names_of_rules_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("sluicegate.verify.redecide.MAX_LABELS", 2)
-    audit = Redecide(TEXT)
-    for number in range(2):
-        facts = replace(WEB, path=f"/a/{number}")
-        decision = replace(decide(POLICIES, facts), rule=f"allow[1] {number}")
-        message = records.decision(WHO, facts, decision, ID)
-        audit.decision(record(message), message["flow"], "")
-    message = judged(made.known("b.example"))
-    with pytest.raises(VerificationError, match="more than 2 rules"):
-        audit.decision(record(message), message["flow"], "")
-
-
 @pytest.mark.parametrize("facts", [made.known("a.example"), made.known("b.example"), WEB])
 def test_the_reason_is_the_policies(facts: Facts) -> None:
     decision = replace(decide(POLICIES, facts), reason="because")

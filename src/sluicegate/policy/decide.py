@@ -183,6 +183,7 @@ def barring(policies: tuple[Policy, ...], address: str, port: int) -> tuple[Rule
     return tuple(_denying(policies, Subject(None, address, port), None))
 
 
+@functools.lru_cache(maxsize=4096)
 def is_literal(text: str) -> bool:
     """Whether `text` is an address as a look-up gives it: canonical, a link-local one maybe with its zone."""
     address, mark, zone = text.partition("%")

@@ -8,7 +8,6 @@ from dataclasses import dataclass, field, replace
 from sluicegate.evidence import counts
 from sluicegate.evidence.equation import CLAIMS, Held
 from sluicegate.verify import strict
-from sluicegate.verify.strict import need
 
 # Connections that were accepted later than one which is still undecided. More than a gate holds open at once is a gap.
 MAX_AHEAD = 1_000_000
@@ -49,7 +48,7 @@ class Reckoning:
             self.sums.drops += _sum(flow, "groups", what)
             self.sums.drops_lost += strict.count(flow.get("lost"), f"{what}: lost")
         elif kind == "overload":
-            count = strict.count(flow.get("count"), f"{what}: count")
+            count = strict.member(flow, "count", what)
             self.sums.overload += count if flow.get("limit") in counts.REFUSED_UNREAD else 0
 
     @property
@@ -77,23 +76,27 @@ class Reckoning:
     def _connection(
         self, record: Mapping[str, object], flow: Mapping[str, object], what: str
     ) -> None:
-        number = strict.count(flow.get("connection"), f"{what}: connection")
-        need(number, f"{what}: connections are numbered from 1")
+        number = strict.member(flow, "connection", what)
+        if not number:
+            raise strict.VerificationError(f"{what}: connections are numbered from 1")
         self.highest = max(self.highest, number)
         if number > self._below and number not in self._ahead:
             self.sums.flows += 1
             self._ahead.add(number)
-            need(len(self._ahead) <= MAX_AHEAD, f"{what}: numbers of connections are left out")
+            if len(self._ahead) > MAX_AHEAD:
+                raise strict.VerificationError(f"{what}: numbers of connections are left out")
             while self._below + 1 in self._ahead:
                 self._below += 1
                 self._ahead.discard(self._below)
         phase, verdict = record.get("decision_phase"), record.get("verdict")
         if phase == "outcome":
             sums = self.sums
-            sums.up += strict.count(flow.get("bytes_up"), f"{what}: bytes_up")
-            sums.down += strict.count(flow.get("bytes_down"), f"{what}: bytes_down")
-            sums.kernel_up += strict.count(flow.get("kernel_up", 0), f"{what}: kernel_up")
-            sums.kernel_down += strict.count(flow.get("kernel_down", 0), f"{what}: kernel_down")
+            sums.up += strict.member(flow, "bytes_up", what)
+            sums.down += strict.member(flow, "bytes_down", what)
+            # There is no such count where nothing was connected to.
+            if "kernel_up" in flow or "kernel_down" in flow:
+                sums.kernel_up += strict.member(flow, "kernel_up", what)
+                sums.kernel_down += strict.member(flow, "kernel_down", what)
         elif phase == "intent":
             self.allowed += 1
         else:

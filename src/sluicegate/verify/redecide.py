@@ -6,8 +6,7 @@ facts and the policies do not give as well. What can not be made again is what t
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import NoReturn
 
@@ -17,9 +16,10 @@ from sluicegate.evidence import records
 from sluicegate.facts import Decision, Facts, Protocol, Verdict, Via
 from sluicegate.policy import decide as policy
 from sluicegate.policy import normal
-from sluicegate.policy.model import PolicyError, Rule
+from sluicegate.policy.model import PolicyError
 from sluicegate.verify import strict
 from sluicegate.verify.counted import MAX_PORT, Bound, ranged
+from sluicegate.verify.labels import Labels
 from sluicegate.verify.rebuilt import MEMBERS, compared
 from sluicegate.verify.strict import VerificationError, need
 
@@ -50,12 +50,7 @@ _SPECIAL = _OUTCOME | {"ech", "asked"}
 # What a denial after a look-up says of its own decision, and not of the connection that its intent began.
 _JUDGED = {"rule", "reason", "remedy", "observed"}
 _OWN = 4  # of `MEMBERS`
-# Where a rule stands in its author's file, which is the author's word: the packet has no files, and its policies are in
-# another order.
-_LABEL = re.compile(r"(allow|deny)\[(?:0|[1-9][0-9]{0,6})\] .")
 _BY = " is denied by "
-# Rules that decided something in one run. The policies of a run have a few hundred.
-MAX_LABELS = 65_536
 # What the gate takes for a response: RFC 9110 section 15 has a client treat those beyond 599 as some 5xx.
 _LEAST_STATUS, _MOST_STATUS = 200, 999
 # Rules that no line of the policy stands for; a label is `allow[i] where` or `deny[i] where`.
@@ -108,9 +103,9 @@ class Redecide:
         self._good: dict[tuple[object, ...], Decision] = {}
         # Intents that wait for their outcome, by action. Bounded by what is open at once.
         self._open: dict[str, _Intent] = {}
+        self._dialled: dict[tuple[int, tuple[str, ...]], tuple[str, ...]] = {}
         self.bound = Bound()
-        # By label the rules that it may stand for: those which decided each time that it was given.
-        self._labels: dict[str, frozenset[str]] = {}
+        self._labels = Labels()
         # Denials after a look-up whose outcome is still to come, by connection and client's port.
         self._refused: dict[tuple[int, int], _Refused] = {}
         # Warnings whose intent comes next.
@@ -124,9 +119,12 @@ class Redecide:
         """
         phase, name = record.get("decision_phase"), str(record["action_id"])
         common = {key: value for key, value in flow.items() if key not in _VARYING}
+        port = strict.member(flow, "client_port", what)
+        if not 1 <= port <= MAX_PORT:
+            raise VerificationError(f"{what}: client_port: not in 1..{MAX_PORT}")
         begun = (
-            strict.count(flow.get("connection"), f"{what}: connection"),
-            ranged(flow.get("client_port"), 1, MAX_PORT, f"{what}: client_port"),
+            strict.member(flow, "connection", what),
+            port,
             orjson.dumps(common, option=orjson.OPT_SORT_KEYS),
         )
         said = tuple(map(record.get, MEMBERS))
@@ -194,12 +192,11 @@ class Redecide:
         idle = not (end.bytes_up or end.bytes_down or any(end.kernel or ())) and end.status is None
         if end.peer is None and not idle:
             raise VerificationError(f"{what}: bytes or a status of nobody")
-        need(
-            end.status is None or flow["protocol"] == "http", f"{what}: a status of what is no HTTP"
-        )
+        if end.status is not None and flow["protocol"] != "http":
+            raise VerificationError(f"{what}: a status of what is no HTTP")
         if not end.addresses:
             return
-        good, _ = policy.answered(self._policies, intent.made, end.addresses)
+        good = self._admitted(intent.made, end.addresses)
         if good == end.addresses:
             return
         if good or end.peer is not None:
@@ -212,6 +209,15 @@ class Redecide:
                 f"{what}: addresses that are not admitted, without their denial"
             )
         need(end.reason == records.printable(f"refused: {told.reason}"), f"{what}: another outcome")
+
+    def _admitted(self, made: Decision, addresses: tuple[str, ...]) -> tuple[str, ...]:
+        """Those of the addresses that may be dialled for what `made` allows."""
+        key = made.port, addresses
+        if key not in self._dialled:
+            if len(self._dialled) >= KEPT:
+                self._dialled.clear()
+            self._dialled[key], _ = policy.answered(self._policies, made, addresses)
+        return self._dialled[key]
 
     def _compare(
         self, record: Mapping[str, object], flow: Mapping[str, object], facts: Facts, what: str
@@ -251,7 +257,7 @@ class Redecide:
         need(_kind(rule) == kind, f"{what}: by {rule}, policy says {made.rule}")
         if kind in {"allow", "deny"}:
             policies = self._loose if "asked" in flow else self._policies
-            self._named(rule, policy.deciding(policies, facts, made), what)
+            self._labels.hold(rule, policy.deciding(policies, facts, made), what)
             # The reason of a denial ends with its rule.
             reason = made.reason.removesuffix(made.rule) + (rule if kind == "deny" else "")
             return replace(made, rule=rule, reason=reason)
@@ -259,20 +265,8 @@ class Redecide:
         if made.rule != "internal-address" or not by:
             return made
         said = strict.text(flow["reason"], f"{what}: reason").partition(_BY)[2]
-        self._named(said, policy.barring(self._policies, address, made.port), what)
+        self._labels.hold(said, policy.barring(self._policies, address, made.port), what)
         return replace(made, reason=f"{address}{by}{said}")
-
-    def _named(self, label: str, rules: Iterable[Rule], what: str) -> None:
-        """Nothing, if `label` may be the name of one of `rules`, all of which decide the same."""
-        found = _LABEL.match(label)
-        fit = frozenset(rule.label for rule in rules if found and rule.label.startswith(found[1]))
-        known = self._labels.get(label)
-        if known is not None:
-            fit &= known
-        elif len(self._labels) >= MAX_LABELS:
-            raise VerificationError(f"{what}: more than {MAX_LABELS} rules")
-        need(fit, f"{what}: {label} is the name of no rule that gives this")
-        self._labels[label] = fit
 
     def _said(
         self,
@@ -283,8 +277,7 @@ class Redecide:
         what: str,
     ) -> None:
         """Nothing, if the receipt says of facts and decision what its writer would."""
-        number = strict.count(flow["connection"], f"{what}: connection")
-        port = strict.count(flow["client_port"], f"{what}: client_port")
+        number, port = (strict.member(flow, n, what) for n in ("connection", "client_port"))
         client, name = records.Client(number, port), str(record["action_id"])
         if record["verdict"] == "warn":
             message = records.warning(client, facts, judged, name)
@@ -351,11 +344,10 @@ def _addresses(flow: Mapping[str, object], what: str) -> tuple[str, ...]:
 
 def _outcome(flow: Mapping[str, object], what: str) -> records.Outcome:
     addresses = _addresses(flow, what)
-    count = {n: strict.count(flow.get(n), f"{what}: {n}") for n in _COUNTS}
+    up, down, duration = (strict.member(flow, name, what) for name in _COUNTS)
     kernel = None
     if "kernel_up" in flow or "kernel_down" in flow:
-        up, down = (strict.count(flow.get(n), f"{what}: {n}") for n in ("kernel_up", "kernel_down"))
-        kernel = up, down
+        kernel = strict.member(flow, "kernel_up", what), strict.member(flow, "kernel_down", what)
     peer = strict.text(flow["peer"], f"{what}: peer") if "peer" in flow else None
     need(peer is None or peer in addresses, f"{what}: connected to what the name has not")
     many = strict.count(flow.get("address_count", 0), f"{what}: address_count")
@@ -369,9 +361,9 @@ def _outcome(flow: Mapping[str, object], what: str) -> records.Outcome:
     need(records.printable(reason) == reason, f"{what}: outcome")
     return records.Outcome(
         reason=reason,
-        bytes_up=count["bytes_up"],
-        bytes_down=count["bytes_down"],
-        duration_ms=count["duration_ms"],
+        bytes_up=up,
+        bytes_down=down,
+        duration_ms=duration,
         addresses=addresses,
         peer=peer,
         status=status,

@@ -162,6 +162,18 @@ def count(found: object, what: str) -> int:
     return found
 
 
+def member(holder: Mapping[str, object], name: str, what: str) -> int:
+    """The member `name` of `holder`, as `count` would have it; its words are made only where they are needed.
+
+    Raises:
+        VerificationError: it is missing or no count.
+    """
+    found = holder.get(name)
+    if type(found) is not int or found < 0:
+        raise VerificationError(f"{what}: {name}: not a count")
+    return found
+
+
 def raw_hex(found: object, size: int, what: str) -> bytes:
     """The `size` bytes that `found` spells in lower-case hex.
 
