@@ -15,7 +15,7 @@ def test_a_name_stands_for_one_rule_throughout() -> None:
     labels.hold("allow[7] p.yaml:9", (ONE, TWO), "it")
     labels.hold("allow[7] p.yaml:9", (TWO, THREE), "it")
     labels.hold("allow[7] p.yaml:9", (ONE, TWO, THREE), "it")
-    with pytest.raises(VerificationError, match="it: .* no rule that gives this"):
+    with pytest.raises(VerificationError, match="no rule that gives this"):
         labels.hold("allow[7] p.yaml:9", (ONE, THREE), "it")
     labels.hold("allow[8] p.yaml:10", (ONE, THREE), "it")
 
