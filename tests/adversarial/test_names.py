@@ -219,7 +219,7 @@ def test_D16_answers_with_internal_addresses(ran: Ran, leaks: Ran) -> None:
     for _, direct, proxied in case.said:
         for said in (direct, proxied):
             assert said["out"].rpartition("\n")[2].startswith("403 ")
-    addresses = ("10.9.9.9", "0.0.0.0", "::ffff:10.9.9.9", "64:ff9b::a09:909", "2002:a09:909::1")
+    addresses = ("10.9.9.9", "0.0.0.0", "::ffff:a09:909", "64:ff9b::a09:909", "2002:a09:909::1")
     named = {f"{name}.ok.test": end for name, end in zip(MIXED, addresses, strict=True)}
     for name, address in (named | POINTING_INSIDE).items():
         for flow in (*ran.denied(synthetic=name), *ran.denied(target=name)):
