@@ -23,8 +23,9 @@ class Peer:
         return self.info[:size]
 
 
-def info(sent: int, again: int, waiting: int) -> bytes:
+def info(sent: int, again: int, waiting: int, state: int = 1) -> bytes:
     raw = bytearray(b"\xee" * 240)
+    raw[0] = state
     raw[144:148] = waiting.to_bytes(4, "little")
     raw[200:208], raw[208:216] = sent.to_bytes(8, "little"), again.to_bytes(8, "little")
     return bytes(raw)
@@ -36,6 +37,14 @@ def written(peer: Peer) -> int:
 
 def test_what_was_sent_once_and_what_waits_was_written() -> None:
     assert written(Peer(info(5_000_000_000, 1000, 77))) == 4_999_999_077
+
+
+@pytest.mark.parametrize("state", [4, 9, 11], ids=["FIN_WAIT1", "LAST_ACK", "CLOSING"])
+def test_our_end_of_the_stream_is_no_byte(state: int) -> None:
+    """It waits behind the bytes for a window that is closed, and has a number like one."""
+    assert written(Peer(info(100, 0, 8, state))) == 107
+    assert written(Peer(info(100, 0, 1, state))) == 100
+    assert written(Peer(info(100, 0, 0, state))) == 100
 
 
 def test_an_old_kernel_is_told_apart_from_a_silent_one() -> None:

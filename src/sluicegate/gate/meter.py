@@ -5,8 +5,12 @@ from __future__ import annotations
 import socket
 import struct
 
-# struct tcp_info of linux/tcp.h: tcpi_notsent_bytes at 144, tcpi_bytes_sent and tcpi_bytes_retrans at 200 (Linux 4.19).
+# struct tcp_info of linux/tcp.h: tcpi_state at 0, tcpi_notsent_bytes at 144, tcpi_bytes_sent and tcpi_bytes_retrans at
+# 200 (Linux 4.19).
 INFO_BYTES = 216
+# include/net/tcp_states.h: FIN_WAIT1, LAST_ACK, CLOSING. Our FIN is queued or under way; it has a number like a byte,
+# so what is not sent yet counts it (write_seq - snd_nxt), and it is the last of that.
+_ENDING = frozenset((4, 9, 11))
 _NOT_SENT, _SENT = struct.Struct("=I"), struct.Struct("=QQ")
 
 
@@ -25,6 +29,7 @@ def written(peer: socket.socket) -> int:
         raise OSError(f"TCP_INFO has {len(info)} bytes, not {INFO_BYTES}: Linux 4.19 is needed")
     (waiting,) = _NOT_SENT.unpack_from(info, 144)
     sent, again = _SENT.unpack_from(info, 200)
+    waiting -= waiting > 0 and info[0] in _ENDING
     return int(sent - again + waiting)
 
 
