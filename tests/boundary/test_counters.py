@@ -38,6 +38,22 @@ def test_dump_gives_packets_by_name() -> None:
     body = bytes(4) + attribute(2, b"refused\0") + attribute(4 | 0x8000, data)
     raw = message(10 << 8 | 18, body) + message(3, bytes(4))
     assert counters.read_reply(raw) == ({"refused": 7}, True)
+    weighed = bytes(4) + attribute(2, b"up_odd\0") + attribute(4 | 0x8000, data)
+    raw = message(10 << 8 | 18, weighed) + message(3, bytes(4))
+    assert counters.read_reply(raw) == ({"up_odd": 7, "up_odd.bytes": 999}, True)
+
+
+DEV = """Inter-|   Receive                                                |  Transmit
+ face |bytes    packets errs drop fifo frame compressed multicast|bytes    packets errs drop
+  tunl0:      11       1    2    3    0     0          0         0        5       0    0    0
+    lo: 30126672   16644    0  902    0     0          0         0 30126672   16644    0    0
+"""
+
+
+def test_what_a_link_dropped_on_the_way_in() -> None:
+    assert counters.read_dev(DEV, "lo") == 902
+    with pytest.raises(WireError, match="no link eth0"):
+        counters.read_dev(DEV, "eth0")
 
 
 def test_error_and_cut_replies_are_refused() -> None:

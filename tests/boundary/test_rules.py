@@ -12,3 +12,4 @@ def test_what_is_not_named_is_counted_logged_and_refused() -> None:
     assert "hook output priority filter; policy drop;" in text
     assert f"log group {rules.LOG_GROUP}" in text
     assert f"tproxy to :{rules.LISTENER_PORT}" in text
+    assert f"meta mark {rules.GATE_MARK} goto down" in text

@@ -139,6 +139,10 @@ def settled(sums: Reckoning) -> dict[str, object]:
         "refused": held.drops + held.drops_lost,
         "dns.lost": held.udp_lost,
         "log.lost": held.drops_lost,
+        "up4": 1,
+        "up4.bytes": held.up + equation.PLAIN4_BYTES,
+        "down4": 1,
+        "down4.bytes": held.down + equation.PLAIN4_BYTES,
     }
     gate = sums.claims(0)
     return CLOSED | {"counters": seen, "gate": gate, "equation": equation.solved(seen, held, gate)}
@@ -283,7 +287,7 @@ def some() -> list[dict[str, object]]:
     """One of each kind the gate tells."""
     udp: dict[str, Json] = {"protocol": "udp", "destination": "192.0.2.1", "port": 443, "count": 3}
     asked = [question("a.example", 2), question("b.example", 1, "udp-loopback")]
-    drop = {**counts.drops([udp], 1, action(1))}
+    drop = {**counts.drops([udp], 1, action(1), 4)}
     names = {**counts.questions(asked, None, action(2))}
     return [message(0), drop, names, *pair(3), message(4)]
 

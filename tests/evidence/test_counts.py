@@ -21,8 +21,8 @@ ASKED: dict[str, Json] = {"name": "a.example", "count": 2}
     ],
 )
 def test_refused_packets(groups: list[dict[str, Json]], target: str) -> None:
-    made = counts.drops(groups, 3, ID)
-    assert made["flow"] == {"kind": "drop", "groups": groups, "lost": 3}
+    made = counts.drops(groups, 3, ID, 9)
+    assert made["flow"] == {"kind": "drop", "groups": groups, "lost": 3, "sequence": 9}
     assert (made["verdict"], made["transport"], made["target"]) == ("block", "drop", target)
 
 

@@ -102,6 +102,7 @@ def test_packets_are_grouped_and_told_after_a_second(pair: Pair) -> None:
             {"protocol": "udp", "destination": "192.0.2.8", "port": 53, "uid": 1000, "count": 1},
         ],
         "lost": 0,
+        "sequence": 4,
     }
     assert (record["verdict"], record["transport"], record["layer"]) == (
         "block",
@@ -156,7 +157,7 @@ def test_losses_the_sequence_has_not_shown_yet(pair: Pair, monkeypatch: pytest.M
     monkeypatch.setattr(drops, "dropped", lambda _: 17)
     heard.flush()
     (record,) = book.records
-    assert record["flow"] == {"kind": "drop", "groups": [], "lost": 17}
+    assert record["flow"] == {"kind": "drop", "groups": [], "lost": 17, "sequence": 0}
 
 
 def test_a_hundred_thousand_packets_are_counted_in_bounded_lines(pair: Pair) -> None:

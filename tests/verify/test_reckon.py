@@ -72,6 +72,12 @@ def test_what_the_gate_must_have_counted() -> None:
         "dns_lost": 0,
         "drops_seen": 3,
         "drops_lost": 1,
+        "drops_sequence": 4,
+        "broken": 0,
+        "refused_requests": 0,
+        "proxied": 0,
+        "http": 0,
+        "http_up": 0,
         "bytes_up": 3,
         "bytes_down": 4,
         "kernel_up": 3,
@@ -81,11 +87,31 @@ def test_what_the_gate_must_have_counted() -> None:
 
 def test_drops_and_overload() -> None:
     sums = Reckoning()
-    sums.add({}, {"kind": "drop", "groups": [{"count": 3}, {"count": 4}], "lost": 2}, "")
+    sums.add(
+        {}, {"kind": "drop", "groups": [{"count": 3}, {"count": 4}], "lost": 2, "sequence": 8}, ""
+    )
     for limit in ("connections", "record", "accept", "descriptors", "requests"):
         sums.add({}, {"kind": "overload", "count": 10, "limit": limit}, "")
     held = sums.held(0)
-    assert (held.drops, held.drops_lost, held.overload) == (7, 2, 40)
+    assert (held.drops, held.drops_lost, held.sequence) == (7, 2, 8)
+    assert (held.overload, held.requests) == (40, 10)
+
+
+@pytest.mark.parametrize("sequence", [6, 9])
+def test_the_kernels_numbers_never_fall(sequence: int) -> None:
+    sums, line = Reckoning(), {"kind": "drop", "groups": [{"count": 3}], "lost": 0}
+    sums.add({}, line | {"sequence": 7}, "")
+    with pytest.raises(VerificationError, match="the sequence fell"):
+        sums.add({}, line | {"sequence": sequence, "groups": [{"count": sequence}]}, "")
+
+
+def test_what_may_exceed_the_bytes_of_outcomes() -> None:
+    sums, (_, outcome) = Reckoning(), made.pair(1)
+    add(sums, made.message(1), via="connect")
+    add(sums, outcome, bytes_up=5, protocol="http", via="socks")
+    add(sums, outcome, bytes_up=7, outcome="idle for too long", via="absolute-form")
+    held = sums.held(0)
+    assert (held.denied, held.broken, held.proxied, held.http, held.http_up) == (1, 1, 2, 1, 5)
 
 
 @pytest.mark.parametrize(
@@ -98,6 +124,7 @@ def test_drops_and_overload() -> None:
         ({"kind": "dns", "questions": [3]}, "not an object"),
         ({"kind": "dns", "questions": [{"count": -1}]}, "not a count"),
         ({"kind": "drop", "groups": []}, "lost"),
+        ({"kind": "drop", "groups": [], "lost": 0}, "sequence"),
         ({"kind": "overload", "count": "1", "limit": "record"}, "not a count"),
     ],
 )

@@ -81,6 +81,9 @@ class Boundary:
             # Our copies of the gate's sockets: what they lost is the kernel's word, not the gate's.
             "log.lost": meminfo.dropped(self.nflog),
             "dns.lost": meminfo.dropped(self.dns_udp),
+            "tcp.lost": meminfo.dropped(self.tcp),
+            "dns_tcp.lost": meminfo.dropped(self.dns_tcp),
+            "lo.lost": counters.read_dev(os.pread(self.sockets.dev, 1 << 16, 0).decode(), "lo"),
         }
 
     def network(self) -> dict[str, object]:

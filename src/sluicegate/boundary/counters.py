@@ -12,17 +12,24 @@ _REQUEST_DUMP = 1 | 0x300
 _INET = 1
 _OBJ_TABLE, _OBJ_NAME, _OBJ_TYPE, _OBJ_DATA = 1, 2, 3, 4
 _TYPE_COUNTER = 1
-_COUNTER_PACKETS = 2
+_COUNTER_BYTES, _COUNTER_PACKETS = 1, 2
+# Counters whose bytes count too: the segments of captured connections, each with its network header.
+_WEIGHED = frozenset(("up4", "up6", "up_odd", "down4", "down6", "down_odd"))
 _ERROR, _DONE = 2, 3
 _HEADER = struct.Struct("=IHHII")
 # What of /proc/net/snmp and /proc/net/netstat the reconciliation uses or shows: connections, and packets refused on
 # the way out (Documentation/networking/snmp_counter.rst).
 _SNMP = {
-    "Tcp": ("ActiveOpens", "PassiveOpens", "AttemptFails"),
-    "TcpExt": ("TCPSynRetrans", "ListenOverflows", "ListenDrops", "EmbryonicRsts"),
+    "Tcp": ("ActiveOpens", "PassiveOpens", "AttemptFails", "RetransSegs"),
+    "TcpExt": (
+        *("TCPSynRetrans", "ListenOverflows", "ListenDrops", "EmbryonicRsts"),
+        *("SyncookiesSent",),
+    ),
     "Ip": ("OutDiscards",),
     "Udp": ("RcvbufErrors",),
 }
+
+_RX_DROPPED = 3  # column of /proc/net/dev (net/core/net-procfs.c): bytes, packets, errs, drop
 
 
 def request(table: str, number: int) -> bytes:
@@ -34,7 +41,10 @@ def request(table: str, number: int) -> bytes:
 
 
 def read_reply(datagram: bytes) -> tuple[dict[str, int], bool]:
-    """Packets by counter name in one datagram, and whether the dump is complete."""
+    """Packets by counter name in one datagram, and whether the dump is complete.
+
+    Of the segments of captured connections the bytes as well, as `up4.bytes` and so on.
+    """
     found, done, at = dict[str, int](), False, 0
     while len(datagram) - at >= 16:
         size, kind, _, _, _ = _HEADER.unpack_from(datagram, at)
@@ -46,9 +56,11 @@ def read_reply(datagram: bytes) -> tuple[dict[str, int], bool]:
         done = done or kind == _DONE
         if kind == _NEW_OBJECT:
             values = _attributes(body[4:])
-            packets = _attributes(values.get(_OBJ_DATA, b"")).get(_COUNTER_PACKETS, b"")
+            counted = _attributes(values.get(_OBJ_DATA, b""))
             name = values.get(_OBJ_NAME, b"").rstrip(b"\0").decode("ascii", "replace")
-            found[name] = int.from_bytes(packets, "big")
+            found[name] = int.from_bytes(counted.get(_COUNTER_PACKETS, b""), "big")
+            if name in _WEIGHED:
+                found[f"{name}.bytes"] = int.from_bytes(counted.get(_COUNTER_BYTES, b""), "big")
         at += size + 3 & ~3
     return found, done
 
@@ -62,6 +74,21 @@ def read_snmp(text: str) -> dict[str, int]:
         both = dict(zip(names[1:], values[1:], strict=False))
         found |= {f"{group}.{k}": int(both[k]) for k in _SNMP.get(group, ()) if k in both}
     return found
+
+
+def read_dev(text: str, name: str) -> int:
+    """Packets that came in at the link `name` and were dropped before any protocol saw them, of /proc/net/dev.
+
+    On the loopback link those for which a processor's queue had no room: nothing else counts them per namespace.
+
+    Raises:
+        WireError: there is no such link.
+    """
+    for line in text.splitlines():
+        link, _, rest = line.partition(":")
+        if link.strip() == name:
+            return int(rest.split()[_RX_DROPPED])
+    raise WireError(f"no link {name} in /proc/net/dev")
 
 
 def _attribute(kind: int, value: bytes) -> bytes:

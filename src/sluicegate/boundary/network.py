@@ -43,14 +43,14 @@ _SYSCTLS = (
 
 @dataclass(frozen=True, slots=True)
 class Sockets:
-    """What is handed out of the namespace; `snmp` and `netstat` are open files of its /proc/net.
-
+    """What is handed out of the namespace; `snmp`, `netstat` and `dev` are open files of its /proc/net.
 
     `netfilter` and `routes` are to ask the kernel with, `watch_rules` and `watch_routes` are told of every change.
     """
 
     snmp: int
     netstat: int
+    dev: int
     tcp: socket.socket
     dns_tcp: socket.socket
     dns_udp: socket.socket
@@ -67,18 +67,18 @@ class Sockets:
         )
 
     def descriptors(self) -> list[int]:
-        return [self.snmp, self.netstat, *(s.fileno() for s in self._held())]
+        return [self.snmp, self.netstat, self.dev, *(s.fileno() for s in self._held())]
 
     @staticmethod
     def adopt(descriptors: list[int]) -> Sockets:
         """The same value on the other side of SCM_RIGHTS."""
-        snmp, netstat, *sockets = descriptors
-        return Sockets(snmp, netstat, *(socket.socket(fileno=fd) for fd in sockets))
+        snmp, netstat, dev, *sockets = descriptors
+        return Sockets(snmp, netstat, dev, *(socket.socket(fileno=fd) for fd in sockets))
 
     def close(self) -> None:
         for held in self._held():
             held.close()
-        for file in (self.snmp, self.netstat):
+        for file in (self.snmp, self.netstat, self.dev):
             with contextlib.suppress(OSError):
                 os.close(file)
 
@@ -162,11 +162,11 @@ def open_sockets() -> Sockets:
     _enlarge(dns_udp, _DNS_BUFFER_BYTES)
     dns_udp.bind(("::", _DNS_PORT))
     dns_udp.setblocking(False)
-    snmp, netstat = (
-        os.open(f"/proc/thread-self/net/{name}", os.O_RDONLY) for name in ("snmp", "netstat")
+    snmp, netstat, dev = (
+        os.open(f"/proc/thread-self/net/{name}", os.O_RDONLY) for name in ("snmp", "netstat", "dev")
     )
     return Sockets(
-        *(snmp, netstat),
+        *(snmp, netstat, dev),
         *(tcp, dns_tcp, dns_udp, _drop_log()),
         netfilter=_netlink(_NETLINK_NETFILTER),
         routes=_netlink(_NETLINK_ROUTE),
@@ -194,6 +194,7 @@ def open_diag() -> socket.socket:
 def _tcp(port: int, transparent: bool) -> socket.socket:
     listener = socket.socket(socket.AF_INET6, socket.SOCK_STREAM)
     listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_MARK, rules.GATE_MARK)
     if transparent:
         listener.setsockopt(socket.IPPROTO_IP, _IP_TRANSPARENT, 1)
         listener.setsockopt(socket.IPPROTO_IPV6, _IPV6_TRANSPARENT, 1)

@@ -61,10 +61,14 @@ def reason(name: str, kind: str) -> str:
     return "empty" if kind != "A" or name == "." else "bound"
 
 
-def drops(groups: Groups, lost: int, action_id: str) -> dict[str, Json]:
-    """The receipt of packets that the kernel refused, in groups with a `count`, and of `lost` more."""
+def drops(groups: Groups, lost: int, action_id: str, sequence: int = 0) -> dict[str, Json]:
+    """The receipt of packets that the kernel refused, in groups with a `count`, and of `lost` more.
+
+    `sequence`: how many the kernel had numbered by then, from the first one that was read.
+    """
+    flow: dict[str, Json] = {"kind": "drop", "groups": list[Json](groups), "lost": lost}
     return {
-        "flow": {"kind": "drop", "groups": list[Json](groups), "lost": lost},
+        "flow": flow | {"sequence": sequence},
         "action_id": action_id,
         "action_type": "unclassified",
         "verdict": "block",

@@ -16,6 +16,8 @@ MAX_PATH = 8192
 # Addresses of one name that are dialled and recorded: an answer may hold thousands, which would cost as many
 # descriptors, and a line that the notary refuses.
 MAX_ADDRESSES = 16
+# The reason of an outcome that ran to its end: both sides ended, or a response was passed on whole.
+COMPLETE = "complete"
 _READ = frozenset(("GET", "HEAD", "OPTIONS", "TRACE"))
 _WRITE = frozenset(("POST", "PUT", "PATCH", "DELETE"))
 _SCHEME = {Protocol.TLS: "tls", Protocol.HTTP: "http"}

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from sluicegate.evidence import ids, records
-from sluicegate.facts import Decision, Facts
+from sluicegate.facts import Decision, Facts, Protocol, Via
 from sluicegate.gate.dial import interleaved
 from sluicegate.gate.ledger import Ledger
 from sluicegate.gate.limits import Limits
@@ -23,9 +23,11 @@ from sluicegate.policy.decide import answered, decide, decisive, preliminary, re
 from sluicegate.policy.model import Policy
 
 NS_PER_MS = 1_000_000
+PROXIED = (Via.CONNECT, Via.SOCKS)
 COUNTS = (
     *("connections", "flows", "allowed", "denied", "observed", "overload"),
     *("bytes_up", "bytes_down", "kernel_up", "kernel_down", "dns_tcp"),
+    *("broken", "refused_requests", "proxied", "http", "http_up"),
 )
 
 
@@ -107,6 +109,7 @@ class Desk:
     ) -> None:
         """Record a denial, as `records.decision` has it; `done` when it is committed."""
         self.counts["denied"] += 1
+        self.counts["proxied"] += facts.via in PROXIED
         more = {"ech": ech, "asked": asked}
         message = records.decision(
             client, facts, decision, action_id(), **more, addresses=addresses
@@ -196,6 +199,11 @@ class Deed:
         up, down = self.kernel or (0, 0)
         counts["kernel_up"] += up
         counts["kernel_down"] += down
+        counts["broken"] += reason != records.COMPLETE
+        counts["proxied"] += self.facts.via in PROXIED
+        if self.facts.protocol is Protocol.HTTP:
+            counts["http"] += 1
+            counts["http_up"] += self.bytes_up
         end = records.Outcome(
             reason,
             self.bytes_up,

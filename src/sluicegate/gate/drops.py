@@ -46,6 +46,19 @@ class Drops:
         self._gaps = self._told_lost = 0
         self._next_seq: int | None = None
 
+    @property
+    def sequence(self) -> int:
+        """How many packets the kernel numbered, from the first one read to the last."""
+        return self.seen + self._gaps
+
+    def told(self) -> dict[str, int]:
+        """What the gate says of them when it stops."""
+        return {
+            "drops_seen": self.seen,
+            "drops_lost": self.lost,
+            "drops_sequence": self.sequence,
+        }
+
     def readable(self, now_ns: int) -> None:
         """Count what has come, a bounded number per call."""
         self._read()
@@ -103,7 +116,8 @@ class Drops:
 
     def _record(self, line: Line) -> None:
         lost, self._told_lost = self.lost - self._told_lost, self.lost
-        self._ledger.submit(counts.drops(line, lost, action_id()), nothing)
+        message = counts.drops(line, lost, action_id(), self.sequence)
+        self._ledger.submit(message, nothing)
 
 
 def _group(key: Group) -> dict[str, jcs.Json]:

@@ -7,6 +7,7 @@ import socket
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
+from sluicegate.evidence import records
 from sluicegate.facts import Facts
 from sluicegate.gate import denials
 from sluicegate.gate.bodies import Body
@@ -251,7 +252,7 @@ class Exchange:
         kept = kept and not self._stray()
         if not kept:
             upstream.close()
-        result = Result("complete", self._bytes_up, self._bytes_down, self._status)
+        result = Result(records.COMPLETE, self._bytes_up, self._bytes_down, self._status)
         if self._keeps_client:
             rest = self._sending.rest
             self._finish(replace(result, rest=rest, upstream=upstream if kept else None))

@@ -180,6 +180,7 @@ class Flow:
         self._desk.loop.forget(self._client.fileno())
         if self._resumed and self._desk.ledger.full:
             self._desk.refused["requests"] += 1
+            self._desk.counts["refused_requests"] += 1
             self._say_last(denials.FULL)
             return
         ech = self._machine.ech

@@ -8,6 +8,7 @@ import socket
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from sluicegate.evidence import records
 from sluicegate.gate.dial import reset
 from sluicegate.gate.loop import BROKEN, READ, WRITE, Loop
 from sluicegate.gate.meter import Meter
@@ -166,7 +167,7 @@ class Relay:
     def _pump(self, way: Way) -> None:
         try:
             if self._flow(way) and self._up.over and self._down.over:
-                self._finish("complete", broken=False)
+                self._finish(records.COMPLETE, broken=False)
                 return
         except BlockingIOError:
             way.blocked = True
@@ -260,7 +261,7 @@ class Relay:
         elif failed is not None:
             self._broken(failed, code)
         else:
-            self._finish("complete", broken=False)
+            self._finish(records.COMPLETE, broken=False)
 
     def _broken(self, way: Way, code: int) -> None:
         # The kernel does not say whether it was the source or the destination that broke.

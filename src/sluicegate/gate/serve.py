@@ -385,7 +385,7 @@ class _Gate:
                 "dns_lost": self.resolver.lost,
             }
         if self.drops is not None:
-            told |= {"drops_seen": self.drops.seen, "drops_lost": self.drops.lost}
+            told |= self.drops.told()
         told["changes"] = 0 if self.watch is None else self.watch.seen
         told["receipts"] = self._ledger.committed
         self._control.setblocking(True)

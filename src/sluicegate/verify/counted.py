@@ -134,7 +134,8 @@ def _drops(flow: Mapping[str, object], name: str, what: str) -> dict[str, Json]:
     groups = _groups(flow, "groups", _packet, what)
     lost = strict.count(flow.get("lost"), f"{what}: lost")
     need(groups or lost, f"{what}: groups: none")
-    return counts.drops(groups, lost, name)
+    sequence = strict.count(flow.get("sequence"), f"{what}: sequence")
+    return counts.drops(groups, lost, name, sequence)
 
 
 def _packet(group: Mapping[str, object], what: str) -> None:

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
-from sluicegate.evidence import counts
+from sluicegate.evidence import counts, records
 from sluicegate.evidence.equation import CLAIMS, Held
+from sluicegate.facts import Protocol, Via
 from sluicegate.verify import strict
 
+_PROXIED = frozenset((Via.CONNECT.value, Via.SOCKS.value))
 # Connections that were accepted later than one which is still undecided. More than a gate holds open at once is a gap.
 MAX_AHEAD = 1_000_000
 
@@ -17,8 +19,8 @@ MAX_AHEAD = 1_000_000
 class Reckoning:
     """Counts so far: those of the equation in `sums`, and what else the gate counts.
 
-    `highest` is the highest number of a connection, `receipts` those of the gate, `asked` all questions, `allowed`,
-    `denied` and `observed` are intents, denials and warnings of connections.
+    `highest` is the highest number of a connection, `receipts` those of the gate, `asked` all questions, `allowed` and
+    `observed` are intents and warnings of connections.
     """
 
     sums: Held = field(default_factory=Held)
@@ -26,7 +28,6 @@ class Reckoning:
     receipts: int = 0
     asked: int = 0
     allowed: int = 0
-    denied: int = 0
     observed: int = 0
     # Every number up to `_below` has been seen; of those above it, these.
     _below: int = 0
@@ -45,11 +46,12 @@ class Reckoning:
         elif kind == "dns":
             self._questions(flow, what)
         elif kind == "drop":
-            self.sums.drops += _sum(flow, "groups", what)
-            self.sums.drops_lost += strict.count(flow.get("lost"), f"{what}: lost")
+            self._packets(flow, what)
         elif kind == "overload":
             count = strict.member(flow, "count", what)
-            self.sums.overload += count if flow.get("limit") in counts.REFUSED_UNREAD else 0
+            unread = flow.get("limit") in counts.REFUSED_UNREAD
+            self.sums.overload += count if unread else 0
+            self.sums.requests += 0 if unread else count
 
     @property
     def missing(self) -> int:
@@ -67,7 +69,6 @@ class Reckoning:
         return found | {
             "connections": held.flows + held.overload + dns_tcp,
             "allowed": self.allowed,
-            "denied": self.denied,
             "observed": self.observed,
             "dns_asked": self.asked,
             "receipts": self.receipts,
@@ -90,18 +91,36 @@ class Reckoning:
                 self._ahead.discard(self._below)
         phase, verdict = record.get("decision_phase"), record.get("verdict")
         if phase == "outcome":
-            sums = self.sums
-            sums.up += strict.member(flow, "bytes_up", what)
-            sums.down += strict.member(flow, "bytes_down", what)
-            # There is no such count where nothing was connected to.
-            if "kernel_up" in flow or "kernel_down" in flow:
-                sums.kernel_up += strict.member(flow, "kernel_up", what)
-                sums.kernel_down += strict.member(flow, "kernel_down", what)
+            self._outcome(flow, what)
         elif phase == "intent":
             self.allowed += 1
         else:
-            self.denied += verdict == "block"
+            self.sums.denied += verdict == "block"
             self.observed += verdict == "warn"
+        if phase == "outcome" or verdict == "block":
+            self.sums.proxied += flow.get("via") in _PROXIED
+
+    def _outcome(self, flow: Mapping[str, object], what: str) -> None:
+        sums, up = self.sums, strict.member(flow, "bytes_up", what)
+        sums.up += up
+        sums.down += strict.member(flow, "bytes_down", what)
+        # There is no such count where nothing was connected to.
+        if "kernel_up" in flow or "kernel_down" in flow:
+            sums.kernel_up += strict.member(flow, "kernel_up", what)
+            sums.kernel_down += strict.member(flow, "kernel_down", what)
+        sums.broken += flow.get("outcome") != records.COMPLETE
+        if flow.get("protocol") == Protocol.HTTP.value:
+            sums.http += 1
+            sums.http_up += up
+
+    def _packets(self, flow: Mapping[str, object], what: str) -> None:
+        sums = self.sums
+        sums.drops += _sum(flow, "groups", what)
+        sums.drops_lost += strict.member(flow, "lost", what)
+        sequence = strict.member(flow, "sequence", what)
+        if sequence < max(sums.sequence, sums.drops):
+            raise strict.VerificationError(f"{what}: the sequence fell")
+        sums.sequence = sequence
 
     def _questions(self, flow: Mapping[str, object], what: str) -> None:
         # Those at the command's own loopback pass no counter of the kernel's.
