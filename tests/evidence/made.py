@@ -12,6 +12,7 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
+from sluicegate import posture
 from sluicegate.evidence import counts, equation, keys, notary, packet, records, trace
 from sluicegate.facts import Facts, Protocol
 from sluicegate.jcs import Json
@@ -33,23 +34,53 @@ POLICIES = (
 )
 POLICY = normal.policy_text(POLICIES)
 NAMES = ("evidence.jsonl", "flows.jsonl")
+# What a sound boundary's probe says, and a network without devices.
+OUTCOMES = {
+    **dict.fromkeys(posture._REFUSED, "EPERM"),
+    **dict.fromkeys(posture._TAKEN, "open"),
+    **posture._EXACT,
+    "docker socket": "ENOENT", "uid": "1000", "gid": "1000", "host sockets tried": "0 of 0",
+}
+CAPTURED = sorted({*posture._TAKEN, "log"})
+NETWORK: dict[str, object] = {
+    **{name: [] for name in ("addresses", "routes", "rules", "settings")},
+    "links": ["index=1 name=lo"],
+    "generation": 2,
+    "ruleset": "sha256:" + "0" * 64,
+}
 OPENED: dict[str, object] = {
+    "run": "0123456789abcdef",
     "tier": "netns-root",
-    "counters": dict.fromkeys(equation.COUNTERS, 0),
-    "command": ["curl", "https://a.example/`x`"],
     "started_at": "2026-01-02T03:04:05Z",
+    "sluicegate": "0.0.0",
+    "kernel": "6.1.0",
+    "plan": [["net namespace", "net:[1]", "done"]],
+    "counters": dict.fromkeys(equation.COUNTERS, 0),
+    "network": NETWORK,
+    "withheld": ["AWS_SECRET_ACCESS_KEY"],
+    "workspace_credentials": [],
+    "command": {"name": "curl", "args": 1, "argv_sha256": "0" * 64},
+    "identity": {"uid": 1000, "gid": 1000},
+    "probe": {
+        "outcomes": OUTCOMES,
+        "captured": CAPTURED,
+        "docker": False,
+        "holes": [],
+        "results": posture.results(OUTCOMES, frozenset(CAPTURED)),
+    },
+    "commit": "",
+    "ci": {},
+    "holes_ignored": False,
     "posture": {
-        "enforcement_mode": "linux_netns_tproxy",
+        "enforcement_mode": posture.enforcement("netns-root"),
         "runner_os": "Linux",
-        "raw_socket_status": "denied",
-        "docker_socket_status": "absent",
-        "dns_udp_status": "proxied",
-        "browser_proxy_status": "forced",
+        "runner_arch": "x86_64",
+        **posture.members(OUTCOMES, frozenset(CAPTURED), False),
         "websocket_frame_scanning": "off",
-        "unsupported_paths": [],
     },
 }
 CLOSED: dict[str, object] = {
+    "network": NETWORK,
     "run": {
         "agent_identity": "ci",
         "agent_exit_code": 7,

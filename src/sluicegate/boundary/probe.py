@@ -18,7 +18,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from sluicegate.boundary import numbers
-from sluicegate.boundary.posture import DNS_TARGETS, OPEN, SAME, TCP_TARGETS, UDP_TARGETS
+from sluicegate.posture import DNS_TARGETS, OPEN, SAME, TCP_TARGETS, UDP_TARGETS
 
 CONNECT_SECONDS = 2.0  # the boundary's own listener answers in microseconds
 # A question that no resolver of ours would be asked: id, flags, one question, `sluicegate-probe.invalid` A IN.

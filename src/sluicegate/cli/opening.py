@@ -10,8 +10,8 @@ import socket
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from sluicegate import __version__
-from sluicegate.boundary import build, posture, survey
+from sluicegate import __version__, posture
+from sluicegate.boundary import build, survey
 from sluicegate.boundary.model import Spec
 from sluicegate.cli import closing, supervise, timing
 from sluicegate.cli.options import Options
@@ -151,6 +151,7 @@ def opened(plan: Plan, wall: build.Boundary, command: supervise.Control) -> dict
         "probe": {
             "outcomes": outcomes,
             "captured": sorted(captured),
+            "docker": docker,
             "holes": list(found),
             "results": posture.results(outcomes, captured),
         },
@@ -158,7 +159,7 @@ def opened(plan: Plan, wall: build.Boundary, command: supervise.Control) -> dict
         "ci": ci_job(os.environ),
         "holes_ignored": bool(found),
         "posture": {
-            "enforcement_mode": f"linux_{spec.tier.replace('-', '_')}_tproxy",
+            "enforcement_mode": posture.enforcement(spec.tier),
             "runner_os": os.uname().sysname,
             "runner_arch": os.uname().machine,
             **posture.members(outcomes, captured, docker),

@@ -15,6 +15,7 @@ from sluicegate.verify import notes, seal, strict
 from sluicegate.verify.account import Account
 from sluicegate.verify.checkpoints import Checkpoints
 from sluicegate.verify.expect import Expectation
+from sluicegate.verify.measured import checked
 from sluicegate.verify.replay import Replay, replay
 from sluicegate.verify.reservations import disturbed
 from sluicegate.verify.signatures import AT_ONCE, Signatures
@@ -188,12 +189,14 @@ def _bindings(state: Replay, files: Mapping[str, bytes]) -> Mapping[str, object]
     need(digest == state.run.posture_sha256, "boundary.json's open part is not the record's")
     if not state.closed:
         need(measured.keys() == {"open"}, "boundary.json was closed, the record was not")
+        checked(measured, closed=False)
         # Only a closed record has the digest of its text.
         need(audit.boundary(opened, None) == data, "boundary.json is not as it is written")
         return measured
     whole = "sha256:" + hashlib.sha256(data).hexdigest()
     last = state.account.boundary
     need(last.get("boundary_sha256") == whole, "boundary.json is not the one in the record")
+    checked(measured, closed=True)
     closed = strict.mapping(measured.get("close"), "boundary.json: close")
     _same_job(opened, closed)
     counters = strict.mapping(closed.get("counters"), "boundary.json: counters")

@@ -5,6 +5,7 @@ Nothing is asserted here that was not tried: a way that is missing from the outc
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 
 # Documentation addresses (RFC 5737, RFC 3849) and the metadata service: nobody's, and wanted by nobody inside.
@@ -43,6 +44,11 @@ _REFUSED = (
     *("write root", "write sysctl", "signal others", "regain group"),
     *("write sysrq", "regain root", *(f"udp {host} {port}" for host, port in UDP_TARGETS)),
 )
+# Ways with an outcome of their own: who one is, and what the look at the host's sockets went through.
+_FREE = ("uid", "gid", "host sockets tried")
+# An errno, or the error of a wait that was too long.
+_ERROR = re.compile("E[A-Z0-9]+|[A-Z][A-Za-z]*Error|unknown error")
+_OTHER = (("read key", "no file"),)
 _TAKEN = tuple(
     [f"tcp {host} {port}" for host, port in TCP_TARGETS]
     + [f"dns {host} {port}" for host, port in DNS_TARGETS]
@@ -95,6 +101,22 @@ def results(outcomes: Mapping[str, str], captured: frozenset[str]) -> dict[str, 
     wrong = _holes(outcomes, captured)
     names = (*_REFUSED, *_EXACT, *_TAKEN, "uid", "gid")
     return {name: "failed" if name in wrong else "passed" for name in names}
+
+
+def enforcement(tier: str) -> str:
+    """How packet.json names the kind of wall."""
+    return f"linux_{tier.replace('-', '_')}_tproxy"
+
+
+def strange(outcomes: Mapping[str, str]) -> str:
+    """The first way, or word about one, that the probe does not have; empty if it has them all."""
+    for name, said in outcomes.items():
+        if name in _EXACT or name in _FREE:
+            continue
+        known = name in _REFUSED or name in _TAKEN
+        if not known or not (said == OPEN or _ERROR.fullmatch(said) or (name, said) in _OTHER):
+            return f"{name}: {said}"
+    return ""
 
 
 def _refusal(outcomes: Mapping[str, str], names: tuple[str, ...]) -> str:

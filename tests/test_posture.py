@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from sluicegate.boundary import posture
+from sluicegate import posture
 
 SOUND = {
     **dict.fromkeys(posture._REFUSED, "EPERM"),

@@ -1,0 +1,162 @@
+"""boundary.json: closed sets of members, and everything that follows from what was probed made again. Pure.
+
+Whoever holds the key writes the file, but may not choose what it means: holes, results and the packet's posture come
+from the probe's outcomes alone, and a member that nobody derives from anything has no place.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+
+from sluicegate import posture
+from sluicegate.verify import strict
+from sluicegate.verify.strict import need
+
+_TEXTS = {"run", "tier", "started_at", "sluicegate", "kernel", "commit"}
+_OBJECTS = {"counters", "network", "command", "identity", "probe", "ci", "posture"}
+_LISTS = {"withheld", "workspace_credentials"}
+OPEN = _TEXTS | _OBJECTS | _LISTS | {"plan", "holes_ignored"}
+CLOSE = {"counters", "gate", "network", "run", "equation"}
+_PROBE = {"outcomes", "captured", "docker", "holes", "results"}
+_NETWORK = {"addresses", "links", "routes", "rules", "settings", "ruleset", "generation"}
+_AUTHORITY = {"sha256", "names"}
+TIERS = ("netns-root", "netns-rootless")
+_DIGITS = re.compile("0|[1-9][0-9]{0,9}")
+
+
+def checked(measured: Mapping[str, object], *, closed: bool) -> None:
+    """Nothing, if boundary.json's object is one that a run of ours could have measured.
+
+    Raises:
+        VerificationError: it has another member, lacks one, or says of the posture what its outcomes do not.
+    """
+    need(measured.keys() == ({"open", "close"} if closed else {"open"}), "boundary.json: members")
+    opened = strict.mapping(measured["open"], "boundary.json: open")
+    _opened(opened)
+    _probed(opened)
+    if not closed:
+        return
+    close = strict.mapping(measured["close"], "boundary.json: close")
+    _members(close, CLOSE, set(), "close")
+    for name in CLOSE:
+        strict.mapping(close[name], f"boundary.json: close's {name}")
+    _network(strict.mapping(close["network"], "boundary.json: network"), "close")
+    for name in ("counters", "gate"):
+        _counts(close, name)
+
+
+def _members(found: Mapping[str, object], wanted: set[str], perhaps: set[str], what: str) -> None:
+    if unknown := found.keys() - wanted - perhaps:
+        raise strict.VerificationError(
+            f"boundary.json: {what} has the unknown members {sorted(unknown)}"
+        )
+    if missing := wanted - found.keys():
+        raise strict.VerificationError(f"boundary.json: {what} lacks {sorted(missing)}")
+
+
+def _opened(opened: Mapping[str, object]) -> None:
+    _members(opened, OPEN, {"authority"}, "open")
+    for name in _TEXTS:
+        text = opened[name]
+        need(isinstance(text, str) and (text or name == "commit"), f"boundary.json: {name}")
+    for name in _OBJECTS:
+        strict.mapping(opened[name], f"boundary.json: {name}")
+    for name in _LISTS:
+        _texts(opened[name], name)
+    need(opened["tier"] in TIERS, "boundary.json: a tier that there is not")
+    strict.time(str(opened["started_at"]), "boundary.json: started_at")
+    plan = opened["plan"]
+    need(isinstance(plan, list) and plan, "boundary.json: no plan")
+    for step in plan if isinstance(plan, list) else ():
+        need(
+            isinstance(step, list) and len(step) == 3 and all(isinstance(w, str) for w in step),
+            "boundary.json: a step of the plan is not (what, where, how it came out)",
+        )
+    command = strict.mapping(opened["command"], "boundary.json: command")
+    _members(command, {"name", "args", "argv_sha256"}, set(), "command")
+    strict.text(command["name"], "boundary.json: command's name")
+    strict.count(command["args"], "boundary.json: command's args")
+    digest = strict.text(command["argv_sha256"], "boundary.json: command's digest")
+    need(strict.HEX64.match(digest), "boundary.json: command's digest")
+    identity = strict.mapping(opened["identity"], "boundary.json: identity")
+    _members(identity, {"uid", "gid"}, set(), "identity")
+    _counts(opened, "counters")
+    _network(strict.mapping(opened["network"], "boundary.json: network"), "open")
+    if "authority" in opened:
+        authority = strict.mapping(opened["authority"], "boundary.json: authority")
+        _members(authority, _AUTHORITY, set(), "authority")
+        known = strict.text(authority["sha256"], "boundary.json: authority's digest")
+        need(strict.HEX64.match(known), "boundary.json: authority's digest")
+        _texts(authority["names"], "authority's names")
+
+
+def _probed(opened: Mapping[str, object]) -> None:
+    probe = strict.mapping(opened["probe"], "boundary.json: probe")
+    _members(probe, _PROBE, set(), "probe")
+    outcomes = {
+        name: strict.text(value, f"boundary.json: probe of {name}")
+        for name, value in strict.mapping(probe["outcomes"], "boundary.json: outcomes").items()
+    }
+    strange = posture.strange(outcomes)
+    need(not strange, f"boundary.json: an outcome that no probe has: {strange}")
+    captured = _texts(probe["captured"], "captured")
+    need(captured == sorted(set(captured)), "boundary.json: captured is not a sorted set")
+    docker, taken = probe["docker"], frozenset(captured)
+    if not isinstance(docker, bool):
+        raise strict.VerificationError("boundary.json: probe's docker is not a boolean")
+    found = list(posture.holes(outcomes, taken))
+    for name, said, made in (
+        ("holes", probe["holes"], found),
+        ("results", probe["results"], posture.results(outcomes, taken)),
+        ("holes_ignored", opened["holes_ignored"], bool(found)),
+        ("identity", opened["identity"], _identity(outcomes)),
+        ("posture", _derived(opened), _posture(opened, outcomes, taken, docker)),
+    ):
+        need(strict.same(said, made), f"boundary.json: {name} is not what was probed")
+
+
+def _identity(outcomes: Mapping[str, str]) -> dict[str, int]:
+    """Of the probe's process, which is confined as the command's is; -1 where it did not say."""
+    given = {name: outcomes.get(name, "") for name in ("uid", "gid")}
+    return {n: int(text) if _DIGITS.fullmatch(text) else -1 for n, text in given.items()}
+
+
+def _derived(opened: Mapping[str, object]) -> Mapping[str, object]:
+    """The posture but for what only says where it was measured."""
+    said = strict.mapping(opened["posture"], "boundary.json: posture")
+    for name in ("runner_os", "runner_arch"):
+        strict.text(said.get(name), f"boundary.json: posture's {name}")
+    return {n: value for n, value in said.items() if n not in {"runner_os", "runner_arch"}}
+
+
+def _posture(
+    opened: Mapping[str, object],
+    outcomes: Mapping[str, str],
+    captured: frozenset[str],
+    docker: bool,
+) -> dict[str, object]:
+    return {
+        **posture.members(outcomes, captured, docker),
+        "enforcement_mode": posture.enforcement(str(opened["tier"])),
+        "websocket_frame_scanning": "off",
+    }
+
+
+def _network(found: Mapping[str, object], when: str) -> None:
+    _members(found, _NETWORK, set(), f"network at the {when}")
+    need(strict.HASH.match(str(found["ruleset"])), f"boundary.json: ruleset at the {when}")
+    strict.count(found["generation"], f"boundary.json: generation at the {when}")
+    for name in _NETWORK - {"ruleset", "generation"}:
+        _texts(found[name], f"{name} at the {when}")
+
+
+def _counts(holder: Mapping[str, object], name: str) -> None:
+    for key, value in strict.mapping(holder[name], f"boundary.json: {name}").items():
+        strict.count(value, f"boundary.json: {name}'s {key}")
+
+
+def _texts(found: object, what: str) -> list[str]:
+    if not isinstance(found, list) or not all(isinstance(one, str) for one in found):
+        raise strict.VerificationError(f"boundary.json: {what} is not a list of texts")
+    return found
