@@ -39,7 +39,10 @@ OUTCOMES = {
     **dict.fromkeys(posture._REFUSED, "EPERM"),
     **dict.fromkeys(posture._TAKEN, "open"),
     **posture._EXACT,
-    "docker socket": "ENOENT", "uid": "1000", "gid": "1000", "host sockets tried": "0 of 0",
+    "docker socket": "ENOENT",
+    "uid": "1000",
+    "gid": "1000",
+    "host sockets tried": "0 of 0",
 }
 CAPTURED = sorted({*posture._TAKEN, "log"})
 NETWORK: dict[str, object] = {

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from sluicegate import jcs
-from sluicegate.evidence import canonical, keys, note, seal
+from sluicegate.evidence import canonical, keys, note, packet, seal
 from tests.evidence import made
 from tests.peers import second
 from tests.vectors import runs
@@ -93,10 +93,13 @@ class Cook:
     bases: Mapping[str, Files]
 
     def value(self, told: object) -> object:
-        """A value of a recipe: as it is written, or what `$sha256`, `$key` or `$repeat` in it stand for."""
+        """A value of a recipe: as it is written, or what `$sha256`, `$opening`, `$key` or `$repeat` in it stand for."""
         if isinstance(told, dict) and "$sha256" in told:
             digest = hashlib.sha256(self.files[told["$sha256"]]).hexdigest()
             return told.get("prefix", "") + digest
+        if isinstance(told, dict) and "$opening" in told:
+            opened = json.loads(self.files["boundary.json"])["open"]
+            return packet.opening_digest(opened).removeprefix("sha256:")
         if isinstance(told, dict) and "$key" in told:
             return PUBLIC[told["$key"]]
         if isinstance(told, dict) and "$repeat" in told:
