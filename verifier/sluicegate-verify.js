@@ -6,7 +6,8 @@
 // that was given. The same file serves in a page, as a classic script: `await sluicegate.verifyPacket(files, keys)`.
 //
 // It takes only what the producer writes, byte for byte, so there is no white space to skip and no second spelling to
-// understand. Of summary.md it checks that the signer sealed it, not its words: they are for people.
+// understand. Every connection is decided again from policy.json and its facts, and the kernel's counters are held
+// against the receipts.
 'use strict';
 
 const sluicegate = (() => {
@@ -530,12 +531,934 @@ const sluicegate = (() => {
       `${what}: a process with a member it can not have`);
   }
 
+  // ---- addresses -------------------------------------------------------------------------------------------------
+
+  // An address is how many bits it has, its number, and perhaps the zone of a link-local one.
+
+  function fourBytes(text) {
+    const parts = text.split('.');
+    const good = parts.length === 4 && parts.every((part) => /^(0|[1-9][0-9]{0,2})$/.test(part) && Number(part) < 256);
+    return good ? parts.reduce((value, part) => value * 256n + BigInt(part), 0n) : null;
+  }
+
+  // RFC 4291 section 2.2: eight groups, `::` once for one or more of zero, the last two perhaps as an IPv4 address.
+  function sixteenBytes(text) {
+    const [, head, tail] = /^(.*:)([^:]*\.[^:]*)$/.exec(text) ?? [];
+    if (tail !== undefined) {
+      const four = fourBytes(tail);
+      return four === null ? null : sixteenBytes(`${head}${(four >> 16n).toString(16)}:${(four & 0xffffn).toString(16)}`);
+    }
+    const halves = text.split('::').map((half) => (half === '' ? [] : half.split(':')));
+    const [before, after = []] = halves, missing = 8 - before.length - after.length;
+    const fits = halves.length === 1 ? missing === 0 : halves.length === 2 && missing > 0;
+    if (!fits || ![...before, ...after].every((group) => /^[0-9a-fA-F]{1,4}$/.test(group))) return null;
+    const groups = [...before, ...Array(missing).fill('0'), ...after];
+    return groups.reduce((value, group) => value * 65536n + BigInt(`0x${group}`), 0n);
+  }
+
+  // Null if `text` is no address.
+  function readAddress(text) {
+    const four = fourBytes(text);
+    if (four !== null) return { bits: 32, value: four, zone: '' };
+    const [, digits, zone = ''] = /^([0-9a-fA-F:.]+)(?:%([^%]+))?$/.exec(text) ?? [];
+    const six = digits === undefined ? null : sixteenBytes(digits);
+    return six === null ? null : { bits: 128, value: six, zone };
+  }
+
+  function address(text) {
+    const found = readAddress(text);
+    need(found, `${shown(text)} is not an address`);
+    return found;
+  }
+
+  // RFC 5952, but hexadecimal throughout: the first of the longest runs of two zeros or more is `::`.
+  function addressText({ bits, value, zone }) {
+    const low = (shift, mask) => (value >> BigInt(shift)) & mask;
+    if (bits === 32) return [24, 16, 8, 0].map((shift) => low(shift, 0xffn)).join('.');
+    const groups = [112, 96, 80, 64, 48, 32, 16, 0].map((shift) => low(shift, 0xffffn).toString(16));
+    let start = 0, size = 1;
+    for (let at = 0, end; at < 8; at = end + 1) {
+      for (end = at; groups[end] === '0';) end++;
+      if (end - at > size) [start, size] = [at, end - at];
+    }
+    const sides = [groups.slice(0, start).join(':'), groups.slice(start + size).join(':')];
+    return (size > 1 ? sides.join('::') : groups.join(':')) + (zone && `%${zone}`);
+  }
+
+  function isAddress(text) {
+    const found = readAddress(text);
+    return found !== null && addressText(found) === text;
+  }
+
+  // `address/prefix`, canonical and without a bit of any host. Null if it is none.
+  function readNetwork(text) {
+    const [, first, digits] = /^([0-9a-f:.]+)\/(0|[1-9][0-9]{0,2})$/.exec(text) ?? [];
+    if (first === undefined || !isAddress(first)) return null;
+    const found = { ...address(first), prefix: Number(digits) };
+    if (found.prefix > found.bits) return null;
+    const host = BigInt(found.bits - found.prefix);
+    return (found.value >> host) << host === found.value ? found : null;
+  }
+
+  function within({ bits, value }, network) {
+    const host = BigInt(network.bits - network.prefix);
+    return bits === network.bits && value >> host === network.value >> host;
+  }
+
+  // IANA's special-purpose registries, and where clouds keep their metadata. The first match names the range.
+  const INTERNAL = [
+    ['169.254.169.254/32', 'metadata'], ['169.254.169.253/32', 'metadata'], ['169.254.170.2/32', 'metadata'],
+    ['169.254.170.23/32', 'metadata'], ['100.100.100.200/32', 'metadata'], ['168.63.129.16/32', 'metadata'],
+    ['0.0.0.0/8', 'unspecified'], ['10.0.0.0/8', 'private'], ['100.64.0.0/10', 'CGNAT'], ['127.0.0.0/8', 'loopback'],
+    ['169.254.0.0/16', 'link-local'], ['172.16.0.0/12', 'private'], ['192.0.0.0/24', 'protocol assignments'],
+    ['192.88.99.0/24', '6to4 relay'], ['192.168.0.0/16', 'private'], ['198.18.0.0/15', 'benchmark'],
+    ['224.0.0.0/4', 'multicast'], ['255.255.255.255/32', 'broadcast'], ['240.0.0.0/4', 'reserved'],
+    ['::/128', 'unspecified'], ['::1/128', 'loopback'], ['fd00:ec2::/32', 'metadata'], ['fd20:ce::254/128', 'metadata'],
+    ['fc00::/7', 'ULA'], ['fe80::/10', 'link-local'], ['fec0::/10', 'site-local'], ['ff00::/8', 'multicast'],
+    ['100::/64', 'discard'], ['2001:2::/48', 'benchmark'], ['64:ff9b:1::/48', 'local NAT64'],
+  ].map(([text, name]) => [readNetwork(text), name]);
+  // Prefix, how far the IPv4 address within is from the right end, and the name of the form.
+  const MAPPED = readNetwork('::ffff:0:0/96'), COMPATIBLE = readNetwork('::/96'), NAT64 = readNetwork('64:ff9b::/96');
+  const SIX_TO_FOUR = readNetwork('2002::/16'), TEREDO = readNetwork('2001::/32');
+  const EMBEDDING = [
+    [MAPPED, 0, 'v4-mapped'], [readNetwork('::ffff:0:0:0/96'), 0, 'v4-translated'], [COMPATIBLE, 0, 'v4-compatible'],
+    [SIX_TO_FOUR, 80, '6to4'], [NAT64, 0, 'NAT64'],
+  ];
+
+  const fourOf = (value, shift = 0) => ({ bits: 32, value: (value >> BigInt(shift)) & 0xffffffffn, zone: '' });
+  // RFC 4380 section 4: the server in the clear, the client inverted.
+  const teredo = (value) => [fourOf(value, 64), fourOf(~value)];
+
+  // The name of the internal range that an address is in; empty if it is public.
+  function internal(found) {
+    if (found.zone) return 'link-local';
+    const range = INTERNAL.find(([network]) => within(found, network));
+    if (range) return range[1];
+    if (found.bits === 32) return '';
+    const embedded = (four, form) => internal(four) && `${form} ${internal(four)}`;
+    for (const [network, shift, form] of EMBEDDING) {
+      if (within(found, network)) return embedded(fourOf(found.value, shift), form);
+    }
+    if (within(found, TEREDO)) {
+      const [server, client] = teredo(found.value);
+      return embedded(server, 'Teredo') || embedded(client, 'Teredo');
+    }
+    // RFC 5214 section 6.1, the universal bit left out.
+    const isatap = ((found.value >> 32n) & 0xfdffffffn) === 0x5efen;
+    return isatap ? embedded(fourOf(found.value), 'ISATAP') : '';
+  }
+
+  // Whether a rule's network holds an address. v4-mapped is the same host; the other forms reach it through a
+  // translator, which is near enough to deny.
+  function covers(network, found, deny) {
+    if (network.bits === 128 || found.bits === 32) return within(found, network);
+    const { value } = found;
+    if (within(found, MAPPED)) return within(fourOf(value), network);
+    if (!deny) return false;
+    const forms = [];
+    if (within(found, SIX_TO_FOUR)) forms.push(fourOf(value, 80));
+    if (within(found, TEREDO)) forms.push(...teredo(value));
+    if (within(found, NAT64) || within(found, COMPATIBLE)) forms.push(fourOf(value));
+    return forms.some((form) => within(form, network));
+  }
+
+  // ---- names -----------------------------------------------------------------------------------------------------
+
+  // RFC 3492. Null if `digits` is no encoding of a text.
+  function punycode(digits) {
+    const cut = digits.lastIndexOf('-'), points = cut < 0 ? [] : [...digits.slice(0, cut)].map((c) => c.codePointAt(0));
+    if (cut === 0) return null; // a second spelling of what has no letter before the mark
+    let point = 128, index = 0, bias = 72;
+    for (let at = cut + 1, first = true; at < digits.length; first = false) {
+      const before = index;
+      for (let weight = 1, k = 36; ; k += 36) {
+        const digit = 'abcdefghijklmnopqrstuvwxyz0123456789'.indexOf(digits[at++] ?? ' ');
+        if (digit < 0) return null;
+        index += digit * weight;
+        const least = Math.min(Math.max(k - bias, 1), 26);
+        if (digit < least) break;
+        weight *= 36 - least;
+        if (weight > 2 ** 40) return null;
+      }
+      const length = points.length + 1;
+      let delta = Math.floor((index - before) / (first ? 700 : 2));
+      delta += Math.floor(delta / length);
+      for (bias = 0; delta > 455; bias += 36) delta = Math.floor(delta / 35);
+      bias += Math.floor((36 * delta) / (delta + 38));
+      point += Math.floor(index / length);
+      if (point > 0x10ffff) return null;
+      points.splice(index % length, 0, point);
+      index = (index % length) + 1;
+    }
+    return String.fromCodePoint(...points);
+  }
+
+  // RFC 5891 as far as a platform without its tables can tell: letters, marks and digits, in NFC, no capitals but
+  // Cherokee's. What it may miss is a name that nobody can register; that a name has one spelling, it does not miss.
+  function isALabel(label) {
+    const text = punycode(label.slice(4));
+    return text !== null && /[^ -~]/.test(text) && text === text.normalize('NFC')
+      && /^[\p{L}\p{Nd}][\p{L}\p{M}\p{Nd}\u00b7\u0375\u05f3\u05f4\u30fb\u200c\u200d-]*$/u.test(text)
+      && !/^..--|-$|(?!\p{Script=Cherokee})\p{Lu}/su.test(text);
+  }
+
+  // Whether `text` is a host in the one spelling that there is: lower-case labels without a last dot, or an address.
+  function isHost(text) {
+    if (text.includes(':')) return !text.includes('%') && isAddress(text);
+    const labels = text.split('.');
+    if (text.length > 253 || !labels.every((label) => /^[a-z0-9_-]{1,63}$/.test(label))) return false;
+    if (!labels.every((label) => !label.startsWith('xn--') || isALabel(label))) return false;
+    // A name that ends in a number is an address to inet_aton and to browsers, or nothing at all.
+    return !/^([0-9]+|0x[0-9a-f]*)$/.test(labels.at(-1)) || isAddress(text);
+  }
+
+  // ---- paths -----------------------------------------------------------------------------------------------------
+
+  const MAX_MATCHED_PATH = 8192; // longer paths match no rule
+  const MAX_SEGMENTS = 256;
+
+  // The path of a request without query, decoded once, dot segments resolved. Null if two servers may read it
+  // differently: an escaped slash, a double escape, `//`, `;`, a fragment, what is not UTF-8, `..` above the root.
+  function normalPath(raw) {
+    if (raw === undefined || raw.length > MAX_MATCHED_PATH || !raw.startsWith('/')) return null;
+    const path = raw.split('?')[0];
+    if (/%(?![0-9a-fA-F]{2})|%2f|%5c|%3b|\/\/|[\\;#]/i.test(path)) return null;
+    let text;
+    try {
+      text = decodeURIComponent(path);
+    } catch {
+      return null;
+    }
+    if (/%[0-9a-fA-F]{2}|[\0-\x1f\x7f]/.test(text)) return null;
+    const parts = text.split('/').slice(1), kept = [];
+    if (parts.length > MAX_SEGMENTS) return null;
+    for (const part of parts) {
+      if (part === '..' && !kept.length) return null;
+      if (part === '..') kept.pop();
+      else if (part !== '.') kept.push(part);
+    }
+    if (['.', '..'].includes(parts.at(-1))) kept.push('');
+    return `/${kept.join('/')}`;
+  }
+
+  // Whether `*` (within a segment) and `**` (across) make `glob` into `path`. Token by token: the places in the path
+  // that the tokens so far can have reached.
+  function globMatches(glob, path) {
+    let places = new Array(path.length + 1).fill(false);
+    places[0] = true;
+    for (const token of glob.match(/\*+|[^*]+/g) ?? []) {
+      const next = new Array(path.length + 1).fill(false);
+      for (let at = 0; at <= path.length; at++) {
+        if (token[0] === '*') next[at] = places[at] || (at > 0 && next[at - 1] && (token !== '*' || path[at - 1] !== '/'));
+        else if (places[at] && path.startsWith(token, at)) next[at + token.length] = true;
+      }
+      places = next;
+    }
+    return places[path.length];
+  }
+
+  // ---- policies: their normal form ---------------------------------------------------------------------------------
+
+  // UTF-8's order, which is not that of UTF-16.
+  function byCodePoint(one, other) {
+    const [ours, theirs] = [[...one], [...other]];
+    for (let at = 0; at < Math.min(ours.length, theirs.length); at++) {
+      if (ours[at] !== theirs[at]) return ours[at].codePointAt(0) - theirs[at].codePointAt(0);
+    }
+    return ours.length - theirs.length;
+  }
+
+  // Whether every one of `items` comes after the one before.
+  const rises = (items, order) => items.every((item, at) => at === 0 || order(items[at - 1], item) < 0);
+  const bySize = (one, other) => one - other;
+
+  // The policies in the bytes of policy.json. Lists are sorted and hold nothing twice, and what is empty is left out.
+  function readPolicies(data) {
+    const what = 'policy.json', found = parsed(data, what, LONE, jcs);
+    const of = (holder, names, optional) => {
+      const known = [...holder.keys()].every((name) => names.includes(name) || optional.includes(name));
+      need(known && names.every((name) => holder.has(name)), `${what}: a member that is missing or unknown`);
+    };
+    const sorted = (items, kind, order) => {
+      need(Array.isArray(items) && items.every(kind), `${what}: not a list of its kind`);
+      need(rises(items, order), `${what}: a list that is not sorted`);
+      return items;
+    };
+    const some = (rule, name, kind, order) => {
+      if (!rule.has(name)) return [];
+      need(rule.get(name)?.length, `${what}: an empty list that would not be written`);
+      return sorted(rule.get(name), kind, order);
+    };
+    const isPort = (port) => isCount(port) && port > 0 && port < 65536;
+    const objects = (items) => sorted(items, isObject, (one, other) => byCodePoint(jcs(one), jcs(other)));
+
+    function readRule(rule, label, deny) {
+      of(rule, [], ['host', 'ip', 'ports', 'methods', 'paths']);
+      need(rule.has('host') !== rule.has('ip'), `${what}: a rule of both host and network, or of neither`);
+      const given = rule.get('host') ?? '', text = rule.get('ip') ?? '';
+      need(isText(given) && isText(text), `${what}: a host or network that is no text`);
+      const wildcard = given.startsWith('*.'), host = wildcard ? given.slice(2) : given;
+      const network = rule.has('ip') ? readNetwork(text) : null;
+      need(network || (rule.has('host') && isHost(host)), `${what}: ${shown(given || text)} is not canonical`);
+      const ports = some(rule, 'ports', isPort, bySize);
+      need(ports.length || deny, `${what}: an allow rule without ports`);
+      const methods = some(rule, 'methods', isText, byCodePoint), paths = some(rule, 'paths', isText, byCodePoint);
+      return { label, host, wildcard, network, ports, methods, paths };
+    }
+
+    function readPolicy(policy, place) {
+      of(policy, ['mode', 'allow', 'deny', 'env', 'bind'], ['connections']);
+      need(['enforce', 'observe'].includes(policy.get('mode')), `${what}: an unknown mode`);
+      need(Number.isInteger(policy.get('connections') ?? 0) && policy.get('connections') !== null,
+        `${what}: connections is no number`);
+      for (const name of ['env', 'bind']) sorted(policy.get(name), isText, byCodePoint);
+      const rules = (name) => objects(policy.get(name)).map((rule, at) =>
+        readRule(rule, `${name}[${at}] of policies[${place}] policy.json`, name === 'deny'));
+      return { observe: policy.get('mode') === 'observe', allow: rules('allow'), deny: rules('deny') };
+    }
+
+    of(found, ['policies', 'version'], []);
+    need(found.get('version') === 1, `${what}: another version`);
+    return objects(found.get('policies')).map(readPolicy);
+  }
+
+  // Policies as far as name and port go: of a proxy client's target nothing else is known.
+  function relaxed(policies) {
+    return policies.map((policy) => ({
+      ...policy,
+      allow: policy.allow.map((rule) => ({ ...rule, methods: [], paths: [] })),
+      deny: policy.deny.filter((rule) => !rule.methods.length && !rule.paths.length),
+    }));
+  }
+
+  // ---- deciding ----------------------------------------------------------------------------------------------------
+
+  // The facts of a connection, as its line has them: `address` and `port` by the kernel, `synthetic` by the resolver;
+  // the rest is what the client claims. What is not known is undefined.
+  //
+  // A decision is `allowed`, the `rule` (a label, or a word where no line of a policy decides), the `reason`, the
+  // `port` and the `name` or bare `address` that were judged, the `remedy` (YAML that would allow it), and `observed`
+  // where only observe mode allows.
+
+  const COMMON_METHODS = ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS']; // of a rule that names none
+  const SPOKEN = new Map([[443, ['tls']], [80, ['http', 'tls']]]); // at the well-known ports of a host
+  // What one policy says; of several, the least counts.
+  const DENIED = 0, LACKING = 1, WOULD_DENY = 2, WOULD_LACK = 3, ALLOWED = 4;
+
+  // What is judged: {name, address, port}, or a text that says which claims differ.
+  function subjectOf(facts) {
+    const { synthetic } = facts, port = facts.target_port ?? facts.port;
+    let { target } = facts, base = synthetic === undefined ? facts.address : undefined;
+    if (target !== undefined) {
+      base = undefined;
+      if (synthetic === undefined && isAddress(target)) [base, target] = [target, undefined];
+    }
+    const claims = [['synthetic name', synthetic], ['target', target], ['sni', facts.sni], ['host', facts.host]];
+    const said = claims.filter(([, name]) => name !== undefined);
+    const other = said.find(([, name]) => name !== said[0][1]);
+    if (other) return `${said[0].join(' ')} and ${other.join(' ')} differ`;
+    if (facts.host_port !== undefined && facts.host_port !== port) {
+      return `host port ${facts.host_port} and port ${port} differ`;
+    }
+    if (!said.length) return { address: base, port };
+    const [who, name] = said[0];
+    if (!isAddress(name)) return { name, address: base, port };
+    if (base !== undefined && name !== base) return `address ${base} and ${who} ${name} differ`;
+    return { address: name, port };
+  }
+
+  function isAbout(rule, { name, address: text }, deny) {
+    if (rule.network) return text !== undefined && covers(rule.network, address(text), deny);
+    if (name === undefined) return false;
+    return rule.wildcard ? name.endsWith(`.${rule.host}`) : name === rule.host;
+  }
+
+  function allows(rule, about, facts) {
+    if (!rule.ports.includes(about.port) || !isAbout(rule, about, false)) return false;
+    const methods = rule.methods.length || facts.method === undefined ? rule.methods : COMMON_METHODS;
+    if (methods.length && !methods.includes(facts.method)) return false;
+    if (!rule.paths.length) return true;
+    const path = facts.method === undefined ? null : normalPath(facts.path);
+    return path !== null && rule.paths.some((glob) => globMatches(glob, path));
+  }
+
+  // What can not be seen, or servers may read differently, can not be shown not to match.
+  function denies(rule, about, facts) {
+    if (rule.ports.length && !rule.ports.includes(about.port)) return false;
+    if (!isAbout(rule, about, true)) return false;
+    if (facts.method === undefined) return true;
+    if (rule.methods.length && !rule.methods.includes(facts.method)) return false;
+    const path = normalPath(facts.path);
+    return !rule.paths.length || path === null || rule.paths.some((glob) => globMatches(glob, path));
+  }
+
+  // A deny rule is held against every name and address of the flow (`whole`), an allow rule against one of them.
+  function outcomeOf(policy, facts, whole, about) {
+    const hits = policy.deny.filter((rule) => denies(rule, whole, facts));
+    if (hits.length) return [policy.observe ? WOULD_DENY : DENIED, hits];
+    const fits = policy.allow.filter((rule) => allows(rule, about, facts));
+    if (fits.length) return [ALLOWED, fits];
+    return [policy.observe ? WOULD_LACK : LACKING, []];
+  }
+
+  function remedyFor({ name, address: text, port }) {
+    let line = `- host: ${name}`;
+    if (name === undefined) {
+      const found = address(text), judged = within(found, MAPPED) ? fourOf(found.value) : found;
+      line = `- ip: ${addressText(judged)}/${judged.bits}`;
+    }
+    return [80, 443].includes(port) ? line : `${line}\n  ports: [${port}]`;
+  }
+
+  // By the name or by the bare address that `about` has; `whole` has both.
+  function judged(policies, facts, whole, about) {
+    const what = `${about.name || about.address} port ${about.port}`, made = { ...about, allowed: false, observed: false };
+    if (!policies.length) {
+      return { ...made, rule: 'default', reason: `no policy allows ${what}`, remedy: remedyFor(about) };
+    }
+    const found = policies.map((policy) => outcomeOf(policy, facts, whole, about));
+    const rank = Math.min(...found.map(([its]) => its)), [rule] = found.find(([its]) => its === rank)[1];
+    const remedy = rule ? undefined : remedyFor(about);
+    const observed = [WOULD_DENY, WOULD_LACK].includes(rank);
+    const where = observed && about.address !== undefined ? internal(address(about.address)) : '';
+    if (where) {
+      const reason = `${about.address} is internal (${where}) and no ip rule allows it`;
+      return { ...made, rule: 'internal-address', reason, remedy };
+    }
+    let reason = `${what} is allowed`;
+    if (rank !== ALLOWED) reason = rule ? `${what} is denied by ${rule.label}` : `no rule allows ${what}`;
+    return { ...made, allowed: observed || rank === ALLOWED, rule: rule?.label ?? 'default', reason, remedy, observed };
+  }
+
+  // Denied where the bytes are not what the port of a named host speaks. A silent client sent none yet.
+  function ofItsPort(policies, facts, decision) {
+    const wanted = SPOKEN.get(decision.port) ?? [];
+    if (!wanted.length || [...wanted, 'server-first'].includes(facts.protocol)) return decision;
+    if (!decision.allowed && decision.remedy === undefined) return decision;
+    const observed = policies.length > 0 && policies.every((policy) => policy.observe);
+    const words = wanted.map((protocol) => protocol.toUpperCase()).join(' or ');
+    const reason = `port ${decision.port} of a host is for ${words}, and these bytes are not`;
+    return { ...decision, allowed: observed, rule: 'protocol', reason, remedy: undefined, observed };
+  }
+
+  // Says so where it is the method alone that no rule names.
+  function ofItsMethod(policies, facts, decision) {
+    const { method } = facts;
+    if (decision.rule !== 'default' || method === undefined || COMMON_METHODS.includes(method)) return decision;
+    if (!decide(policies, { ...facts, method: 'GET' }).allowed) return decision;
+    const remedy = `- host: ${decision.name ?? 'None'}\n  ports: [${decision.port}]\n  methods: [${method}]`;
+    return { ...decision, rule: 'method', reason: `a rule must name the method ${method} to allow it`, remedy };
+  }
+
+  // The verdict of all policies together: every one must allow.
+  function decide(policies, facts) {
+    const port = facts.target_port ?? facts.port, denied = { allowed: false, port, observed: false };
+    if (facts.fault !== undefined) return { ...denied, rule: 'fault', reason: facts.fault };
+    const whole = subjectOf(facts);
+    if (isText(whole)) return { ...denied, rule: 'mismatch', reason: whole };
+    // A bare address is judged as itself first, then by the name it claims.
+    const ways = [];
+    if (whole.address !== undefined) {
+      ways.push(judged(policies, facts, whole, { address: whole.address, port: whole.port }));
+    }
+    if (whole.name !== undefined) {
+      const byName = judged(policies, facts, whole, { name: whole.name, port: whole.port });
+      ways.push(ofItsPort(policies, facts, byName));
+    }
+    const plain = ways.find((way) => way.allowed && !way.observed);
+    const best = plain ?? ways.findLast((way) => way.allowed) ?? ways.at(-1);
+    return ofItsMethod(policies, facts, best);
+  }
+
+  // On name and port alone, whatever will be spoken there; of `relaxed` policies.
+  const preliminary = (loose, facts) => decide(loose, { ...facts, protocol: 'server-first' });
+
+  // Which of the addresses of a name may be dialled, and where none may, why. One internal address that no ip rule of
+  // every policy allows refuses the whole answer.
+  function admitted(policies, decision, addresses) {
+    if (!decision.allowed) return [[], decision.reason];
+    const { port } = decision;
+    const allowedInside = (found) => policies.length > 0 && policies.every((policy) => policy.allow.some((rule) =>
+      rule.network && rule.ports.includes(port) && covers(rule.network, found, false)));
+    for (const text of addresses) {
+      const found = address(text), where = internal(found);
+      if (where && !allowedInside(found)) {
+        return [[], `${text} is internal (${where}) and no ip rule allows it on port ${port}`];
+      }
+    }
+    const good = [];
+    let reason = 'the name has no address';
+    for (const text of addresses) {
+      const [rule] = barring(policies, text, port);
+      if (rule) reason = `${text} is denied by ${rule.label}`;
+      else good.push(text);
+    }
+    return [good, good.length ? '' : reason];
+  }
+
+  // The rules by which an address of a name is not dialled, whatever is asked there.
+  function barring(policies, text, port) {
+    const rules = policies.filter((policy) => !policy.observe).flatMap((policy) => policy.deny);
+    return rules.filter((rule) => rule.network && denies(rule, { address: text, port }, {}));
+  }
+
+  // The decision that denies a name for what its addresses are; null if there is one to dial.
+  function answered(policies, decision, addresses) {
+    const [good, reason] = admitted(policies, decision, addresses);
+    if (good.length) return null;
+    const { remedy } = decide(policies, { protocol: 'opaque', address: addresses[0], port: decision.port });
+    return { ...decision, allowed: false, rule: 'internal-address', reason, remedy, observed: false };
+  }
+
+  // ---- the receipts of connections, made again ---------------------------------------------------------------------
+
+  const MAX_SHOWN = 2048; // characters of one client-made value in the record
+  const MAX_SHOWN_PATH = 8192; // of a path, which the policy matches up to this length
+  const MAX_ADDRESSES = 16; // of one name
+  const MAX_QUERY_BYTES = 65536; // the gate reads no longer head of a request
+  const PROTOCOLS = ['tls', 'http', 'opaque', 'server-first'], WAYS = ['direct', 'connect', 'absolute-form', 'socks'];
+  const CLAIMS = ['synthetic', 'target', 'sni', 'host', 'method', 'fault'], CLAIMED_PORTS = ['target_port', 'host_port'];
+  const FLOW = ['kind', 'connection', 'client_port', 'address', 'port', 'protocol', 'via', 'url', 'rule', 'reason'];
+  const FLOW_OPTIONAL = [...CLAIMS, ...CLAIMED_PORTS, 'path', 'query_bytes', 'remedy', 'observed', 'ech', 'asked',
+    'addresses', 'process'];
+  const FLOW_FIRST = ['ech', 'asked', 'process']; // of an intent, a denial or a warning alone
+  const FLOW_END = ['outcome', 'bytes_up', 'bytes_down', 'duration_ms', 'kernel_up', 'kernel_down', 'peer', 'status',
+    'addresses', 'address_count']; // of an outcome
+  const SAID = ['action_type', 'target', 'transport', 'method', 'verdict', 'layer', 'pattern'];
+  const SAID_TWICE = SAID.slice(0, 4); // the same in an intent and its outcome
+  // Rules that no line of a policy stands for. A label is `allow[i] where` or `deny[i] where`.
+  const KINDS_OF_RULES = ['allow', 'deny', 'default', 'mismatch', 'fault', 'internal-address', 'protocol', 'method'];
+
+  function count(value, what) {
+    need(isCount(value), `${what} is no count`);
+    return value;
+  }
+
+  function text(value, what) {
+    need(isText(value), `${what} is no text`);
+    return value;
+  }
+
+  // Facts are printable ASCII but for line feeds.
+  function printable(value) {
+    const escapes = value.slice(0, MAX_SHOWN).replaceAll('\n', '\\x0a');
+    return value.length <= MAX_SHOWN && escapes.length <= MAX_SHOWN ? escapes : `${escapes.slice(0, MAX_SHOWN)}...`;
+  }
+
+  // The facts that a line of a connection states.
+  function factsOf(flow, what) {
+    const facts = { protocol: flow.get('protocol'), via: flow.get('via') };
+    need(PROTOCOLS.includes(facts.protocol) && WAYS.includes(facts.via), `${what}: an unknown protocol or way`);
+    for (const name of ['address', ...CLAIMS]) {
+      if (flow.has(name)) facts[name] = text(flow.get(name), `${what}: ${name}`);
+    }
+    for (const name of ['port', ...CLAIMED_PORTS]) {
+      if (flow.has(name)) facts[name] = count(flow.get(name), `${what}: ${name}`);
+    }
+    if (!flow.has('path')) return facts;
+    facts.path = text(flow.get('path'), `${what}: path`);
+    if (flow.has('query_bytes')) {
+      const size = count(flow.get('query_bytes'), `${what}: query_bytes`);
+      need(size <= MAX_QUERY_BYTES, `${what}: query_bytes`);
+      facts.path += `?${'-'.repeat(size)}`; // its text was not kept, its length may make the path too long to match
+    }
+    return facts;
+  }
+
+  function addressesOf(flow, what) {
+    const found = flow.get('addresses') ?? [];
+    need(isTexts(found) && (found.length || !flow.has('addresses')), `${what}: addresses is no list of texts`);
+    return found;
+  }
+
+  // The destination like a URL, without the query.
+  function targetOf(facts, decision) {
+    const host = decision.name || decision.address || facts.synthetic || facts.target || facts.address;
+    const where = host.includes(':') ? `[${host}]` : host;
+    if (facts.protocol === 'http' && facts.method !== undefined) {
+      const path = printable((facts.path ?? '').split('?')[0]) || '/';
+      return `http://${where}${decision.port === 80 ? '' : `:${decision.port}`}${path[0] === '/' ? path : `/${path}`}`;
+    }
+    return `${['tls', 'http'].includes(facts.protocol) ? facts.protocol : 'tcp'}://${where}:${decision.port}`;
+  }
+
+  // What the gate writes of `facts` and its decision: the members of the line, and those of the receipt.
+  function madeAgain(flow, facts, decision, verdict, addresses) {
+    const [path, ...query] = (facts.path ?? '').split('?'), url = targetOf(facts, decision);
+    const plain = /^[ -~]*$/.test(path) ? path : printable(path);
+    const members = {
+      kind: 'connection', connection: flow.get('connection'), client_port: flow.get('client_port'), ...facts, url,
+      rule: printable(decision.rule), reason: printable(decision.reason), remedy: decision.remedy,
+      path: plain.length > MAX_SHOWN_PATH ? `${plain.slice(0, MAX_SHOWN_PATH)}...` : plain,
+      query_bytes: query.length ? query.join('?').length : undefined,
+      fault: facts.fault === undefined ? undefined : printable(facts.fault),
+      observed: decision.observed || undefined,
+    };
+    if (facts.path === undefined) delete members.path;
+    if (verdict !== 'warn') {
+      for (const name of ['ech', 'asked']) if (flow.get(name) === true) members[name] = true;
+      if (addresses.length) members.addresses = addresses.slice(0, MAX_ADDRESSES);
+    }
+    let type = 'unclassified';
+    if (['GET', 'HEAD', 'OPTIONS', 'TRACE'].includes(facts.method)) type = 'read';
+    else if (['POST', 'PUT', 'PATCH', 'DELETE'].includes(facts.method)) type = 'write';
+    const said = {
+      action_type: type, target: url, transport: ['connect', 'socks'].includes(facts.via) ? 'connect' : 'forward',
+      method: facts.method, verdict, decision_phase: verdict === 'allow' ? 'intent' : undefined,
+    };
+    if (verdict !== 'allow') {
+      const word = decision.rule.split(/[[ ]/)[0];
+      said.layer = { 'internal-address': 'ssrf', deny: 'blocklist', default: 'allowlist' }[word] ?? (word || 'policy');
+      said.pattern = printable(decision.rule);
+    }
+    return [members, said];
+  }
+
+  // Nothing, if a receipt and its line have just the members of `said` and `members`; undefined ones are absent.
+  function compared(record, flow, members, said, what) {
+    const wanted = made(members);
+    for (const [name, value] of wanted) if (value === undefined) wanted.delete(name);
+    for (const name of new Set([...wanted.keys(), ...flow.keys()])) {
+      const same = wanted.has(name) && flow.has(name) && jcs(wanted.get(name)) === jcs(flow.get(name));
+      need(same || name === 'process', `${what}: ${name} of its facts is not what the policies and facts give`);
+    }
+    for (const [name, value] of Object.entries(said)) {
+      need(record.get(name) === value, `${what}: ${name} is not what the policies and facts give`);
+    }
+  }
+
+  // How an allowed flow ended, as the words of its receipt have it.
+  function endOf(flow, what) {
+    const end = { addresses: addressesOf(flow, what), idle: true };
+    for (const name of ['bytes_up', 'bytes_down', 'duration_ms']) count(flow.get(name), `${what}: ${name}`);
+    if (flow.has('kernel_up') || flow.has('kernel_down')) {
+      for (const name of ['kernel_up', 'kernel_down']) count(flow.get(name), `${what}: ${name}`);
+    }
+    if (flow.has('status')) count(flow.get('status'), `${what}: status`);
+    end.peer = flow.has('peer') ? text(flow.get('peer'), `${what}: peer`) : undefined;
+    need(end.peer === undefined || end.addresses.includes(end.peer), `${what}: connected to what the name has not`);
+    need(end.addresses.length <= MAX_ADDRESSES, `${what}: more than ${MAX_ADDRESSES} addresses`);
+    if (flow.has('address_count')) {
+      need(count(flow.get('address_count'), `${what}: address_count`) > end.addresses.length, `${what}: address_count`);
+    }
+    const reason = text(flow.get('outcome'), `${what}: outcome`);
+    need(printable(reason) === reason, `${what}: outcome`);
+    const bytes = BigInt(flow.get('bytes_up')) + BigInt(flow.get('bytes_down'));
+    const status = flow.has('status') ? `status=${flow.get('status')} ` : '';
+    end.pattern = `${status}bytes=${bytes} reason=${reason.split(' ').filter(Boolean).join('-')}`;
+    end.idle = !['bytes_up', 'bytes_down', 'kernel_up', 'kernel_down'].some((name) => flow.get(name)) && !status;
+    return end;
+  }
+
+  const kindOfRule = (label) => {
+    const [word] = label.split(/[[ ]/);
+    return KINDS_OF_RULES.includes(word) ? word : label;
+  };
+
+  // Every connection decided again, in the record's order.
+  class Decisions {
+    open = new Map(); // what was begun and has no outcome yet, by action
+    warned = new Set(); // warnings whose intent comes next
+
+    constructor(policies) {
+      this.policies = policies;
+      this.loose = relaxed(policies);
+    }
+
+    add(record, flow, what) {
+      const common = [...flow].filter(([name]) => !FLOW_END.includes(name) && !FLOW_FIRST.includes(name));
+      const begun = jcs(new Map(common)), action = record.get('action_id');
+      for (const name of ['connection', 'client_port']) count(flow.get(name), `${what}: ${name}`);
+      if (record.get('decision_phase') === 'outcome') {
+        const intent = this.open.get(action);
+        this.open.delete(action);
+        this.ended(record, flow, intent, begun, what);
+        return;
+      }
+      const decision = this.decided(record, flow, what);
+      if (record.get('verdict') === 'warn') this.warned.add(begun);
+      else if (flow.has('observed')) {
+        need(this.warned.delete(begun), `${what}: let through by observe mode without its warning`);
+      }
+      if (record.get('decision_phase') === 'intent') this.open.set(action, { begun, record, decision });
+    }
+
+    decided(record, flow, what) {
+      const known = [...flow.keys()].every((name) => FLOW.includes(name) || FLOW_OPTIONAL.includes(name));
+      need(known && FLOW.every((name) => flow.has(name)), `${what}: members that no connection has`);
+      const facts = factsOf(flow, what), verdict = record.get('verdict'), addresses = addressesOf(flow, what);
+      const decision = flow.has('asked') ? preliminary(this.loose, facts) : decide(this.policies, facts);
+      let receipt = decision;
+      if (addresses.length) {
+        need(verdict === 'block', `${what}: addresses before a look-up`);
+        need(decision.allowed, `${what}: looked up what is denied`);
+        receipt = answered(this.policies, decision, addresses);
+        need(receipt, `${what}: the receipt says block, the policies give allow`);
+      }
+      const gives = receipt.allowed ? 'allow' : 'block';
+      need(receipt.allowed === (verdict !== 'block'), `${what}: the receipt says ${verdict}, the policies give ${gives}`);
+      need(verdict !== 'warn' || receipt.observed, `${what}: a warning of what is allowed`);
+      const rule = text(flow.get('rule'), `${what}: rule`), reason = text(flow.get('reason'), `${what}: reason`);
+      need(kindOfRule(rule) === kindOfRule(receipt.rule), `${what}: by ${shown(rule)}, the policies say ${receipt.rule}`);
+      const [members, said] = madeAgain(flow, facts, { ...receipt, rule, reason }, verdict, addresses);
+      compared(record, flow, members, said, what);
+      return receipt;
+    }
+
+    // Its facts were decided when it began.
+    ended(record, flow, intent, begun, what) {
+      need(intent?.begun === begun && !FLOW_FIRST.some((name) => flow.has(name)), `${what}: an outcome with other facts`);
+      const end = endOf(flow, what), said = { verdict: 'allow', layer: 'outcome', pattern: end.pattern };
+      for (const name of SAID) {
+        const wanted = SAID_TWICE.includes(name) ? intent.record.get(name) : said[name];
+        need(record.get(name) === wanted, `${what}: ${name} is not what the policies and facts give`);
+      }
+      const bare = intent.decision.address;
+      need(bare === undefined || !end.addresses.length || same(end.addresses, [bare]),
+        `${what}: an address that was not asked for`);
+      need(end.peer !== undefined || end.idle, `${what}: bytes or a status of nobody`);
+      // Without a peer nothing was connected to: the look-up's answer was refused, which is another receipt.
+      if (!end.addresses.length || end.peer === undefined) return;
+      const [good] = admitted(this.policies, intent.decision, end.addresses);
+      need(same(good, end.addresses), `${what}: an address that the policy does not admit`);
+    }
+  }
+
+  // ---- what the receipts add up to ---------------------------------------------------------------------------------
+
+  // Limits at which a connection is refused unread; at `requests` it is one request of a connection that is counted.
+  const UNREAD = ['connections', 'record', 'accept', 'descriptors', 'boundary-change'], LIMITS = [...UNREAD, 'requests'];
+  const MAX_AHEAD = 1000000; // connections accepted later than one that is undecided: more than a gate holds open
+
+  // The record's side of the equation. Sums are exact whatever a record claims.
+  class Sums {
+    flows = 0n;
+    overload = 0n;
+    udp = 0n;
+    udp_lost = 0n;
+    tcp = 0n;
+    drops = 0n;
+    drops_lost = 0n;
+    up = 0n;
+    down = 0n;
+    kernel_up = 0n;
+    kernel_down = 0n;
+    highest = 0; // of the numbers of connections
+    below = 0; // every number up to this one was seen, and of those above it these:
+    ahead = new Set();
+
+    add(record, flow, what) {
+      const plus = (name, value, told) => { this[name] += BigInt(count(value, `${what}: ${told}`)); };
+      const kind = flow.get('kind');
+      if (kind === 'connection') {
+        this.numbered(flow.get('connection'), what);
+        if (record.get('decision_phase') !== 'outcome') return;
+        plus('up', flow.get('bytes_up'), 'bytes_up');
+        plus('down', flow.get('bytes_down'), 'bytes_down');
+        for (const name of ['kernel_up', 'kernel_down']) if (flow.has(name)) plus(name, flow.get(name), name);
+      } else if (kind === 'dns') {
+        for (const group of groupsOf(flow, 'questions', what)) {
+          // Those at the command's own loopback pass no counter of the kernel's.
+          count(group.get('count'), `${what}: count`);
+          if (['udp', 'tcp'].includes(group.get('via'))) plus(group.get('via'), group.get('count'), 'count');
+        }
+        if (flow.has('lost')) plus('udp_lost', flow.get('lost'), 'lost');
+      } else if (kind === 'drop') {
+        for (const group of groupsOf(flow, 'groups', what)) plus('drops', group.get('count'), 'count');
+        plus('drops_lost', flow.get('lost'), 'lost');
+      } else if (kind === 'overload') {
+        need(LIMITS.includes(flow.get('limit')), `${what}: an unknown limit`);
+        count(flow.get('count'), `${what}: count`);
+        if (UNREAD.includes(flow.get('limit'))) plus('overload', flow.get('count'), 'count');
+      }
+    }
+
+    numbered(number, what) {
+      need(count(number, `${what}: connection`), `${what}: connections are numbered from 1`);
+      this.highest = Math.max(this.highest, number);
+      if (number <= this.below || this.ahead.has(number)) return;
+      this.flows++;
+      this.ahead.add(number);
+      need(this.ahead.size <= MAX_AHEAD, `${what}: numbers of connections are left out`);
+      while (this.ahead.delete(this.below + 1)) this.below++;
+    }
+  }
+
+  function groupsOf(flow, name, what) {
+    const groups = flow.get(name);
+    need(Array.isArray(groups) && groups.every(isObject), `${what}: ${name} is no list of objects`);
+    return groups;
+  }
+
+  // ---- the equation: the kernel's counters against these sums --------------------------------------------------------
+
+  const COUNTERS = ['captured', 'captured_dns', 'local', 'local_refused', 'questions', 'refused', 'refused_syn',
+    'Tcp.ActiveOpens', 'Tcp.PassiveOpens', 'TcpExt.TCPSynRetrans', 'log.lost', 'dns.lost'];
+
+  // By how much each counter rose from `open` to `close` of boundary.json.
+  function risen(opened, closed) {
+    need(isObject(opened) && isObject(closed), 'boundary.json\'s equation: the counters are not two objects');
+    return Object.fromEntries(COUNTERS.map((name) => {
+      const [first, last] = [opened.get(name), closed.get(name)];
+      need(isCount(first) && isCount(last) && first <= last, `boundary.json's equation: no counter ${name}, or it fell`);
+      return [name, BigInt(last) - BigInt(first)];
+    }));
+  }
+
+  // How far `value` is below 0 (negative) or above `most` (positive).
+  const beyond = (value, most) => (value < 0n ? value : value > most ? value - most : 0n);
+
+  // `kernel`, `record`, `derived` and, by line, `residual`: what packet.md has as the equation.
+  function solved(kernel, sums, gate) {
+    const { flows, overload, udp, udp_lost, tcp, drops, drops_lost, up, down, kernel_up, kernel_down } = sums;
+    const record = { flows, overload, dns_tcp: gate.dns_tcp, udp, udp_lost, tcp, drops, drops_lost, up, down, kernel_up,
+      kernel_down };
+    const syn = kernel.captured + kernel.captured_dns, accepted = flows + overload + gate.dns_tcp;
+    const derived = {
+      accepted,
+      repeats: syn + kernel.local + kernel.refused_syn - kernel['Tcp.ActiveOpens'],
+      local_established: kernel['Tcp.PassiveOpens'] - accepted,
+      unfinished: syn - accepted,
+    };
+    const residual = {
+      attempts: beyond(derived.repeats, kernel['TcpExt.TCPSynRetrans']),
+      established: beyond(derived.local_established, kernel.local - kernel.local_refused),
+      captured: beyond(kernel.captured - flows, syn),
+      captured_dns: beyond(kernel.captured_dns - gate.dns_tcp, syn),
+      unfinished: beyond(derived.unfinished, syn),
+      dns_tcp: beyond(tcp - gate.dns_tcp, tcp),
+      questions: kernel.questions - udp - udp_lost,
+      refused: kernel.refused - drops - drops_lost,
+      lost_log: drops_lost - kernel['log.lost'],
+      lost_questions: udp_lost - kernel['dns.lost'],
+      bytes_up: up - kernel_up,
+      bytes_down: down - kernel_down,
+      total_up: gate.bytes_up - up,
+      total_down: gate.bytes_down - down,
+    };
+    return { kernel, record, derived, residual };
+  }
+
+  // The equation, if boundary.json has the same.
+  function solution(boundary, sums) {
+    const part = (holder, name) => object(holder.get(name), `boundary.json: ${name}`);
+    const [opened, closed] = [part(boundary, 'open'), part(boundary, 'close')], told = part(closed, 'equation');
+    const gate = Object.fromEntries(['dns_tcp', 'bytes_up', 'bytes_down'].map((name) =>
+      [name, BigInt(count(part(closed, 'gate').get(name), `boundary.json: ${name}:`))]));
+    const found = solved(risen(opened.get('counters'), closed.get('counters')), sums, gate);
+    for (const [name, ours] of Object.entries(found)) {
+      const theirs = object(told.get(name), `boundary.json's equation: ${name}`);
+      for (const term of new Set([...Object.keys(ours), ...theirs.keys()])) {
+        const said = theirs.get(term), same = Number.isInteger(said) && BigInt(said) === ours[term];
+        need(same, `boundary.json's equation: ${name} ${term}`);
+      }
+    }
+    need(told.size === Object.keys(found).length, 'boundary.json\'s equation has other parts');
+    return found;
+  }
+
+  // ---- what the receipts say, for people -----------------------------------------------------------------------------
+
+  const MAX_DENIALS = 1000; // different ones told apart
+  const MAX_NAMES = 65536; // different names told apart
+  const MAX_CHANGED = 5; // different changes of the boundary that are named
+  const MAX_HOLES = 10; // named in words
+  const MAX_LISTED = 50; // denials on the page
+  const MAX_PAGE_TEXT = 300; // characters of one text on the page
+
+  class Account {
+    allowed = 0;
+    denied = 0;
+    warned = 0;
+    dropped = 0;
+    questions = 0;
+    changes = 0;
+    changed = [];
+    unlisted = 0;
+    denials = new Map();
+    names = new Set();
+
+    add(record, flow) {
+      const kind = flow.get('kind'), verdict = record.get('verdict');
+      const many = (holder) => (Number.isInteger(holder.get('count')) && holder.get('count') > 0 ? holder.get('count') : 1);
+      const groups = (name) => (Array.isArray(flow.get(name)) ? flow.get(name).filter(isObject) : []);
+      const why = () => flow.get('reason') || record.get('pattern') || 'denied';
+      const told = (before) => [record.get('target'), `${before}${why()}`, flow.get('remedy') || ''];
+      if (kind === BOUNDARY) return;
+      if (kind === 'dns') {
+        for (const group of groups('questions')) {
+          const name = String(group.get('name') ?? '?');
+          this.questions += many(group);
+          if (this.names.size < MAX_NAMES) this.names.add(name);
+          if (verdict !== 'block') continue;
+          this.deny([`dns://${name}`, `question refused: ${group.get('reason') ?? ''}`, ''], many(group));
+        }
+      } else if (kind === 'drop') {
+        for (const group of groups('groups')) {
+          const port = group.get('port') === undefined ? '' : ` port ${group.get('port')}`;
+          const where = `${group.get('protocol') ?? '?'} to ${group.get('destination') ?? '?'}${port}`;
+          this.dropped += many(group);
+          this.deny([where, 'packet refused: the gate does not speak for it', ''], many(group));
+        }
+        if (isCount(flow.get('lost'))) this.dropped += flow.get('lost');
+      } else if (kind === 'change') {
+        const found = groups('changes');
+        this.changes += found.reduce((sum, group) => sum + many(group), 0) || 1;
+        for (const what of found.map((group) => String(group.get('what') ?? '?'))) {
+          if (!this.changed.includes(what) && this.changed.length < MAX_CHANGED) this.changed.push(what);
+        }
+      } else if (verdict === 'block') {
+        this.denied += many(flow);
+        this.deny(told(''), many(flow));
+      } else if (verdict === 'warn') {
+        this.warned++;
+        this.deny(told('let through by observe mode: '), 1);
+      } else if (record.get('decision_phase') !== 'outcome') this.allowed++;
+    }
+
+    deny(words, times) {
+      const name = JSON.stringify(words), known = this.denials.get(name);
+      if (!known && this.denials.size >= MAX_DENIALS) this.unlisted += times;
+      else this.denials.set(name, { words, times: (known?.times ?? 0) + times });
+    }
+  }
+
+  // Why the boundary at the close is not the one that was probed; empty if it is.
+  function disturbed(boundary, account) {
+    if (account.changes) {
+      const changed = account.changed.join('; ');
+      return `the boundary was changed during the run (changes: ${account.changes}): ${changed}`;
+    }
+    const network = (name) => {
+      const part = boundary?.get(name), found = isObject(part) ? part.get('network') : null;
+      return isObject(found) ? found : new Map();
+    };
+    const before = network('open'), after = network('close');
+    if (!boundary?.has('close') || jcs(before) === jcs(after)) return '';
+    const text = (holder, name) => (holder.has(name) ? jcs(holder.get(name)) : 'null');
+    const differs = [...new Set([...before.keys(), ...after.keys()])].filter((name) => text(before, name) !== text(after, name));
+    return `the boundary's network is not the same at the close: ${differs.sort().join(', ')}`;
+  }
+
+  // What a sound record says against its own run, in sentences.
+  function reservations(boundary, account) {
+    const probe = boundary?.get('open')?.get('probe'), holes = isObject(probe) ? probe.get('holes') : null, found = [];
+    if (Array.isArray(holes) && holes.length) {
+      const more = holes.length > MAX_HOLES ? `; and ${holes.length - MAX_HOLES} more` : '';
+      const some = holes.slice(0, MAX_HOLES).join('; ');
+      found.push(`the boundary had holes that the caller chose to ignore: ${some}${more}`);
+    }
+    return [...found, disturbed(boundary, account)].filter(Boolean);
+  }
+
   // ---- the record: every line where it belongs ---------------------------------------------------------------------
 
   // Two sequences that can not meet: UUIDs of version 7 by the gate, of version 8 by the notary (RFC 9562).
   const uuid = (version) =>
     new RegExp(`^[0-9a-f]{8}-[0-9a-f]{4}-${version}[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$`);
   const IDS = { gate: uuid(7), notary: uuid(8) };
+
+  const FACTS = ['connection', 'dns', 'drop', 'overload', 'change', BOUNDARY];
 
   class Replay {
     entries = 0;
@@ -557,6 +1480,23 @@ const sluicegate = (() => {
     transports = new Map();
     layers = new Map();
     domains = new Set();
+    account = new Account();
+    sums = new Sums();
+    decisions = null; // under the policies, if they could be read
+    contradiction = ''; // the first thing a receipt says that policies or facts do not bear out
+
+    constructor(policy) {
+      try {
+        this.decisions = new Decisions(readPolicies(policy));
+      } catch (error) {
+        this.contradicted(error);
+      }
+    }
+
+    contradicted(error) {
+      if (!(error instanceof Refusal)) throw error;
+      this.contradiction ||= error.message;
+    }
 
     async place(read, facts) {
       const { what, entry } = read;
@@ -654,10 +1594,26 @@ const sluicegate = (() => {
       const isBoundary = flow.get('kind') === BOUNDARY;
       need(isBoundary === (record.get('transport') === BOUNDARY), `${what}: facts of the boundary by another way`);
       if (isBoundary) this.boundary = flow;
-      if (!flow.has('process')) return;
-      need(flow.get('kind') === 'connection', `${what}: a process of something that is no connection`);
-      need(record.get('decision_phase') !== 'outcome', `${what}: a process where only decisions have one`);
-      checkProcess(flow.get('process'), what);
+      if (flow.has('process')) {
+        need(flow.get('kind') === 'connection', `${what}: a process of something that is no connection`);
+        need(record.get('decision_phase') !== 'outcome', `${what}: a process where only decisions have one`);
+        checkProcess(flow.get('process'), what);
+      }
+      this.account.add(record, flow);
+      this.audit(record, flow);
+    }
+
+    // A receipt may be well signed and be of no such facts: then the record holds together, and lies.
+    audit(record, flow) {
+      if (this.contradiction) return;
+      const what = `receipt ${record.get('chain_seq')}`, kind = flow.get('kind');
+      try {
+        need(FACTS.includes(kind), `${what}: facts of an unknown kind`);
+        this.sums.add(record, flow, what);
+        if (kind === 'connection') this.decisions.add(record, flow, what);
+      } catch (error) {
+        this.contradicted(error);
+      }
     }
 
     pair({ what, record }) {
@@ -716,8 +1672,8 @@ const sluicegate = (() => {
     }
   }
 
-  async function replay(evidence, flows) {
-    const state = new Replay(), facts = linesOf(flows);
+  async function replay(evidence, flows, policy) {
+    const state = new Replay(policy), facts = linesOf(flows);
     let batch = [], number = 0;
     const settle = async () => {
       await Promise.all(batch.map(([read, its]) => hashLine(read, its)));
@@ -993,8 +1949,8 @@ const sluicegate = (() => {
       need(RECORD.includes(name) || FINISHED.includes(name), `${shown(name)} is no file of a packet`);
     }
     const nothing = new Uint8Array(0);
-    const state = await replay(files.get('evidence.jsonl') ?? nothing, files.get('flows.jsonl') ?? nothing);
-    const boundary = await measured(state, files);
+    const [evidence, flows, policy] = RECORD.map((name) => files.get(name) ?? nothing);
+    const state = await replay(evidence, flows, policy), boundary = state.measured = await measured(state, files);
     if (!state.ended) {
       for (const name of FINISHED) need(!files.has(name), `${name} of a record whose end is not signed`);
       return state;
@@ -1010,12 +1966,98 @@ const sluicegate = (() => {
     return state;
   }
 
+  // ---- summary.md --------------------------------------------------------------------------------------------------
+
+  // The command chose some of the words, so each is shortened and escaped: it can not add to the page.
+  function short(value) {
+    const found = String(value).replace(/[^ -~]/gu, '?');
+    return found.length <= MAX_PAGE_TEXT ? found : `${found.slice(0, MAX_PAGE_TEXT)}...`;
+  }
+
+  const plain = (value) => short(value).replace(/[\\`*_{}[\]<>#|!&]/g, '\\$&');
+  const code = (value) => `\`${short(value).replaceAll('`', "'")}\``;
+
+  function commandOf(opened) {
+    const command = opened.get('command') ?? '';
+    // Arguments may hold secrets: the record has their number and a digest.
+    if (isObject(command)) return `${code(command.get('name') ?? '?')} with ${plain(command.get('args') ?? '?')} arguments`;
+    return code(Array.isArray(command) ? command.join(' ') : command);
+  }
+
+  function denialLines({ words: [target, reason, remedy], times }) {
+    const often = times > 1 ? ` (${times} times)` : '', lines = [`- ${code(target)}${often}: ${plain(reason)}`];
+    if (!remedy) return lines;
+    const yaml = remedy.replace(/\n$/, '').split('\n').map((found) => `  ${short(found).replaceAll('```', '')}`);
+    return [...lines, '', '  to allow it, add under `allow:`', '', '  ```yaml', ...yaml, '  ```', ''];
+  }
+
+  // The page that the run made of this record: it knew its own key.
+  function pageOf(state, boundary, levels) {
+    const opened = boundary.get('open'), run = boundary.get('close').get('run'), key = run.get('key');
+    const { account, totals } = state, rungs = { ...levels, PINNED: [true, 'signed by a given key'] };
+    const words = { [VERIFIED]: 'verified', [UNPROVEN]: 'a prefix whose end is not proven', [UNTRUSTED]: 'untrusted' };
+    let verdict = words[verdictOf(rungs)], origin = key === 'given' ? ' (given from outside the run)' : '';
+    if (key === 'ephemeral') {
+      verdict = 'consistent with itself';
+      rungs.PINNED = [false, 'the key was made for this run; give --key to pin one'];
+      origin = ' (made for this run: the record is consistent with itself, not tied to anyone)';
+    }
+    const command = opened.get('command'), empty = !command || command.size === 0 || command.length === 0;
+    const steps = opened.get('plan'), many = Array.isArray(steps) ? steps.length : 0;
+    const listed = [...account.denials.values()].sort((one, other) => other.times - one.times
+      || (one.words[0] < other.words[0] ? -1 : one.words[0] > other.words[0] ? 1 : 0));
+    const hidden = listed.slice(MAX_LISTED).reduce((sum, { times }) => sum + times, account.unlisted);
+    const doubts = reservations(boundary, account).map((one) => `- **${plain(one)}**`);
+    return [
+      '# sluicegate run', '', `Verification: **${verdict}**`, '',
+      ...Object.entries(rungs).map(([name, [ok, why]]) => `- ${name}: ${ok ? 'yes' : 'no'} (${plain(why)})`), '',
+      ...(empty ? [] : [`- command: ${commandOf(opened)}`]),
+      ...(run.has('agent_exit_code') ? [`- exit code: ${plain(run.get('agent_exit_code'))}`] : []),
+      `- tier: ${plain(opened.get('tier') ?? 'unknown')}`,
+      `- policy: ${code(state.policy)}`,
+      `- key: ${code(state.signer)}${origin}`,
+      `- receipts: ${state.receipts} (lifecycle included), ${totals.get('allow')} allow, ${totals.get('block')} block, `
+        + `${totals.get('warn')} warn`,
+      `- connections: ${account.allowed} allowed, ${account.denied} denied`,
+      `- dropped packets: ${account.dropped}`,
+      `- DNS: ${account.questions} questions for ${account.names.size} names`,
+      ...(account.allowed || account.denied ? []
+        : [`- 0 requests; the boundary was made in ${many} steps, each in boundary.json`]),
+      ...(doubts.length ? ['', '## Reservations', '', ...doubts] : []),
+      ...(listed.length ? ['', '## Denied', '', ...listed.slice(0, MAX_LISTED).flatMap(denialLines)] : []),
+      ...(hidden ? [`- and ${hidden} more, in flows.jsonl`] : []),
+    ].join('\n') + '\n';
+  }
+
   function closed(state) {
     if (state.torn) return [false, 'a file ends within a line: its writer died there, or it was cut'];
     if (!state.closed) return [false, 'no session_close: the record is a prefix, its end unknown'];
     if (!state.ended) return [false, 'no signed checkpoint over the root: the end is not proven'];
     if (state.unanswered) return [false, `${state.unanswered} allowed flows have no outcome`];
     return [true, `the end is signed: ${state.receipts} receipts, root ${state.root.slice(0, 16)}`];
+  }
+
+  // Whether nothing is unaccounted for.
+  function accounted(state, boundary) {
+    if (state.contradiction) return [false, state.contradiction];
+    if (!state.ended) return [false, 'the kernel\'s counters at the end are not in the record'];
+    // What was counted by other rules than those that were measured proves nothing.
+    const change = disturbed(boundary, state.account);
+    if (change) return [false, change];
+    let found;
+    try {
+      found = solution(boundary, state.sums);
+    } catch (error) {
+      state.contradicted(error);
+      return [false, state.contradiction];
+    }
+    const { sums } = state, open = Object.entries(found.residual).filter(([, value]) => value).sort();
+    const lines = open.map(([name, value]) => `${name}: ${value > 0n ? '+' : ''}${value}`);
+    const missing = BigInt(sums.highest) - sums.flows;
+    if (missing) lines.push(`connections without a receipt: ${missing}`);
+    if (lines.length) return [false, `the kernel counted what the record does not hold: ${lines.join(', ')}`];
+    return [true, `every connection decided again, residual 0: ${found.derived.accepted} connections, `
+      + `${sums.udp} questions, ${sums.drops} refused packets`];
   }
 
   function pinned(state, keys) {
@@ -1042,22 +2084,29 @@ const sluicegate = (() => {
   // What the packet `files` (name to bytes) supports; `keys` are the raw public keys the caller trusts.
   // It rejects only where the platform can not verify at all.
   async function verifyPacket(files, keys) {
-    let state;
     try {
-      state = await checked(files);
+      const state = await checked(files);
+      const levels = {
+        INTACT: [true, `${state.receipts} receipts, every line reproduces`],
+        CLOSED: closed(state),
+        ACCOUNTED: accounted(state, state.measured),
+        PINNED: pinned(state, keys),
+      };
+      if (state.contradiction) return report(INVALID, levels, state);
+      const page = state.ended && bytesOf(pageOf(state, state.measured, levels));
+      need(!page || same(page, files.get('summary.md')), 'summary.md says other things than the record');
+      return report(verdictOf(levels), levels, state);
     } catch (error) {
       if (!(error instanceof Refusal)) throw error;
       const why = [false, error.message];
-      return report(INVALID, { INTACT: why, CLOSED: why, PINNED: why });
+      return report(INVALID, { INTACT: why, CLOSED: why, ACCOUNTED: why, PINNED: why });
     }
-    const levels = {
-      INTACT: [true, `${state.receipts} receipts, every line reproduces`],
-      CLOSED: closed(state),
-      PINNED: pinned(state, keys),
-    };
-    // An end that is not proven weighs more than a signer that is not trusted.
-    const outcome = !levels.CLOSED[0] ? UNPROVEN : !levels.PINNED[0] ? UNTRUSTED : VERIFIED;
-    return report(outcome, levels, state);
+  }
+
+  // An end that is not proven weighs more than an account that is open or a signer that is not trusted.
+  function verdictOf({ CLOSED, ACCOUNTED, PINNED }) {
+    if (!CLOSED[0]) return UNPROVEN;
+    return ACCOUNTED[0] && PINNED[0] ? VERIFIED : UNTRUSTED;
   }
 
   // The public key in a key's text: 64 hexadecimal digits, or the two lines of a key file. Null if it is neither.
@@ -1077,17 +2126,16 @@ const sluicegate = (() => {
     [VERIFIED]: 'verified',
     [INVALID]: 'INVALID',
     [UNPROVEN]: 'an intact prefix; its end is not proven',
-    [UNTRUSTED]: 'sound, but its signer is not pinned',
+    [UNTRUSTED]: 'sound, but not accounted for, or its signer is not pinned',
   };
 
   // The report as lines for people, the verdict first.
   function asText({ outcome, levels }) {
     const rung = ([level, { reached, reason }]) => `${level}: ${reached ? 'yes' : 'no'} (${reason})`;
-    const page = levels.CLOSED.reached ? ['summary.md: sealed; its words were not compared with the record'] : [];
-    return [`${WORDS[outcome]} (exit ${outcome})`, ...Object.entries(levels).map(rung), ...page].join('\n');
+    return [`${WORDS[outcome]} (exit ${outcome})`, ...Object.entries(levels).map(rung)].join('\n');
   }
 
-  return { verifyPacket, readKey, asText, provide, RECORD, FINISHED, USAGE };
+  return { verifyPacket, readKey, asText, provide, readPolicies, decide, RECORD, FINISHED, USAGE };
 })();
 
 // ---- Node only -----------------------------------------------------------------------------------------------------

@@ -25,11 +25,9 @@ from tests.peers.second import (
     Case,
     Files,
     agree,
-    first,
     node,
     prefix,
     resealed,
-    second,
 )
 from tests.verify.test_tampering import EDITS
 
@@ -130,15 +128,10 @@ def test_ends_that_were_cut_off(files: Files, tmp_path: Path) -> None:
     assert outcomes == [INVALID] + [UNPROVEN] * 8 + [INVALID] * 4 + [UNPROVEN] * 2
 
 
-def test_the_words_of_the_page_are_compared_by_the_first_alone(
-    files: Files, tmp_path: Path
-) -> None:
+def test_the_words_of_the_page_are_compared_by_both(files: Files, tmp_path: Path) -> None:
     changed = files | {"summary.md": b"# all is well\n"}
-    case = Case("sealed", resealed(changed))
-    (tmp_path / "packet").mkdir()
-    assert first(case, tmp_path / "packet")["outcome"] == INVALID
-    reports = second([case, Case("not sealed", changed)], tmp_path)
-    assert [report["outcome"] for report in reports] == [VALID, INVALID]
+    cases = [Case("sealed", resealed(changed)), Case("not sealed", changed)]
+    assert agree(cases, tmp_path) == [INVALID, INVALID]
 
 
 def test_the_commands_for_people_are_compared_by_both(files: Files, tmp_path: Path) -> None:
