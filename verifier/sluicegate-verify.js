@@ -2135,7 +2135,12 @@ const sluicegate = (() => {
     return [`${WORDS[outcome]} (exit ${outcome})`, ...Object.entries(levels).map(rung)].join('\n');
   }
 
-  return { verifyPacket, readKey, asText, provide, readPolicies, decide, RECORD, FINISHED, USAGE };
+  // What decides, for those who compare it with another's.
+  const parts = {
+    readPolicies, relaxed, decide, preliminary, admitted, answered, isHost, address, isAddress, internal, normalPath,
+    globMatches,
+  };
+  return { verifyPacket, readKey, asText, provide, parts, RECORD, FINISHED, USAGE };
 })();
 
 // ---- Node only -----------------------------------------------------------------------------------------------------

@@ -1,0 +1,36 @@
+// Calls functions of the second verifier, the file argv[2], in one process. The file argv[3] holds a list of calls, each
+// [name, ...arguments]; prints the list of what they return, `undefined` as null and an error as "refused".
+const { readFileSync } = require('node:fs');
+const { parts } = require(require('node:path').resolve(process.argv[2]));
+
+// Policies are read once for each text, as for a record.
+const known = new Map();
+function policies(text) {
+  if (!known.has(text)) known.set(text, parts.readPolicies(new TextEncoder().encode(text)));
+  return known.get(text);
+}
+
+const calls = {
+  read: (text) => policies(text).length,
+  decide: (text, facts) => parts.decide(policies(text), facts),
+  preliminary: (text, facts) => parts.preliminary(parts.relaxed(policies(text)), facts),
+  admitted: (text, facts, addresses) => parts.admitted(policies(text), parts.decide(policies(text), facts), addresses),
+  answered: (text, facts, addresses) => parts.answered(policies(text), parts.decide(policies(text), facts), addresses),
+  isHost: parts.isHost,
+  isAddress: parts.isAddress,
+  internal: (text) => parts.internal(parts.address(text)),
+  normalPath: parts.normalPath,
+  globMatches: parts.globMatches,
+};
+
+function answer([name, ...given]) {
+  try {
+    return calls[name](...given);
+  } catch (error) {
+    if (error.constructor.name !== 'Refusal') throw error;
+    return 'refused';
+  }
+}
+
+const asked = JSON.parse(readFileSync(process.argv[3], 'utf8'));
+console.log(JSON.stringify(asked.map((call) => answer(call) ?? null)));

@@ -1,0 +1,363 @@
+"""Random policies and facts: both verifiers decide each the same, with the same rule, reason and remedy."""
+
+from __future__ import annotations
+
+import dataclasses
+import ipaddress
+import json
+import random
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sluicegate.facts import Decision, Facts, Protocol, Verdict, Via
+from sluicegate.policy import decide as policy
+from sluicegate.policy import normal, paths
+from sluicegate.policy.model import Policy, PolicyError, Rule
+from sluicegate.wire import addresses, names
+from sluicegate.wire.cursor import WireError
+from tests.peers.second import VERIFIER, node
+
+PROGRAM = Path(__file__).parent / "programs" / "call_cases.js"
+# Few values, so that rules and flows meet often.
+NAMES = ("a.example", "b.a.example", "c.b.a.example", "xn--bcher-kva.example", "1.example", "_x.a")
+ADDRESSES = (
+    *("192.0.2.7", "10.0.0.1", "203.0.113.9", "169.254.169.254", "0.0.0.0", "255.255.255.255"),
+    *("2001:db8::1", "::ffff:a00:1", "::ffff:c000:207", "64:ff9b::c000:207", "64:ff9b::a00:1"),
+    *("2002:c000:207::1", "2002:a00:1::", "2001::1", "2001:0:c000:207::3fff:fdf8", "::c000:207"),
+    *("fe80::5efe:a00:1", "2001:db8::5efe:a00:1", "2001:db8::200:5efe:c000:207", "::1", "fd00::1"),
+    *("::ffff:0:a00:1", "fe80::1%eth0", "1::", "0:0:1::", "1:0:0:2::3"),
+)
+NETWORKS = (
+    *(
+        "192.0.2.0/24",
+        "192.0.2.7/32",
+        "10.0.0.0/8",
+        "0.0.0.0/0",
+        "203.0.113.8/31",
+        "::/0",
+        "fe80::/10",
+    ),
+    *("2001:db8::/32", "64:ff9b::/96", "2002::/16", "2001:db8::1/128"),
+)
+PORTS = (22, 80, 80, 443, 443, 8080)
+METHODS = ("GET", "GET", "POST", "BREW", "TRACE", "PURGE")
+GLOBS = (
+    "/**",
+    "/a/*",
+    "/a",
+    "/*/b",
+    "/**/b",
+    "/a*b",
+    "/a**b*c",
+    "/caf\u00e9/*",
+    "/\U0001f511",
+    "*",
+    "**",
+)
+PIECES = ("a", "b", "c", "/", "/", "..", ".", "//", "%2f", "%61", "%25", "%2e", ";", "%", "?", "#")
+PIECES += (
+    "%C3%A9",
+    "%ff",
+    "%F0%9F%94%91",
+    "caf",
+    "-",
+    "%0a",
+    "%7f",
+    "%00",
+    "%E0%80%80",
+    "%zz",
+    "*",
+)
+SEED, TIMES = 20_260_102, 4_000
+
+
+class Dice(random.Random):
+    """Policies, facts and paths, the same in every run of the tests."""
+
+    def maybe(self, things: Sequence[Any], chance: float = 0.5) -> Any:
+        return self.choice(things) if self.random() < chance else None
+
+    def some(self, things: Sequence[Any], most: int) -> tuple[Any, ...]:
+        return tuple(sorted({self.choice(things) for _ in range(self.randint(0, most))}))
+
+    def path(self) -> str:
+        return self.choice(("/", "/", "/", "")) + "".join(
+            self.choices(PIECES, k=self.randint(0, 7))
+        )
+
+    def rule(self, label: str, *, deny: bool) -> Rule:
+        more = {"ports": self.some(PORTS, 3), "methods": self.some(METHODS, 2)}
+        more |= {"paths": self.some(GLOBS, 2)}
+        if self.random() < 0.5:
+            more |= {"methods": (), "paths": ()}
+        if not deny and not more["ports"]:
+            more["ports"] = (80, 443)
+        if self.random() < 0.5:
+            return Rule(label, self.choice(NAMES), self.random() < 0.3, **more)  # type: ignore[arg-type]
+        return Rule(label, network=self.choice(NETWORKS), **more)  # type: ignore[arg-type]
+
+    def policies(self) -> tuple[Policy, ...]:
+        def rules(kind: str, most: int) -> tuple[Rule, ...]:
+            return tuple(
+                self.rule(f"{kind}[{at}]", deny=kind == "deny")
+                for at in range(self.randint(0, most))
+            )
+
+        return tuple(
+            Policy("p", self.random() < 0.3, rules("allow", 6), rules("deny", 2))
+            for _ in range(self.choice((0, 1, 1, 1, 2, 3)))
+        )
+
+    def facts(self) -> Facts:
+        """Mostly claims that agree: else nothing but mismatches would be found."""
+        name = self.maybe(NAMES, 0.7)
+        known = name is not None and self.random() < 0.7
+        address = "198.18.0.7" if known else self.choice(ADDRESSES)
+        proxied = self.random() < 0.3
+        said = name or self.maybe((address, self.choice(ADDRESSES)), 0.8)
+        port = self.choice(PORTS)
+        found = Facts(
+            self.choice(tuple(Protocol)),
+            address,
+            3128 if proxied else port,
+            self.choice(tuple(Via)),
+            synthetic=name if known else None,
+            target=said if proxied else None,
+            target_port=port if proxied and said else None,
+            sni=name if self.random() < 0.5 else None,
+            fault=self.maybe(("a bare LF",), 0.02),
+        )
+        if self.random() < 0.5:
+            web = {"method": self.choice(METHODS), "path": self.path()}
+            web |= {"host": said, "host_port": self.maybe((port,))}
+            found = dataclasses.replace(found, protocol=Protocol.HTTP, sni=None, **web)
+        if self.random() < 0.1:
+            claim = self.choice(("synthetic", "target", "sni", "host"))
+            found = dataclasses.replace(found, **{claim: self.choice((*NAMES, *ADDRESSES[:3]))})
+        return found
+
+
+def called(calls: Sequence[Sequence[object]], directory: Path) -> list[Any]:
+    """What the second verifier's functions return, called in one process."""
+    file = directory / "calls.json"
+    file.write_text(json.dumps(calls))
+    code, out = node(PROGRAM, VERIFIER, file)
+    assert code == 0
+    found = json.loads(out)
+    assert len(found) == len(calls)
+    return list(found)
+
+
+def told(facts: Facts) -> dict[str, object]:
+    """As a line has them."""
+    found = {key: value for key, value in dataclasses.asdict(facts).items() if value is not None}
+    return found | {"protocol": facts.protocol.value, "via": facts.via.value}
+
+
+def shown(made: Decision | None) -> dict[str, object] | None:
+    """A decision, with the names that the second verifier has for its members."""
+    if made is None:
+        return None
+    found = dataclasses.asdict(made) | {"allowed": made.verdict is Verdict.ALLOW}
+    del found["verdict"]
+    return {key: value for key, value in found.items() if value is not None}
+
+
+@pytest.fixture(scope="module")
+def drawn() -> list[tuple[str, tuple[Policy, ...], Facts]]:
+    """Texts of policies, the policies that the first verifier reads from them, and facts."""
+    dice, found = Dice(SEED), list[tuple[str, tuple[Policy, ...], Facts]]()
+    for number in range(TIMES):
+        if number % 5 == 0:
+            text = normal.policy_text(dice.policies())
+        found.append((text.decode(), normal.read(text), dice.facts()))
+    return found
+
+
+def test_every_decision_is_the_same(
+    drawn: list[tuple[str, tuple[Policy, ...], Facts]], tmp_path: Path
+) -> None:
+    calls = [["decide", text, told(facts)] for text, _, facts in drawn]
+    seen = Counter[str]()
+    for call, (_, policies, facts), ours in zip(calls, drawn, called(calls, tmp_path), strict=True):
+        theirs = policy.decide(policies, facts)
+        assert ours == shown(theirs), call
+        seen[f"{theirs.verdict.value} {theirs.rule.partition('[')[0]} {theirs.observed}"] += 1
+    # The search was of something: each kind of decision came up.
+    for kind in (
+        *("allow allow False", "allow default True", "allow deny True", "allow protocol True"),
+        *("deny default False", "deny deny False", "deny fault False", "deny mismatch False"),
+        *("deny internal-address False", "deny method False", "deny protocol False"),
+    ):
+        assert seen[kind] >= 5, seen
+
+
+def test_of_a_proxy_client_too(
+    drawn: list[tuple[str, tuple[Policy, ...], Facts]], tmp_path: Path
+) -> None:
+    calls = [["preliminary", text, told(facts)] for text, _, facts in drawn]
+    for call, (_, policies, facts), ours in zip(calls, drawn, called(calls, tmp_path), strict=True):
+        assert ours == shown(policy.preliminary(policy.relaxed(policies), facts)), call
+
+
+def test_and_of_what_a_name_has(
+    drawn: list[tuple[str, tuple[Policy, ...], Facts]], tmp_path: Path
+) -> None:
+    dice = Dice(SEED + 1)
+    answers = [dice.sample(ADDRESSES, dice.randint(1, 3)) for _ in drawn]
+    for name in ("admitted", "answered"):
+        calls = [
+            [name, text, told(facts), answer]
+            for (text, _, facts), answer in zip(drawn, answers, strict=True)
+        ]
+        outcomes = Counter[bool]()
+        for call, (_, policies, facts), answer, ours in zip(
+            calls, drawn, answers, called(calls, tmp_path), strict=True
+        ):
+            made = policy.decide(policies, facts)
+            good, why = policy.admit(policies, made, tuple(answer))
+            outcomes[bool(good)] += 1
+            if name == "admitted":
+                assert ours == [list(good), why or ""], call
+            else:
+                assert ours == shown(policy.answered(policies, made, tuple(answer))[1]), call
+        assert min(outcomes.values()) > 100
+
+
+def test_paths_and_globs(tmp_path: Path) -> None:
+    dice = Dice(SEED + 2)
+    raw = [dice.path() for _ in range(TIMES)]
+    raw += ["/" + "a/" * 300, "/" + "a" * 8191, "/" + "a" * 8192, "/a?" + "b" * 9000]
+    whole = [paths.normal(path) for path in raw]
+    assert called([["normalPath", path] for path in raw], tmp_path) == whole
+    assert min(whole.count(None), len(raw) - whole.count(None)) > 500
+    pairs = [(dice.choice(GLOBS), path) for path in whole if path is not None]
+    for _ in range(TIMES):
+        glob = "".join(dice.choices(("a", "b", "/", "*", "**", "\u00e9", "\U0001f511"), k=6))
+        path = "".join(
+            dice.choices(("a", "b", "/", "/", "\u00e9", "\U0001f511"), k=dice.randint(1, 9))
+        )
+        pairs.append((glob, path))
+    matched = [paths.matches(*pair) for pair in pairs]
+    assert called([["globMatches", *pair] for pair in pairs], tmp_path) == matched
+    assert sum(matched) > 100
+
+
+def test_names_and_addresses(tmp_path: Path) -> None:
+    dice = Dice(SEED + 3)
+    labels = ("a", "example", "xn--bcher-kva", "xn--a", "xn--", "xn--bcher-kvA", "xn---a", "0x1")
+    labels += ("1", "007", "255", "256", "", "a-", "-a", "_", "a" * 63, "a" * 64, "xn--80ak6aa92e")
+    labels += (
+        "B",
+        "xn--p1ai",
+        "xn--a-ecp",
+        "xn--zzzzzzzzzz",
+        "xn--tiq49xqyj",
+        "xn--strae-oqa",
+        "a b",
+    )
+    texts = [".".join(dice.choices(labels, k=dice.randint(1, 4))) for _ in range(TIMES)]
+    texts += [
+        *ADDRESSES,
+        "::ffff:1.2.3.4",
+        "1::2::3",
+        ":::",
+        "1:2:3:4:5:6:7:8:9",
+        "[::1]",
+        "a\n",
+        "::1%",
+    ]
+    texts += [
+        "2001:DB8::1",
+        "2001:db8:0:0::1",
+        "1.2.3",
+        "1.2.3.04",
+        "::1.2.3.4",
+        ".".join("a" * 127),
+    ]
+
+    def is_host(text: str) -> bool:
+        try:
+            return names.host(text) == text
+        except WireError:
+            return False
+
+    for call, ours in zip(texts, called([["isHost", t] for t in texts], tmp_path), strict=True):
+        assert ours == is_host(call), call
+    numbers = [dice.getrandbits(128) & (dice.getrandbits(128) | mask) for mask in (0, 2**128 - 1)]
+    numbers += [dice.getrandbits(128) & ~(0xFFFF << 16 * at) for at in range(8) for _ in range(20)]
+    numbers += [int(ipaddress.ip_address(a)) for a in ADDRESSES if "%" not in a and ":" in a]
+    literal = [names.host(str(ipaddress.IPv6Address(number))) for number in numbers]
+    literal += [str(ipaddress.IPv4Address(dice.getrandbits(32))) for _ in range(TIMES)]
+    texts += literal
+    for call, ours in zip(texts, called([["isAddress", t] for t in texts], tmp_path), strict=True):
+        assert ours == names.is_address(call), call
+    # Around the edges of every range as well.
+    for net, _ in addresses._RANGES:
+        edges = (int(net[0]) - 1, int(net[0]), int(net[-1]), int(net[-1]) + 1)
+        kind = type(net[0])
+        literal += [str(kind(edge)) for edge in edges if 0 <= edge < 2 ** net[0].max_prefixlen]
+    literal += list(ADDRESSES)
+    inside = [addresses.internal(text) or "" for text in literal]
+    assert called([["internal", text] for text in literal], tmp_path) == inside
+    assert set(inside) > {
+        "",
+        "metadata",
+        "private",
+        "6to4 private",
+        "NAT64 private",
+        "ISATAP private",
+    }
+
+
+def test_policies_of_another_text(
+    drawn: list[tuple[str, tuple[Policy, ...], Facts]], tmp_path: Path
+) -> None:
+    """Neither reads a text that is not the one of its policies, nor refuses one that is."""
+    dice, texts = Dice(SEED + 4), [text for text, _, _ in drawn[::10]]
+    words = (
+        '"allow"',
+        '"deny"',
+        "[]",
+        "{}",
+        "1",
+        "0",
+        "null",
+        "true",
+        ",",
+        "443",
+        '"GET"',
+        '"',
+        " ",
+    )
+    words += (
+        '"mode":"enforce"',
+        '"a.example"',
+        "65536",
+        "-1",
+        '"ports":[80]',
+        '"env":[]',
+        "*.",
+        "A",
+    )
+    for text in texts[:]:
+        at, size = dice.randrange(len(text)), dice.choice((0, 1, 2, 4, 8))
+        texts.append(text[:at] + dice.choice(words) + text[at + size :])
+        texts.append(text.replace(dice.choice(words), dice.choice(words), 1))
+
+    def read(text: str) -> object:
+        try:
+            return len(normal.read(text.encode()))
+        except PolicyError:
+            return "refused"
+
+    wanted = [read(text) for text in texts]
+    for text, ours, theirs in zip(
+        texts, called([["read", text] for text in texts], tmp_path), wanted, strict=True
+    ):
+        assert ours == theirs, text
+    assert wanted.count("refused") > 300
