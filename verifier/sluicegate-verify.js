@@ -838,7 +838,8 @@ const sluicegate = (() => {
   //
   // A decision is `allowed`, the `rule` (a label, or a word where no line of a policy decides), the `reason`, the
   // `port` and the `name` or bare `address` that were judged, the `remedy` (YAML that would allow it), and `observed`
-  // where only observe mode allows.
+  // where only observe mode allows. `rules` are all those by which it is so: which of them its author wrote first, the
+  // sorted policies do not say.
 
   const COMMON_METHODS = ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS']; // of a rule that names none
   const SPOKEN = new Map([[443, ['tls']], [80, ['http', 'tls']]]); // at the well-known ports of a host
@@ -917,7 +918,8 @@ const sluicegate = (() => {
       return { ...made, rule: 'default', reason: `no policy allows ${what}`, remedy: remedyFor(about) };
     }
     const found = policies.map((policy) => outcomeOf(policy, facts, whole, about));
-    const rank = Math.min(...found.map(([its]) => its)), [rule] = found.find(([its]) => its === rank)[1];
+    const rank = Math.min(...found.map(([its]) => its)), rules = found.flatMap(([its, by]) => (its === rank ? by : []));
+    const [rule] = rules;
     const remedy = rule ? undefined : remedyFor(about);
     const observed = [WOULD_DENY, WOULD_LACK].includes(rank);
     const where = observed && about.address !== undefined ? internal(address(about.address)) : '';
@@ -927,7 +929,8 @@ const sluicegate = (() => {
     }
     let reason = `${what} is allowed`;
     if (rank !== ALLOWED) reason = rule ? `${what} is denied by ${rule.label}` : `no rule allows ${what}`;
-    return { ...made, allowed: observed || rank === ALLOWED, rule: rule?.label ?? 'default', reason, remedy, observed };
+    const allowed = observed || rank === ALLOWED;
+    return { ...made, allowed, rule: rule?.label ?? 'default', rules, reason, remedy, observed };
   }
 
   // Denied where the bytes are not what the port of a named host speaks. A silent client sent none yet.
@@ -973,27 +976,27 @@ const sluicegate = (() => {
   // On name and port alone, whatever will be spoken there; of `relaxed` policies.
   const preliminary = (loose, facts) => decide(loose, { ...facts, protocol: 'server-first' });
 
-  // Which of the addresses of a name may be dialled, and where none may, why. One internal address that no ip rule of
+  // Which of the addresses of a name may be dialled, and where none may, why and by which rules. One internal address that no ip rule of
   // every policy allows refuses the whole answer.
   function admitted(policies, decision, addresses) {
-    if (!decision.allowed) return [[], decision.reason];
+    if (!decision.allowed) return [[], decision.reason, []];
     const { port } = decision;
     const allowedInside = (found) => policies.length > 0 && policies.every((policy) => policy.allow.some((rule) =>
       rule.network && rule.ports.includes(port) && covers(rule.network, found, false)));
     for (const text of addresses) {
       const found = address(text), where = internal(found);
       if (where && !allowedInside(found)) {
-        return [[], `${text} is internal (${where}) and no ip rule allows it on port ${port}`];
+        return [[], `${text} is internal (${where}) and no ip rule allows it on port ${port}`, []];
       }
     }
     const good = [];
-    let reason = 'the name has no address';
+    let reason = 'the name has no address', rules = [];
     for (const text of addresses) {
-      const [rule] = barring(policies, text, port);
-      if (rule) reason = `${text} is denied by ${rule.label}`;
+      const by = barring(policies, text, port);
+      if (by.length) [reason, rules] = [`${text} is denied by ${by[0].label}`, by];
       else good.push(text);
     }
-    return [good, good.length ? '' : reason];
+    return good.length ? [good, '', []] : [[], reason, rules];
   }
 
   // The rules by which an address of a name is not dialled, whatever is asked there.
@@ -1004,14 +1007,17 @@ const sluicegate = (() => {
 
   // The decision that denies a name for what its addresses are; null if there is one to dial.
   function answered(policies, decision, addresses) {
-    const [good, reason] = admitted(policies, decision, addresses);
+    const [good, reason, rules] = admitted(policies, decision, addresses);
     if (good.length) return null;
     const { remedy } = decide(policies, { protocol: 'opaque', address: addresses[0], port: decision.port });
-    return { ...decision, allowed: false, rule: 'internal-address', reason, remedy, observed: false };
+    return { ...decision, allowed: false, rule: 'internal-address', rules, reason, remedy, observed: false };
   }
 
   // ---- the receipts of connections, made again ---------------------------------------------------------------------
 
+  const MAX_PORT = 65535;
+  const MIN_STATUS = 200, MAX_STATUS = 999; // what the gate takes for a response
+  const MAX_LABELS = 65536; // rules that decided something
   const MAX_SHOWN = 2048; // characters of one client-made value in the record
   const MAX_SHOWN_PATH = 8192; // of a path, which the policy matches up to this length
   const MAX_ADDRESSES = 16; // of one name
@@ -1034,6 +1040,11 @@ const sluicegate = (() => {
     return value;
   }
 
+  function ranged(value, least, most, what) {
+    need(count(value, what) >= least && value <= most, `${what} is not in ${least}..${most}`);
+    return value;
+  }
+
   function text(value, what) {
     need(isText(value), `${what} is no text`);
     return value;
@@ -1052,8 +1063,10 @@ const sluicegate = (() => {
     for (const name of ['address', ...CLAIMS]) {
       if (flow.has(name)) facts[name] = text(flow.get(name), `${what}: ${name}`);
     }
-    for (const name of ['port', ...CLAIMED_PORTS]) {
-      if (flow.has(name)) facts[name] = count(flow.get(name), `${what}: ${name}`);
+    need(isAddress(facts.address) && !facts.address.includes('%'), `${what}: ${shown(facts.address)} is no address`);
+    facts.port = ranged(flow.get('port'), 0, MAX_PORT, `${what}: port`); // a program may ask for port 0
+    for (const name of CLAIMED_PORTS) {
+      if (flow.has(name)) facts[name] = ranged(flow.get(name), 1, MAX_PORT, `${what}: ${name}`);
     }
     if (!flow.has('path')) return facts;
     facts.path = text(flow.get('path'), `${what}: path`);
@@ -1068,6 +1081,7 @@ const sluicegate = (() => {
   function addressesOf(flow, what) {
     const found = flow.get('addresses') ?? [];
     need(isTexts(found) && (found.length || !flow.has('addresses')), `${what}: addresses is no list of texts`);
+    need(found.length <= MAX_ADDRESSES && found.every(isAddress), `${what}: addresses that are none`);
     return found;
   }
 
@@ -1097,7 +1111,7 @@ const sluicegate = (() => {
     if (facts.path === undefined) delete members.path;
     if (verdict !== 'warn') {
       for (const name of ['ech', 'asked']) if (flow.get(name) === true) members[name] = true;
-      if (addresses.length) members.addresses = addresses.slice(0, MAX_ADDRESSES);
+      if (addresses.length) members.addresses = addresses;
     }
     let type = 'unclassified';
     if (['GET', 'HEAD', 'OPTIONS', 'TRACE'].includes(facts.method)) type = 'read';
@@ -1114,7 +1128,7 @@ const sluicegate = (() => {
     return [members, said];
   }
 
-  // Nothing, if a receipt and its line have just the members of `said` and `members`; undefined ones are absent.
+  // Nothing, if a line has just the `members`, and its receipt says just what is `said`; undefined is absent.
   function compared(record, flow, members, said, what) {
     const wanted = made(members);
     for (const [name, value] of wanted) if (value === undefined) wanted.delete(name);
@@ -1122,8 +1136,8 @@ const sluicegate = (() => {
       const same = wanted.has(name) && flow.has(name) && jcs(wanted.get(name)) === jcs(flow.get(name));
       need(same || name === 'process', `${what}: ${name} of its facts is not what the policies and facts give`);
     }
-    for (const [name, value] of Object.entries(said)) {
-      need(record.get(name) === value, `${what}: ${name} is not what the policies and facts give`);
+    for (const name of [...SAID, 'decision_phase']) {
+      need(record.get(name) === said[name], `${what}: ${name} is not what the policies and facts give`);
     }
   }
 
@@ -1134,14 +1148,16 @@ const sluicegate = (() => {
     if (flow.has('kernel_up') || flow.has('kernel_down')) {
       for (const name of ['kernel_up', 'kernel_down']) count(flow.get(name), `${what}: ${name}`);
     }
-    if (flow.has('status')) count(flow.get('status'), `${what}: status`);
+    if (flow.has('status')) {
+      ranged(flow.get('status'), MIN_STATUS, MAX_STATUS, `${what}: status`);
+      need(flow.get('protocol') === 'http', `${what}: a status of what is no HTTP`);
+    }
     end.peer = flow.has('peer') ? text(flow.get('peer'), `${what}: peer`) : undefined;
     need(end.peer === undefined || end.addresses.includes(end.peer), `${what}: connected to what the name has not`);
-    need(end.addresses.length <= MAX_ADDRESSES, `${what}: more than ${MAX_ADDRESSES} addresses`);
     if (flow.has('address_count')) {
       need(count(flow.get('address_count'), `${what}: address_count`) > end.addresses.length, `${what}: address_count`);
     }
-    const reason = text(flow.get('outcome'), `${what}: outcome`);
+    const reason = end.reason = text(flow.get('outcome'), `${what}: outcome`);
     need(printable(reason) === reason, `${what}: outcome`);
     const bytes = BigInt(flow.get('bytes_up')) + BigInt(flow.get('bytes_down'));
     const status = flow.has('status') ? `status=${flow.get('status')} ` : '';
@@ -1155,10 +1171,36 @@ const sluicegate = (() => {
     return KINDS_OF_RULES.includes(word) ? word : label;
   };
 
+  // Which name has which of the resolver's addresses: one each, for the whole run.
+  class Bound {
+    known = new Map(); // both ways: no name is an address
+
+    hold(name, text, what) {
+      const four = fourBytes(text), place = four === null ? -1n : four - FIRST_BOUND;
+      need(place >= 0n && place < MAX_BOUND, `${what}: an address that the resolver gives to no name`);
+      need(!isAddress(name), `${what}: an address in place of a name`);
+      for (const [one, other] of [[name, text], [text, name]]) {
+        need((this.known.get(one) ?? other) === other, `${what}: ${shown(one)} was said to be ${shown(this.known.get(one))}`);
+        this.known.set(one, other);
+      }
+    }
+  }
+
+  const FIRST_BOUND = 0xc6120001n, MAX_BOUND = 131070n; // 198.18.0.1 on, without the broadcast of 198.18.0.0/15
+  // The name of a rule is its place in its author's file, which the packet does not hold.
+  const LABEL = /^(allow|deny)\[(?:0|[1-9][0-9]{0,6})\] ./;
+  const BY = ' is denied by ';
+  // What a denial after a look-up says of its own decision, and not of the connection that its intent began.
+  const JUDGED = ['rule', 'reason', 'remedy', 'observed'];
+
   // Every connection decided again, in the record's order.
   class Decisions {
     open = new Map(); // what was begun and has no outcome yet, by action
     warned = new Set(); // warnings whose intent comes next
+    refused = new Map(); // denials after a look-up whose outcome is to come, by connection and client's port
+    labels = new Map(); // by name the rules it may stand for: those that decided each time it was given
+    bound = new Bound();
+    changes = 0; // receipts of changes to the boundary
 
     constructor(policies) {
       this.policies = policies;
@@ -1166,10 +1208,10 @@ const sluicegate = (() => {
     }
 
     add(record, flow, what) {
-      const common = [...flow].filter(([name]) => !FLOW_END.includes(name) && !FLOW_FIRST.includes(name));
-      const begun = jcs(new Map(common)), action = record.get('action_id');
-      for (const name of ['connection', 'client_port']) count(flow.get(name), `${what}: ${name}`);
-      if (record.get('decision_phase') === 'outcome') {
+      const begun = jcs(this.common(flow, [])), action = record.get('action_id'), phase = record.get('decision_phase');
+      count(flow.get('connection'), `${what}: connection`);
+      ranged(flow.get('client_port'), 1, MAX_PORT, `${what}: client_port`);
+      if (phase === 'outcome') {
         const intent = this.open.get(action);
         this.open.delete(action);
         this.ended(record, flow, intent, begun, what);
@@ -1180,14 +1222,35 @@ const sluicegate = (() => {
       else if (flow.has('observed')) {
         need(this.warned.delete(begun), `${what}: let through by observe mode without its warning`);
       }
-      if (record.get('decision_phase') === 'intent') this.open.set(action, { begun, record, decision });
+      if (phase === 'intent') this.open.set(action, { begun, record, decision });
+      else if (flow.has('addresses')) {
+        const fresh = !this.refused.has(this.client(flow)) && this.refused.size < this.open.size;
+        need(fresh, `${what}: a look-up that nothing was begun for`);
+        this.refused.set(this.client(flow), { facts: this.lookedUp(flow), reason: flow.get('reason') });
+      }
+    }
+
+    // What is the same in an intent and its outcome.
+    common(flow, without) {
+      const apart = [...FLOW_END, ...FLOW_FIRST, ...without];
+      return new Map([...flow].filter(([name]) => !apart.includes(name)));
+    }
+
+    client(flow) {
+      return `${flow.get('connection')} ${flow.get('client_port')}`;
+    }
+
+    lookedUp(flow) {
+      return jcs(this.common(flow, JUDGED).set('addresses', flow.get('addresses')));
     }
 
     decided(record, flow, what) {
       const known = [...flow.keys()].every((name) => FLOW.includes(name) || FLOW_OPTIONAL.includes(name));
       need(known && FLOW.every((name) => flow.has(name)), `${what}: members that no connection has`);
       const facts = factsOf(flow, what), verdict = record.get('verdict'), addresses = addressesOf(flow, what);
-      const decision = flow.has('asked') ? preliminary(this.loose, facts) : decide(this.policies, facts);
+      const asked = flow.has('asked');
+      need(!asked || verdict === 'block', `${what}: more than its target was known`);
+      const decision = asked ? preliminary(this.loose, facts) : decide(this.policies, facts);
       let receipt = decision;
       if (addresses.length) {
         need(verdict === 'block', `${what}: addresses before a look-up`);
@@ -1198,11 +1261,35 @@ const sluicegate = (() => {
       const gives = receipt.allowed ? 'allow' : 'block';
       need(receipt.allowed === (verdict !== 'block'), `${what}: the receipt says ${verdict}, the policies give ${gives}`);
       need(verdict !== 'warn' || receipt.observed, `${what}: a warning of what is allowed`);
-      const rule = text(flow.get('rule'), `${what}: rule`), reason = text(flow.get('reason'), `${what}: reason`);
-      need(kindOfRule(rule) === kindOfRule(receipt.rule), `${what}: by ${shown(rule)}, the policies say ${receipt.rule}`);
-      const [members, said] = madeAgain(flow, facts, { ...receipt, rule, reason }, verdict, addresses);
+      if (facts.synthetic !== undefined) this.bound.hold(facts.synthetic, facts.address, what);
+      const [members, said] = madeAgain(flow, facts, this.worded(receipt, flow, what), verdict, addresses);
       compared(record, flow, members, said, what);
       return receipt;
+    }
+
+    // The decision, with the names that the receipt has for the rules of policies.
+    worded(decision, flow, what) {
+      const label = text(flow.get('rule'), `${what}: rule`), kind = kindOfRule(decision.rule);
+      need(kindOfRule(label) === kind, `${what}: by ${shown(label)}, the policies say ${decision.rule}`);
+      const by = decision.reason.lastIndexOf(BY);
+      if (['allow', 'deny'].includes(kind)) {
+        this.named(label, decision.rules, what);
+        const reason = kind === 'deny' ? decision.reason.slice(0, by) + BY + label : decision.reason;
+        return { ...decision, rule: label, reason };
+      }
+      if (kind !== 'internal-address' || by < 0) return decision;
+      const said = text(flow.get('reason'), `${what}: reason`).split(BY).slice(1).join(BY);
+      this.named(said, decision.rules, what);
+      return { ...decision, reason: decision.reason.slice(0, by) + BY + said };
+    }
+
+    // One name stands for one rule throughout the record, one that decides wherever it is named.
+    named(label, rules, what) {
+      const [, list] = LABEL.exec(label) ?? [], known = this.labels.get(label);
+      const fits = rules.map((rule) => rule.label).filter((its) => list && its.startsWith(list) && (known?.has(its) ?? true));
+      need(known || this.labels.size < MAX_LABELS, `${what}: more than ${MAX_LABELS} rules`);
+      need(fits.length, `${what}: ${shown(label)} is the name of no rule that gives this`);
+      this.labels.set(label, new Set(fits));
     }
 
     // Its facts were decided when it began.
@@ -1217,11 +1304,169 @@ const sluicegate = (() => {
       need(bare === undefined || !end.addresses.length || same(end.addresses, [bare]),
         `${what}: an address that was not asked for`);
       need(end.peer !== undefined || end.idle, `${what}: bytes or a status of nobody`);
-      // Without a peer nothing was connected to: the look-up's answer was refused, which is another receipt.
-      if (!end.addresses.length || end.peer === undefined) return;
       const [good] = admitted(this.policies, intent.decision, end.addresses);
-      need(same(good, end.addresses), `${what}: an address that the policy does not admit`);
+      if (same(good, end.addresses)) return;
+      need(!good.length && end.peer === undefined, `${what}: an address that the policy does not admit`);
+      // The look-up's answer was refused, which is another receipt.
+      const denial = this.refused.get(this.client(flow));
+      need(denial?.facts === this.lookedUp(flow), `${what}: addresses that are not admitted, without their denial`);
+      this.refused.delete(this.client(flow));
+      need(end.reason === printable(`refused: ${denial.reason}`), `${what}: another outcome`);
     }
+
+    // Nothing, if no receipt waits for another one.
+    settle() {
+      need(!this.refused.size, 'a connection with a denial and an outcome that does not say so');
+    }
+  }
+
+  // ---- the receipts of what was counted, made again ------------------------------------------------------------------
+
+  const PER_LINE = 256, MAX_CHANGE_KINDS = 65; // groups of one receipt
+  const MAX_CHANGES = 2; // receipts: of what ends the run, and of what came until it had ended
+  const MAX_UID = 2 ** 32 - 1, MAX_SHOWN_NAME = 1020; // 255 bytes, each shown as four characters at most
+  // IANA's numbers; any other is `ip-N`.
+  const IP_PROTOCOLS = {
+    icmp: 1, igmp: 2, tcp: 6, udp: 17, dccp: 33, gre: 47, esp: 50, icmpv6: 58, sctp: 132, udplite: 136, unreadable: 255,
+  };
+  const PORTED = ['tcp', 'udp', 'dccp', 'sctp', 'udplite'];
+  const OTHER = '(other)'; // found no room among the groups
+  const MALFORMED = '(malformed)'; // of a question that could not be read
+  // Why a question has its answer, and the code of that answer.
+  const RCODES = {
+    answer: 'FORMERR', malformed: 'FORMERR', opcode: 'NOTIMP', class: 'REFUSED', name: 'REFUSED', address: 'REFUSED',
+    exhausted: 'REFUSED', reverse: 'NXDOMAIN', loopback: 'NOERROR', empty: 'NOERROR', bound: 'NOERROR',
+  };
+  const ANSWERED = ['NOERROR', 'NXDOMAIN'], LOOPBACK = { A: '127.0.0.1', AAAA: '::1' };
+  // Labels of the letters of hosts, every other byte as \DDD.
+  const SHOWN_NAME = /^(?:\.|(?:[a-z0-9_-]|\\[0-9]{3})+(?:\.(?:[a-z0-9_-]|\\[0-9]{3})+)*)$/;
+  const SHOWN_TYPE = /^(?:[A-Z]{1,8}|TYPE(?:0|[1-9][0-9]{0,4}))$/;
+
+  // The groups of a line, each after `check`, none twice.
+  function groupsOf(flow, name, check, most, what) {
+    const groups = flow.get(name), seen = new Set();
+    need(Array.isArray(groups) && groups.length <= most, `${what}: ${name} is no list of at most ${most}`);
+    for (const group of groups) {
+      check(object(group, `${what}: ${name}`), `${what}: ${name}`);
+      need(count(group.get('count'), `${what}: count`), `${what}: count: none`);
+      seen.add(jcs(new Map([...group].filter(([member]) => member !== 'count'))));
+    }
+    need(seen.size === groups.length, `${what}: ${name}: one group twice`);
+    return groups;
+  }
+
+  function hasMembers(group, always, optional, what) {
+    const known = [...group.keys()].every((name) => always.includes(name) || optional.includes(name));
+    need(known && always.every((name) => group.has(name)), `${what}: a member that is missing or unknown`);
+  }
+
+  function checkPacket(group, what) {
+    hasMembers(group, ['protocol', 'destination', 'count'], ['port', 'uid'], what);
+    const protocol = text(group.get('protocol'), `${what}: protocol`);
+    const where = text(group.get('destination'), `${what}: destination`);
+    const [, digits] = /^ip-(0|[1-9][0-9]{0,2})$/.exec(protocol) ?? [], number = Number(digits);
+    const odd = number <= 255 && !Object.values(IP_PROTOCOLS).includes(number);
+    need(odd || Object.hasOwn(IP_PROTOCOLS, protocol), `${what}: protocol is none`);
+    if (group.has('port')) {
+      ranged(group.get('port'), 0, MAX_PORT, `${what}: port`);
+      need(PORTED.includes(protocol), `${what}: a port of ${protocol}`);
+    }
+    if (group.has('uid')) ranged(group.get('uid'), 0, MAX_UID, `${what}: uid`);
+    if (where === OTHER) {
+      need(!group.has('port') && !group.has('uid'), `${what}: more of packets that were not told apart`);
+    } else if (where === 'unknown') {
+      need(protocol === 'unreadable' && !group.has('port'), `${what}: no destination of a packet that was read`);
+    } else need(isAddress(where) && !where.includes('%'), `${what}: destination is no address`);
+  }
+
+  // Why the resolver answers a name as it does; `bound` may still be `exhausted`.
+  function reasonFor(name, type) {
+    if (/\.(in-addr|ip6)\.arpa$/.test(`.${name}`)) return 'reverse';
+    if (name === 'localhost' || name.endsWith('.localhost')) return 'loopback';
+    return type !== 'A' || name === '.' ? 'empty' : 'bound';
+  }
+
+  function checkQuestion(group, bound, what) {
+    hasMembers(group, ['name', 'type', 'via', 'rcode', 'reason', 'count'], ['address'], what);
+    const [name, type, why] = ['name', 'type', 'reason'].map((member) => text(group.get(member), `${what}: ${member}`));
+    const given = group.get('address');
+    need(['udp', 'udp-loopback', 'tcp'].includes(group.get('via')), `${what}: via`);
+    need(Object.hasOwn(RCODES, why), `${what}: a reason that the resolver has not`);
+    need(group.get('rcode') === RCODES[why], `${what}: rcode is not that of ${why}`);
+    if (['answer', 'malformed', 'opcode'].includes(why) || name === OTHER) {
+      need([OTHER, MALFORMED].includes(name) && type === '-', `${what}: a name of what was not read`);
+      need(given === undefined, `${what}: an address that no question asked for`);
+      return;
+    }
+    need(name.length <= MAX_SHOWN_NAME && SHOWN_NAME.test(name), `${what}: name is not as it is shown`);
+    need(SHOWN_TYPE.test(type), `${what}: type is none`);
+    if (['reverse', 'loopback', 'empty', 'bound', 'exhausted'].includes(why)) {
+      need(reasonFor(name, type) === (why === 'exhausted' ? 'bound' : why), `${what}: reason is not that of name and type`);
+    }
+    if (why === 'bound') bound.hold(name, text(given, `${what}: address`), what);
+    else {
+      const wanted = why === 'loopback' && Object.hasOwn(LOOPBACK, type) ? LOOPBACK[type] : undefined;
+      need(given === wanted, `${what}: address is not that of ${why}`);
+    }
+  }
+
+  function checkChange(group, what) {
+    hasMembers(group, ['what', 'count'], [], what);
+    need(text(group.get('what'), `${what}: what`), `${what}: a change without a word`);
+  }
+
+  // Of each kind of facts that no policy decides, the members of the line and what its receipt says.
+  const COUNTED = {
+    drop(flow, decisions, what) {
+      const groups = groupsOf(flow, 'groups', checkPacket, PER_LINE, what), lost = count(flow.get('lost'), `${what}: lost`);
+      need(groups.length || lost, `${what}: groups: none`);
+      let target = 'drop://*';
+      if (groups.length === 1) {
+        const [get] = groups.map((group) => (name) => group.get(name)), host = get('destination');
+        target = `${get('protocol')}://${host.includes(':') ? `[${host}]` : host}`;
+        if (get('port') !== undefined) target += `:${get('port')}`;
+      }
+      const said = { verdict: 'block', target, transport: 'drop', layer: 'boundary', pattern: 'refused-packet' };
+      return [{ groups, lost }, said];
+    },
+    dns(flow, decisions, what) {
+      const check = (group, where) => checkQuestion(group, decisions.bound, where);
+      const questions = groupsOf(flow, 'questions', check, PER_LINE, what);
+      const good = questions.map((group) => ANSWERED.includes(group.get('rcode')));
+      const target = questions.length === 1 ? `dns://${questions[0].get('name')}` : 'dns://*';
+      const said = { action_type: 'read', target, transport: 'dns' };
+      if (good.some(Boolean)) {
+        need(good.every(Boolean), `${what}: questions answered and refused in one receipt`);
+        return [{ questions }, { ...said, verdict: 'allow' }];
+      }
+      const lost = count(flow.get('lost'), `${what}: lost`);
+      need(questions.length || lost, `${what}: questions: none`);
+      return [{ questions, lost }, { ...said, verdict: 'block', layer: 'resolver', pattern: 'refused-question' }];
+    },
+    overload(flow, decisions, what) {
+      const limit = text(flow.get('limit'), `${what}: limit`), many = count(flow.get('count'), `${what}: count`);
+      need(LIMITS.includes(limit), `${what}: an unknown limit`);
+      need(many, `${what}: count: none`);
+      const said = { verdict: 'block', target: 'tcp://overload', transport: 'forward', layer: 'limit', pattern: limit };
+      return [{ count: many, limit }, said];
+    },
+    change(flow, decisions, what) {
+      need(++decisions.changes <= MAX_CHANGES, `${what}: changes after the run was ended for them`);
+      const changes = groupsOf(flow, 'changes', checkChange, MAX_CHANGE_KINDS, what);
+      need(changes.length, `${what}: changes: none`);
+      const said = { verdict: 'block', target: 'boundary://*', layer: 'boundary' };
+      return [{ changes }, { ...said, transport: 'boundary-change', pattern: 'boundary-change' }];
+    },
+    [BOUNDARY](flow) {
+      return [Object.fromEntries(flow), { verdict: 'allow', target: 'sluicegate://boundary/close', transport: BOUNDARY }];
+    },
+  };
+
+  function checkCounted(record, flow, decisions, what) {
+    const kind = flow.get('kind');
+    need(Object.hasOwn(COUNTED, kind), `${what}: facts of an unknown kind`);
+    const [members, said] = COUNTED[kind](flow, decisions, what);
+    compared(record, flow, { kind, ...members }, { action_type: 'unclassified', ...said }, what);
   }
 
   // ---- what the receipts add up to ---------------------------------------------------------------------------------
@@ -1243,34 +1488,41 @@ const sluicegate = (() => {
     down = 0n;
     kernel_up = 0n;
     kernel_down = 0n;
+    // What the gate alone counts: its receipts, questions of any way, and decisions.
+    receipts = 0n;
+    asked = 0n;
+    allowed = 0n;
+    denied = 0n;
+    observed = 0n;
     highest = 0; // of the numbers of connections
     below = 0; // every number up to this one was seen, and of those above it these:
     ahead = new Set();
 
+    // The receipt was found to be what its facts give.
     add(record, flow, what) {
-      const plus = (name, value, told) => { this[name] += BigInt(count(value, `${what}: ${told}`)); };
-      const kind = flow.get('kind');
+      const plus = (name, value) => { this[name] += BigInt(value); };
+      const kind = flow.get('kind'), phase = record.get('decision_phase');
+      if (kind !== BOUNDARY) this.receipts++;
       if (kind === 'connection') {
         this.numbered(flow.get('connection'), what);
-        if (record.get('decision_phase') !== 'outcome') return;
-        plus('up', flow.get('bytes_up'), 'bytes_up');
-        plus('down', flow.get('bytes_down'), 'bytes_down');
-        for (const name of ['kernel_up', 'kernel_down']) if (flow.has(name)) plus(name, flow.get(name), name);
-      } else if (kind === 'dns') {
-        for (const group of groupsOf(flow, 'questions', what)) {
-          // Those at the command's own loopback pass no counter of the kernel's.
-          count(group.get('count'), `${what}: count`);
-          if (['udp', 'tcp'].includes(group.get('via'))) plus(group.get('via'), group.get('count'), 'count');
+        if (phase === 'intent') this.allowed++;
+        else if (phase !== 'outcome') this[record.get('verdict') === 'block' ? 'denied' : 'observed']++;
+        else {
+          plus('up', flow.get('bytes_up'));
+          plus('down', flow.get('bytes_down'));
+          for (const name of ['kernel_up', 'kernel_down']) plus(name, flow.get(name) ?? 0);
         }
-        if (flow.has('lost')) plus('udp_lost', flow.get('lost'), 'lost');
+      } else if (kind === 'dns') {
+        for (const group of flow.get('questions')) {
+          plus('asked', group.get('count'));
+          // Those at the command's own loopback pass no counter of the kernel's.
+          if (['udp', 'tcp'].includes(group.get('via'))) plus(group.get('via'), group.get('count'));
+        }
+        plus('udp_lost', flow.get('lost') ?? 0);
       } else if (kind === 'drop') {
-        for (const group of groupsOf(flow, 'groups', what)) plus('drops', group.get('count'), 'count');
-        plus('drops_lost', flow.get('lost'), 'lost');
-      } else if (kind === 'overload') {
-        need(LIMITS.includes(flow.get('limit')), `${what}: an unknown limit`);
-        count(flow.get('count'), `${what}: count`);
-        if (UNREAD.includes(flow.get('limit'))) plus('overload', flow.get('count'), 'count');
-      }
+        for (const group of flow.get('groups')) plus('drops', group.get('count'));
+        plus('drops_lost', flow.get('lost'));
+      } else if (UNREAD.includes(flow.get('limit'))) plus('overload', flow.get('count'));
     }
 
     numbered(number, what) {
@@ -1282,12 +1534,6 @@ const sluicegate = (() => {
       need(this.ahead.size <= MAX_AHEAD, `${what}: numbers of connections are left out`);
       while (this.ahead.delete(this.below + 1)) this.below++;
     }
-  }
-
-  function groupsOf(flow, name, what) {
-    const groups = flow.get(name);
-    need(Array.isArray(groups) && groups.every(isObject), `${what}: ${name} is no list of objects`);
-    return groups;
   }
 
   // ---- the equation: the kernel's counters against these sums --------------------------------------------------------
@@ -1339,12 +1585,34 @@ const sluicegate = (() => {
     return { kernel, record, derived, residual };
   }
 
+  const partOf = (holder, name) => object(holder.get(name), `boundary.json: ${name}`);
+
+  // What the gate counted, by the names it has for that.
+  function countedBy(boundary, names) {
+    const gate = partOf(partOf(boundary, 'close'), 'gate');
+    return Object.fromEntries(names.map((name) => [name, BigInt(count(gate.get(name), `boundary.json: ${name}:`))]));
+  }
+
+  // Where the gate counted something else than its receipts add up to, as `name: difference`.
+  function gateLines(boundary, sums) {
+    const { dns_tcp } = countedBy(boundary, ['dns_tcp']);
+    const wanted = {
+      flows: sums.flows, overload: sums.overload, dns_tcp, dns_captured: sums.udp, dns_lost: sums.udp_lost,
+      dns_stream: sums.tcp, drops_seen: sums.drops, drops_lost: sums.drops_lost, bytes_up: sums.up, bytes_down: sums.down,
+      kernel_up: sums.kernel_up, kernel_down: sums.kernel_down, connections: sums.flows + sums.overload + dns_tcp,
+      allowed: sums.allowed, denied: sums.denied, observed: sums.observed, dns_asked: sums.asked, receipts: sums.receipts,
+    };
+    const told = countedBy(boundary, Object.keys(wanted));
+    return Object.keys(wanted).filter((name) => told[name] !== wanted[name])
+      .map((name) => `${name}: ${withSign(told[name] - wanted[name])}`);
+  }
+
+  const withSign = (value) => `${value > 0n ? '+' : ''}${value}`;
+
   // The equation, if boundary.json has the same.
   function solution(boundary, sums) {
-    const part = (holder, name) => object(holder.get(name), `boundary.json: ${name}`);
-    const [opened, closed] = [part(boundary, 'open'), part(boundary, 'close')], told = part(closed, 'equation');
-    const gate = Object.fromEntries(['dns_tcp', 'bytes_up', 'bytes_down'].map((name) =>
-      [name, BigInt(count(part(closed, 'gate').get(name), `boundary.json: ${name}:`))]));
+    const [opened, closed] = [partOf(boundary, 'open'), partOf(boundary, 'close')], told = partOf(closed, 'equation');
+    const gate = countedBy(boundary, ['dns_tcp', 'bytes_up', 'bytes_down']);
     const found = solved(risen(opened.get('counters'), closed.get('counters')), sums, gate);
     for (const [name, ours] of Object.entries(found)) {
       const theirs = object(told.get(name), `boundary.json's equation: ${name}`);
@@ -1457,8 +1725,6 @@ const sluicegate = (() => {
   const uuid = (version) =>
     new RegExp(`^[0-9a-f]{8}-[0-9a-f]{4}-${version}[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$`);
   const IDS = { gate: uuid(7), notary: uuid(8) };
-
-  const FACTS = ['connection', 'dns', 'drop', 'overload', 'change', BOUNDARY];
 
   class Replay {
     entries = 0;
@@ -1608,9 +1874,9 @@ const sluicegate = (() => {
       if (this.contradiction) return;
       const what = `receipt ${record.get('chain_seq')}`, kind = flow.get('kind');
       try {
-        need(FACTS.includes(kind), `${what}: facts of an unknown kind`);
-        this.sums.add(record, flow, what);
         if (kind === 'connection') this.decisions.add(record, flow, what);
+        else checkCounted(record, flow, this.decisions, what);
+        this.sums.add(record, flow, what);
       } catch (error) {
         this.contradicted(error);
       }
@@ -2044,18 +2310,21 @@ const sluicegate = (() => {
     // What was counted by other rules than those that were measured proves nothing.
     const change = disturbed(boundary, state.account);
     if (change) return [false, change];
-    let found;
+    let found, claims;
     try {
+      state.decisions.settle();
       found = solution(boundary, state.sums);
+      claims = gateLines(boundary, state.sums);
     } catch (error) {
       state.contradicted(error);
       return [false, state.contradiction];
     }
     const { sums } = state, open = Object.entries(found.residual).filter(([, value]) => value).sort();
-    const lines = open.map(([name, value]) => `${name}: ${value > 0n ? '+' : ''}${value}`);
+    const lines = open.map(([name, value]) => `${name}: ${withSign(value)}`);
     const missing = BigInt(sums.highest) - sums.flows;
     if (missing) lines.push(`connections without a receipt: ${missing}`);
     if (lines.length) return [false, `the kernel counted what the record does not hold: ${lines.join(', ')}`];
+    if (claims.length) return [false, `the gate counted what the record does not hold: ${claims.join(', ')}`];
     return [true, `every connection decided again, residual 0: ${found.derived.accepted} connections, `
       + `${sums.udp} questions, ${sums.drops} refused packets`];
   }

@@ -184,8 +184,10 @@ def test_every_decision_is_the_same(
     calls = [["decide", text, told(facts)] for text, _, facts in drawn]
     seen = Counter[str]()
     for call, (_, policies, facts), ours in zip(calls, drawn, called(calls, tmp_path), strict=True):
-        theirs = policy.decide(policies, facts)
+        theirs, rules = policy.decide(policies, facts), ours.pop("rules", [])
         assert ours == shown(theirs), call
+        if theirs.rule.partition("[")[0] in {"allow", "deny"}:
+            assert rules == [r.label for r in policy.deciding(policies, facts, theirs)], call
         seen[f"{theirs.verdict.value} {theirs.rule.partition('[')[0]} {theirs.observed}"] += 1
     # The search was of something: each kind of decision came up.
     for kind in (
@@ -201,6 +203,7 @@ def test_of_a_proxy_client_too(
 ) -> None:
     calls = [["preliminary", text, told(facts)] for text, _, facts in drawn]
     for call, (_, policies, facts), ours in zip(calls, drawn, called(calls, tmp_path), strict=True):
+        ours.pop("rules", None)
         assert ours == shown(policy.preliminary(policy.relaxed(policies), facts)), call
 
 
@@ -224,7 +227,13 @@ def test_and_of_what_a_name_has(
             if name == "admitted":
                 assert ours == [list(good), why or ""], call
             else:
-                assert ours == shown(policy.answered(policies, made, tuple(answer))[1]), call
+                denied = policy.answered(policies, made, tuple(answer))[1]
+                rules = ours.pop("rules") if denied is not None else []
+                assert ours == shown(denied), call
+                address, by, _ = denied.reason.partition(" is denied by ") if denied else ("",) * 3
+                if by and made.verdict is Verdict.ALLOW:
+                    barring = policy.barring(policies, address, made.port)
+                    assert rules == [rule.label for rule in barring], call
         assert min(outcomes.values()) > 100
 
 

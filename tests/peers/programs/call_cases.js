@@ -14,8 +14,8 @@ const calls = {
   read: (text) => policies(text).length,
   decide: (text, facts) => parts.decide(policies(text), facts),
   preliminary: (text, facts) => parts.preliminary(parts.relaxed(policies(text)), facts),
-  admitted: (text, facts, addresses) => parts.admitted(policies(text), parts.decide(policies(text), facts), addresses),
-  answered: (text, facts, addresses) => parts.answered(policies(text), parts.decide(policies(text), facts), addresses),
+  admitted: (text, facts, given) => parts.admitted(policies(text), parts.decide(policies(text), facts), given).slice(0, 2),
+  answered: (text, facts, given) => parts.answered(policies(text), parts.decide(policies(text), facts), given),
   isHost: parts.isHost,
   isAddress: parts.isAddress,
   internal: (text) => parts.internal(parts.address(text)),
@@ -25,7 +25,9 @@ const calls = {
 
 function answer([name, ...given]) {
   try {
-    return calls[name](...given);
+    const found = calls[name](...given);
+    // Which rules decide, by their labels.
+    return found?.rules ? { ...found, rules: found.rules.map((rule) => rule.label) } : found;
   } catch (error) {
     if (error.constructor.name !== 'Refusal') throw error;
     return 'refused';
