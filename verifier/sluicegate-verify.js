@@ -1427,7 +1427,8 @@ const sluicegate = (() => {
         if (get('port') !== undefined) target += `:${get('port')}`;
       }
       const said = { verdict: 'block', target, transport: 'drop', layer: 'boundary', pattern: 'refused-packet' };
-      return [{ groups, lost }, said];
+      const sequence = count(flow.get('sequence'), `${what}: sequence`);
+      return [{ groups, lost, sequence }, said];
     },
     dns(flow, decisions, what) {
       const check = (group, where) => checkQuestion(group, decisions.bound, where);
@@ -1484,15 +1485,21 @@ const sluicegate = (() => {
     tcp = 0n;
     drops = 0n;
     drops_lost = 0n;
+    sequence = 0n; // how many refused packets the kernel numbered, from the first one that was read
     up = 0n;
     down = 0n;
     kernel_up = 0n;
     kernel_down = 0n;
+    denied = 0n;
+    broken = 0n; // outcomes of what did not run to its end
+    requests = 0n; // those that a full record refused
+    proxied = 0n; // denials and outcomes behind CONNECT or SOCKS
+    http = 0n; // outcomes of clear HTTP, and their bytes:
+    http_up = 0n;
     // What the gate alone counts: its receipts, questions of any way, and decisions.
     receipts = 0n;
     asked = 0n;
     allowed = 0n;
-    denied = 0n;
     observed = 0n;
     highest = 0; // of the numbers of connections
     below = 0; // every number up to this one was seen, and of those above it these:
@@ -1506,12 +1513,20 @@ const sluicegate = (() => {
       if (kind === 'connection') {
         this.numbered(flow.get('connection'), what);
         if (phase === 'intent') this.allowed++;
-        else if (phase !== 'outcome') this[record.get('verdict') === 'block' ? 'denied' : 'observed']++;
+        else if (record.get('verdict') === 'warn') this.observed++;
         else {
-          plus('up', flow.get('bytes_up'));
-          plus('down', flow.get('bytes_down'));
-          for (const name of ['kernel_up', 'kernel_down']) plus(name, flow.get(name) ?? 0);
+          if (phase !== 'outcome') this.denied++;
+          if (['connect', 'socks'].includes(flow.get('via'))) this.proxied++;
         }
+        if (phase !== 'outcome') return;
+        plus('up', flow.get('bytes_up'));
+        plus('down', flow.get('bytes_down'));
+        // There is no such count where nothing was connected to.
+        for (const name of ['kernel_up', 'kernel_down']) plus(name, flow.get(name) ?? 0);
+        if (flow.get('outcome') !== 'complete') this.broken++;
+        if (flow.get('protocol') !== 'http') return;
+        this.http++;
+        plus('http_up', flow.get('bytes_up'));
       } else if (kind === 'dns') {
         for (const group of flow.get('questions')) {
           plus('asked', group.get('count'));
@@ -1522,7 +1537,12 @@ const sluicegate = (() => {
       } else if (kind === 'drop') {
         for (const group of flow.get('groups')) plus('drops', group.get('count'));
         plus('drops_lost', flow.get('lost'));
-      } else if (UNREAD.includes(flow.get('limit'))) plus('overload', flow.get('count'));
+        const sequence = BigInt(flow.get('sequence'));
+        need(sequence >= this.sequence && sequence >= this.drops, `${what}: the sequence fell`);
+        this.sequence = sequence;
+      } else if (kind === 'overload') {
+        plus(UNREAD.includes(flow.get('limit')) ? 'overload' : 'requests', flow.get('count'));
+      }
     }
 
     numbered(number, what) {
@@ -1538,8 +1558,26 @@ const sluicegate = (() => {
 
   // ---- the equation: the kernel's counters against these sums --------------------------------------------------------
 
-  const COUNTERS = ['captured', 'captured_dns', 'local', 'local_refused', 'questions', 'refused', 'refused_syn',
-    'Tcp.ActiveOpens', 'Tcp.PassiveOpens', 'TcpExt.TCPSynRetrans', 'log.lost', 'dns.lost'];
+  const COUNTERS = ['captured', 'captured_dns', 'local', 'local_answered', 'local_refused', 'questions', 'refused',
+    'refused_syn', 'Tcp.ActiveOpens', 'Tcp.PassiveOpens', 'Tcp.RetransSegs', 'TcpExt.TCPSynRetrans',
+    'TcpExt.EmbryonicRsts', 'TcpExt.SyncookiesSent', 'log.lost', 'dns.lost', 'tcp.lost', 'dns_tcp.lost', 'lo.lost', 'up4',
+    'up4.bytes', 'up6', 'up6.bytes', 'up_odd', 'up_odd.bytes', 'up_urgent', 'down4', 'down4.bytes', 'down6', 'down6.bytes',
+    'down_odd', 'down_odd.bytes'];
+  // The record's side, in the order that the gate's own names have below.
+  const TERMS = {
+    flows: 'flows', overload: 'overload', dns_tcp: 'dns_tcp', udp: 'dns_captured', udp_lost: 'dns_lost',
+    tcp: 'dns_stream', drops: 'drops_seen', drops_lost: 'drops_lost', sequence: 'drops_sequence', up: 'bytes_up',
+    down: 'bytes_down', kernel_up: 'kernel_up', kernel_down: 'kernel_down', denied: 'denied', broken: 'broken',
+    requests: 'refused_requests', proxied: 'proxied', http: 'http', http_up: 'http_up',
+  };
+  // Each of these, and each repeat, is at most one SYN that made no connection.
+  const UNFINISHED = ['tcp.lost', 'dns_tcp.lost', 'lo.lost', 'TcpExt.EmbryonicRsts', 'TcpExt.SyncookiesSent'];
+  // Bytes of headers of a segment: IPv4's and IPv6's with TCP's timestamps alone, and of any other the least and most.
+  const PLAIN4_BYTES = 52n, PLAIN6_BYTES = 72n, LEAST_HEADER_BYTES = 40n, MOST_HEADER_BYTES = 120n;
+  // What a client got or sent beside the bytes of outcomes: a repeated segment, a proxy's replies and head, the last
+  // words of a denial, what was never passed on, and the line of a chunk around one byte of HTTP.
+  const SEGMENT_BYTES = 65536n, PROXY_REPLY_BYTES = 64n, PROXY_HEAD_BYTES = 69632n, LAST_WORDS_BYTES = 65536n;
+  const UNPASSED_BYTES = 67108864n, CHUNK_LINE_BYTES = 4100n;
 
   // By how much each counter rose from `open` to `close` of boundary.json.
   function risen(opened, closed) {
@@ -1554,33 +1592,67 @@ const sluicegate = (() => {
   // How far `value` is below 0 (negative) or above `most` (positive).
   const beyond = (value, most) => (value < 0n ? value : value > most ? value - most : 0n);
 
+  const larger = (one, other) => (one > other ? one : other);
+  const smaller = (one, other) => (one < other ? one : other);
+
+  // The least and the most bytes of data in the segments of connections to the gate that went `up` or `down`.
+  function payload(kernel, way) {
+    const [four, six, odd] = ['4', '6', '_odd'].map((kind) => [kernel[way + kind], kernel[`${way}${kind}.bytes`]]);
+    const plain = four[1] - PLAIN4_BYTES * four[0] + six[1] - PLAIN6_BYTES * six[0];
+    return [plain + larger(odd[1] - MOST_HEADER_BYTES * odd[0], 0n), plain + odd[1] - LEAST_HEADER_BYTES * odd[0]];
+  }
+
+  // How many bytes of the segments the outcomes do not explain, and of the outcomes the segments.
+  function segments(kernel, record, up, down) {
+    const again = larger(kernel['Tcp.RetransSegs'] - kernel['TcpExt.TCPSynRetrans'], 0n) * SEGMENT_BYTES;
+    const loose = record.denied + record.broken + record.requests;
+    const mostDown = record.down + PROXY_REPLY_BYTES * record.proxied + LAST_WORDS_BYTES * loose + again;
+    // Of urgent data, one byte of each segment is not in the stream.
+    const mostUp = record.up + PROXY_HEAD_BYTES * record.proxied + UNPASSED_BYTES * (loose + record.http)
+      + CHUNK_LINE_BYTES * record.http_up + kernel.up_urgent + again;
+    return {
+      segments_down: larger(down[0] - mostDown, 0n),
+      segments_up: larger(up[0] - mostUp, 0n) || smaller(up[1] - record.up + record.http_up, 0n),
+    };
+  }
+
   // `kernel`, `record`, `derived` and, by line, `residual`: what packet.md has as the equation.
   function solved(kernel, sums, gate) {
-    const { flows, overload, udp, udp_lost, tcp, drops, drops_lost, up, down, kernel_up, kernel_down } = sums;
-    const record = { flows, overload, dns_tcp: gate.dns_tcp, udp, udp_lost, tcp, drops, drops_lost, up, down, kernel_up,
-      kernel_down };
+    const record = Object.fromEntries(Object.keys(TERMS).map((name) => [name, sums[name]]));
+    record.dns_tcp = gate.dns_tcp;
+    const { flows, overload, udp, udp_lost, tcp, drops, drops_lost, sequence, up, down, kernel_up, kernel_down } = record;
     const syn = kernel.captured + kernel.captured_dns, accepted = flows + overload + gate.dns_tcp;
+    const sentUp = payload(kernel, 'up'), sentDown = payload(kernel, 'down');
+    const repeats = syn + kernel.local + kernel.refused_syn - kernel['Tcp.ActiveOpens'];
     const derived = {
       accepted,
-      repeats: syn + kernel.local + kernel.refused_syn - kernel['Tcp.ActiveOpens'],
+      repeats,
       local_established: kernel['Tcp.PassiveOpens'] - accepted,
       unfinished: syn - accepted,
+      unfinished_most: UNFINISHED.reduce((sum, name) => sum + kernel[name], larger(repeats, 0n)),
+      up_least: sentUp[0],
+      down_least: sentDown[0],
+      up_most: sentUp[1],
+      down_most: sentDown[1],
     };
+    const mostLocal = smaller(kernel.local - kernel.local_refused, kernel.local_answered);
     const residual = {
-      attempts: beyond(derived.repeats, kernel['TcpExt.TCPSynRetrans']),
-      established: beyond(derived.local_established, kernel.local - kernel.local_refused),
+      attempts: beyond(repeats, kernel['TcpExt.TCPSynRetrans']),
+      established: beyond(derived.local_established, mostLocal),
       captured: beyond(kernel.captured - flows, syn),
       captured_dns: beyond(kernel.captured_dns - gate.dns_tcp, syn),
-      unfinished: beyond(derived.unfinished, syn),
+      unfinished: beyond(derived.unfinished, derived.unfinished_most),
       dns_tcp: beyond(tcp - gate.dns_tcp, tcp),
       questions: kernel.questions - udp - udp_lost,
       refused: kernel.refused - drops - drops_lost,
+      sequence: beyond(sequence - drops, drops_lost),
       lost_log: drops_lost - kernel['log.lost'],
       lost_questions: udp_lost - kernel['dns.lost'],
       bytes_up: up - kernel_up,
       bytes_down: down - kernel_down,
       total_up: gate.bytes_up - up,
       total_down: gate.bytes_down - down,
+      ...segments(kernel, record, sentUp, sentDown),
     };
     return { kernel, record, derived, residual };
   }
@@ -1596,12 +1668,11 @@ const sluicegate = (() => {
   // Where the gate counted something else than its receipts add up to, as `name: difference`.
   function gateLines(boundary, sums) {
     const { dns_tcp } = countedBy(boundary, ['dns_tcp']);
-    const wanted = {
-      flows: sums.flows, overload: sums.overload, dns_tcp, dns_captured: sums.udp, dns_lost: sums.udp_lost,
-      dns_stream: sums.tcp, drops_seen: sums.drops, drops_lost: sums.drops_lost, bytes_up: sums.up, bytes_down: sums.down,
-      kernel_up: sums.kernel_up, kernel_down: sums.kernel_down, connections: sums.flows + sums.overload + dns_tcp,
-      allowed: sums.allowed, denied: sums.denied, observed: sums.observed, dns_asked: sums.asked, receipts: sums.receipts,
-    };
+    const wanted = Object.fromEntries(Object.entries(TERMS).map(([name, said]) => [said, sums[name] ?? dns_tcp]));
+    Object.assign(wanted, {
+      connections: sums.flows + sums.overload + dns_tcp, allowed: sums.allowed, observed: sums.observed,
+      dns_asked: sums.asked, receipts: sums.receipts,
+    });
     const told = countedBy(boundary, Object.keys(wanted));
     return Object.keys(wanted).filter((name) => told[name] !== wanted[name])
       .map((name) => `${name}: ${withSign(told[name] - wanted[name])}`);
