@@ -394,6 +394,13 @@ def test_a_method_that_is_not_common_must_be_named(method: str) -> None:
     assert decide((policy(OBSERVED),), request(method, "/")).observed
 
 
+def test_of_an_address_the_remedy_names_the_address() -> None:
+    facts = Facts(Protocol.HTTP, BARE, 80, host=BARE, method="PURGE", path="/")
+    decision = decide((policy("allow: [{ip: 192.0.2.0/24, ports: [80]}]"),), facts)
+    assert decision.remedy == f"- ip: {BARE}/32\n  ports: [80]\n  methods: [PURGE]"
+    assert allowed(f"allow:\n{decision.remedy}", facts)
+
+
 OVERLAPPING = Policy(
     "p",
     allow=(
@@ -456,6 +463,7 @@ def test_every_rule_that_bars_an_address() -> None:
         ("192.0.2.01", False),
         ("192.0.2.1%eth0", False),
         ("fe80::1%", False),
+        ("fe80::1%eth0%", False),
         ("a.test", False),
         ("", False),
     ],

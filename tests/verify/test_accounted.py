@@ -131,6 +131,7 @@ def test_an_equation_that_is_not_that_of_the_record(
     ("change", "said"),
     [
         (lambda w: w["equation"].update(more={}), "other parts"),
+        (lambda w: w["equation"]["residual"].update(more=None), "residual more"),
         (lambda w: w["gate"].pop("dns_tcp"), "dns_tcp: not a count"),
         (lambda w: w["gate"].pop("flows"), "flows: not a count"),
         (lambda w: w["counters"].pop("refused"), "counter refused is missing"),

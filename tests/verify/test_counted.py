@@ -104,6 +104,7 @@ def test_groups_of_packets_that_there_can_not_be(changes: dict[str, object], sai
     ("group", "changes", "said"),
     [
         (ASKED, {"via": "quic"}, "via is none"),
+        (ASKED, {"via": []}, "not a string"),
         (ASKED, {"reason": "mood"}, "a reason that the resolver has not"),
         (ASKED, {"rcode": "REFUSED"}, "rcode is not that"),
         (ASKED, {"rcode": "NXDOMAIN"}, "rcode is not that"),

@@ -97,11 +97,12 @@ def _odd_method(policies: tuple[Policy, ...], facts: Facts, decision: Decision) 
     common = decide(policies, replace(facts, method="GET"))
     if common.verdict is Verdict.DENY:
         return decision
+    about = Subject(decision.name, decision.address, decision.port)
     return replace(
         decision,
         rule="method",
         reason=f"a rule must name the method {facts.method} to allow it",
-        remedy=f"- host: {decision.name}\n  ports: [{decision.port}]\n  methods: [{facts.method}]",
+        remedy=f"{_line(about)}\n  ports: [{decision.port}]\n  methods: [{facts.method}]",
     )
 
 
@@ -187,7 +188,7 @@ def barring(policies: tuple[Policy, ...], address: str, port: int) -> tuple[Rule
 def is_literal(text: str) -> bool:
     """Whether `text` is an address as a look-up gives it: canonical, a link-local one maybe with its zone."""
     address, mark, zone = text.partition("%")
-    return is_address(address) and (not mark or (":" in address and bool(zone)))
+    return is_address(address) and (not mark or (":" in address and bool(zone) and "%" not in zone))
 
 
 def subject(facts: Facts) -> Subject | str:
@@ -348,10 +349,14 @@ def _inside(text: str, address: str, *, deny: bool) -> bool:
 
 def remedy_for(about: Subject) -> str:
     """The YAML lines that would allow the subject."""
-    line = f"- host: {about.name}"
-    if about.name is None:
-        value = ipaddress.ip_address(str(about.address))
-        if isinstance(value, ipaddress.IPv6Address) and value.ipv4_mapped is not None:
-            value = value.ipv4_mapped
-        line = f"- ip: {value}/{value.max_prefixlen}"
+    line = _line(about)
     return line if about.port in DEFAULT_PORTS else f"{line}\n  ports: [{about.port}]"
+
+
+def _line(about: Subject) -> str:
+    if about.name is not None:
+        return f"- host: {about.name}"
+    value = ipaddress.ip_address(str(about.address))
+    if isinstance(value, ipaddress.IPv6Address) and value.ipv4_mapped is not None:
+        value = value.ipv4_mapped
+    return f"- ip: {value}/{value.max_prefixlen}"

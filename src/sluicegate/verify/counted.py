@@ -100,8 +100,9 @@ class Counted:
 
     def _question(self, group: Mapping[str, object], what: str) -> None:
         _members(group, {"name", "type", "via", "rcode", "reason", "count"}, {"address"}, what)
-        name, kind, why = (strict.text(group[key], what) for key in ("name", "type", "reason"))
-        need(group["via"] in counts.WAYS, f"{what}: via is none of {sorted(counts.WAYS)}")
+        texts = (strict.text(group[key], what) for key in ("name", "type", "reason", "via"))
+        name, kind, why, via = texts
+        need(via in counts.WAYS, f"{what}: via is none of {sorted(counts.WAYS)}")
         need(why in counts.RCODES, f"{what}: a reason that the resolver has not")
         need(group["rcode"] == counts.RCODES[why], f"{what}: rcode is not that of {why}")
         address = group.get("address")
