@@ -902,13 +902,15 @@ const sluicegate = (() => {
     return [policy.observe ? WOULD_LACK : LACKING, []];
   }
 
-  function remedyFor({ name, address: text, port }) {
-    let line = `- host: ${name}`;
-    if (name === undefined) {
-      const found = address(text), judged = within(found, MAPPED) ? fourOf(found.value) : found;
-      line = `- ip: ${addressText(judged)}/${judged.bits}`;
-    }
-    return [80, 443].includes(port) ? line : `${line}\n  ports: [${port}]`;
+  function lineFor({ name, address: text }) {
+    if (name !== undefined) return `- host: ${name}`;
+    const found = address(text), judged = within(found, MAPPED) ? fourOf(found.value) : found;
+    return `- ip: ${addressText(judged)}/${judged.bits}`;
+  }
+
+  function remedyFor(about) {
+    const line = lineFor(about);
+    return [80, 443].includes(about.port) ? line : `${line}\n  ports: [${about.port}]`;
   }
 
   // By the name or by the bare address that `about` has; `whole` has both.
@@ -949,7 +951,7 @@ const sluicegate = (() => {
     const { method } = facts;
     if (decision.rule !== 'default' || method === undefined || COMMON_METHODS.includes(method)) return decision;
     if (!decide(policies, { ...facts, method: 'GET' }).allowed) return decision;
-    const remedy = `- host: ${decision.name ?? 'None'}\n  ports: [${decision.port}]\n  methods: [${method}]`;
+    const remedy = `${lineFor(decision)}\n  ports: [${decision.port}]\n  methods: [${method}]`;
     return { ...decision, rule: 'method', reason: `a rule must name the method ${method} to allow it`, remedy };
   }
 
@@ -1618,8 +1620,8 @@ const sluicegate = (() => {
 
   // `kernel`, `record`, `derived` and, by line, `residual`: what packet.md has as the equation.
   function solved(kernel, sums, gate) {
-    const record = Object.fromEntries(Object.keys(TERMS).map((name) => [name, sums[name]]));
-    record.dns_tcp = gate.dns_tcp;
+    const held = { ...sums, dns_tcp: gate.dns_tcp };
+    const record = Object.fromEntries(Object.keys(TERMS).map((name) => [name, held[name]]));
     const { flows, overload, udp, udp_lost, tcp, drops, drops_lost, sequence, up, down, kernel_up, kernel_down } = record;
     const syn = kernel.captured + kernel.captured_dns, accepted = flows + overload + gate.dns_tcp;
     const sentUp = payload(kernel, 'up'), sentDown = payload(kernel, 'down');
@@ -1668,7 +1670,8 @@ const sluicegate = (() => {
   // Where the gate counted something else than its receipts add up to, as `name: difference`.
   function gateLines(boundary, sums) {
     const { dns_tcp } = countedBy(boundary, ['dns_tcp']);
-    const wanted = Object.fromEntries(Object.entries(TERMS).map(([name, said]) => [said, sums[name] ?? dns_tcp]));
+    const held = { ...sums, dns_tcp }; // connections to the resolver: it alone counts those
+    const wanted = Object.fromEntries(Object.entries(TERMS).map(([name, said]) => [said, held[name]]));
     Object.assign(wanted, {
       connections: sums.flows + sums.overload + dns_tcp, allowed: sums.allowed, observed: sums.observed,
       dns_asked: sums.asked, receipts: sums.receipts,
@@ -2478,7 +2481,7 @@ const sluicegate = (() => {
   // What decides, for those who compare it with another's.
   const parts = {
     readPolicies, relaxed, decide, preliminary, admitted, answered, isHost, address, isAddress, internal, normalPath,
-    globMatches,
+    globMatches, solved,
   };
   return { verifyPacket, readKey, asText, provide, parts, RECORD, FINISHED, USAGE };
 })();

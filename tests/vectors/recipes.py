@@ -81,7 +81,7 @@ def bare() -> list[dict[str, Any]]:
 
 
 def checks() -> dict[str, dict[str, Any]]:
-    """By name of a check what it guards, and what each of our verifiers says if it fails; None: it does not look."""
+    """By name of a check what it guards, and what each of our verifiers says if it fails."""
     return dict(json.loads((HERE / "checks.json").read_text()))
 
 

@@ -10,6 +10,10 @@ function policies(text) {
   return known.get(text);
 }
 
+// Numbers of any size go and come as texts.
+const exact = (side) => Object.fromEntries(Object.entries(side).map(([name, digits]) => [name, BigInt(digits)]));
+const written = (found) => JSON.parse(JSON.stringify(found, (_, value) => (typeof value === 'bigint' ? String(value) : value)));
+
 const calls = {
   read: (text) => policies(text).length,
   decide: (text, facts) => parts.decide(policies(text), facts),
@@ -21,6 +25,7 @@ const calls = {
   internal: (text) => parts.internal(parts.address(text)),
   normalPath: parts.normalPath,
   globMatches: parts.globMatches,
+  solved: (...sides) => written(parts.solved(...sides.map(exact))),
 };
 
 function answer([name, ...given]) {
