@@ -9,8 +9,14 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-from sluicegate.evidence import equation
+import pytest
+
+from sluicegate.evidence import counts, equation, records
+from sluicegate.facts import Facts, Protocol
+from sluicegate.jcs import Json
+from sluicegate.policy.decide import decide
 from sluicegate.verify.packet import INVALID, UNTRUSTED, VALID
+from tests.evidence import made
 from tests.fuzz import scripts, targets
 from tests.peers.second import Case, agree
 from tests.peers.test_js_decisions import called
@@ -132,3 +138,38 @@ def test_packets_changed_by_somebody_without_a_key(tmp_path: Path) -> None:
     outcomes = agree(cases, tmp_path)
     assert outcomes[0] == VALID
     assert Counter(outcomes)[INVALID] > 150
+
+
+def test_pages_of_runs_with_much_to_say(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is printed of holes, changes and denials is the same to the byte: else the packet would be refused."""
+    refused = [{**counts.overload(3, "record", made.action(5))}]
+    refused.append({**counts.overload(2, "connections", made.action(6))})
+    client, ssh = records.Client(9, 4000), Facts(Protocol.SERVER_FIRST, "192.0.2.7", 22)
+    bare = {**records.decision(client, ssh, decide(made.POLICIES, ssh), made.action(9))}
+    # More than a page lists, some of them twice.
+    flows = [made.message(n, f"h{n % 70}.example") for n in range(20, 100)]
+    many = [*made.some(), *refused, bare, made.message(10, "w.example"), *flows]
+    what: list[dict[str, Json]] = [{"what": "new `link`", "count": 2}, {"what": "x", "count": 1}]
+    changed = {**counts.changes(what, made.action(200))}
+    holes = [f"hole <{n}> caf\u00e9" for n in range(12)]
+    told: dict[str, tuple[list[dict[str, object]], dict[str, object], dict[str, object]]] = {
+        "quiet": ([], {"plan": [1, 2]}, {"key": "ephemeral"}),
+        "holes": (many, {"probe": {"holes": holes}, "command": {"name": "a" * 400, "args": 2}}, {}),
+        "few": (made.some(), {"probe": {"holes": ["x"]}, "tier": "*", "command": {}}, {}),
+        "changed": ([*many, changed], {"command": ["a", "caf\u00e9 \U0001f511"]}, {}),
+        "network": (many, {"network": {"a": 1, "b": [2]}}, {"key": "ephemeral"}),
+    }
+    cases = list[Case]()
+    for name, (messages, opened, run) in told.items():
+        closed = made.CLOSED | {"run": dict(made.CLOSED["run"]) | run}  # type: ignore[call-overload]
+        if name == "network":
+            closed |= {"network": {"c": None, "b": [2]}}
+        with monkeypatch.context() as patched:
+            patched.setattr(made, "OPENED", made.OPENED | opened)
+            patched.setattr(made, "CLOSED", closed)
+            (tmp_path / name).mkdir()
+            sound = name not in {"changed", "network"}
+            cases.append(Case(name, made.files(tmp_path / name, messages, honest=sound)))
+    (tmp_path / "work").mkdir()
+    outcomes = agree(cases, tmp_path / "work")
+    assert outcomes == [VALID, VALID, VALID, UNTRUSTED, UNTRUSTED]
