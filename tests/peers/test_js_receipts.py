@@ -1,0 +1,147 @@
+"""Receipts as the gate writes them, of random facts under random policies: both verifiers make each again."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from sluicegate.evidence import records
+from sluicegate.facts import Verdict
+from sluicegate.policy import decide as policy
+from sluicegate.policy import normal
+from sluicegate.policy.model import Policy, Rule
+from sluicegate.verify.packet import INVALID, UNPROVEN
+from sluicegate.wire.names import is_address
+from tests.evidence import made
+from tests.peers.second import Case, Files, agree
+from tests.peers.test_js_decisions import Dice
+
+SEED = 20_260_104
+Messages = list[dict[str, object]]
+
+
+def begun(dice: Dice, policies: tuple[Policy, ...], number: int, seen: Counter[str]) -> Messages:
+    """What the gate says of connection `number`, until it is over."""
+    facts = dice.facts()
+    if facts.synthetic is not None:
+        if is_address(facts.synthetic):
+            return begun(dice, policies, number, seen)
+        facts = dataclasses.replace(facts, address=made.bound(facts.synthetic))
+    elif "%" in facts.address:
+        return begun(dice, policies, number, seen)
+    judged, who = policy.decide(policies, facts), records.Client(number, 40_000)
+    asked = facts.target is not None and dice.random() < 0.3
+    if asked:
+        early = policy.preliminary(policy.relaxed(policies), facts)
+        if early.verdict is Verdict.DENY:
+            seen["asked"] += 1
+            return [{**records.decision(who, facts, early, made.action(2 * number), asked=True)}]
+    ech = dice.random() < 0.1
+    said = [{**records.decision(who, facts, judged, made.action(2 * number + 1), ech=ech)}]
+    seen[str(said[0]["verdict"])] += 1
+    seen[str(said[0]["action_type"])] += 1
+    if judged.observed:
+        seen["warn"] += 1
+        said.insert(0, {**records.warning(who, facts, judged, made.action(2 * number))})
+    if judged.verdict is Verdict.ALLOW:
+        found = (judged.address,) if judged.address is not None else ("203.0.113.9",)
+        end = records.Outcome("complete", 5, 7, 9, found, found[0], kernel=(5, 7))
+        good, denied = policy.answered(policies, judged, found)
+        if not good and denied is not None:
+            seen["refused"] += 1
+            end = records.Outcome(f"refused: {denied.reason}", addresses=found)
+            name = made.action(2 * number + 2)
+            said.append({**records.decision(who, facts, denied, name, addresses=found)})
+        said.append({**records.outcome(who, facts, judged, made.action(2 * number + 1), end)})
+    return said
+
+
+def record(
+    directory: Path,
+    policies: tuple[Policy, ...],
+    messages: Messages,
+    monkeypatch: pytest.MonkeyPatch,
+) -> Files:
+    """The files of a record under these policies that was not closed."""
+    directory.mkdir()
+    with monkeypatch.context() as patched:
+        patched.setattr(made, "POLICY", normal.policy_text(policies))
+        desk = made.Desk(directory)
+        desk.open()
+        desk.record(*messages)
+        desk.join()
+        return desk.files(closed=False)
+
+
+def test_what_the_gate_writes_is_made_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dice, cases, seen = Dice(SEED), list[Case](), Counter[str]()
+    for number in range(60):
+        policies = normal.read(normal.policy_text(dice.policies()))
+        said = [begun(dice, policies, 3 * n, seen) for n in range(1, 9)]
+        messages = [message for some in said for message in some]
+        files = record(tmp_path / str(number), policies, messages, monkeypatch)
+        cases.append(Case(f"{number}", files))
+    (tmp_path / "work").mkdir()
+    assert agree(cases, tmp_path / "work") == [UNPROVEN] * len(cases)
+    kinds = ("allow", "block", "warn", "asked", "read", "write", "unclassified", "refused")
+    assert all(seen[kind] for kind in kinds), seen
+
+
+def test_what_only_the_lines_before_show(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each receipt fits its own facts; together they do not."""
+    two = Policy("p", allow=(Rule("allow[0] p", "a.example"), Rule("allow[1] p", "b.example")))
+    observing = (Policy("p", observe=True),)
+    who = [records.Client(number, 40_000) for number in (1, 2)]
+    facts = [made.known(host) for host in ("a.example", "b.example")]
+    judged = [policy.decide((two,), known) for known in facts]
+    intents: Messages = [
+        {**records.decision(who[n], facts[n], judged[n], made.action(n))} for n in (0, 1)
+    ]
+    renamed = dataclasses.replace(judged[1], rule="allow[0] p")
+    one_name: Messages = [
+        intents[0],
+        {**records.decision(who[1], facts[1], renamed, made.action(1))},
+    ]
+    watched = policy.decide(observing, facts[0])
+    warned: Messages = [
+        {**records.warning(who[0], facts[0], watched, made.action(1))},
+        {**records.decision(who[0], facts[0], watched, made.action(2))},
+    ]
+    inside = ("10.0.0.1",)
+    _, denied = policy.answered((two,), judged[0], inside)
+    assert denied is not None
+    look_up: Messages = [
+        {**records.decision(who[0], facts[0], denied, made.action(3), addresses=inside)}
+    ]
+    another = [made.known("c.example"), made.known("d.example")]
+    moved = dataclasses.replace(another[1], address=another[0].address)
+    told = [another[0], moved]
+    one_address: Messages = [
+        {**records.decision(who[n], told[n], policy.decide((two,), told[n]), made.action(n))}
+        for n in (0, 1)
+    ]
+    cases = [
+        Case(name, record(tmp_path / name, policies, messages, monkeypatch))
+        for name, policies, messages in (
+            ("two names", (two,), intents),
+            ("one name of two rules", (two,), one_name),
+            ("warned", observing, warned),
+            ("not warned", observing, warned[1:]),
+            (
+                "warned of another",
+                observing,
+                [warned[0], warned[1], {**warned[1], "action_id": made.action(9)}],
+            ),
+            ("looked up", (two,), [intents[0], *look_up]),
+            ("looked up for nobody", (two,), look_up),
+            ("one address of two names", (two,), one_address),
+        )
+    ]
+    (tmp_path / "work").mkdir()
+    good, bad = UNPROVEN, INVALID
+    assert agree(cases, tmp_path / "work") == [good, bad, good, bad, bad, good, bad, bad]
