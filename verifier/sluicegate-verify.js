@@ -2081,10 +2081,12 @@ const sluicegate = (() => {
     need(await sha256hex(bytesOf(jcs(opened))) === state.posture, 'boundary.json\'s open part is not the record\'s');
     const members = state.closed ? ['close', 'open'] : ['open'];
     need(same([...found.keys()], members), `boundary.json: its members are not ${members.join(' and ')}`);
+    opening(opened);
     if (!state.closed) return found;
     const whole = `sha256:${await sha256hex(data)}`;
     need(state.boundary.get('boundary_sha256') === whole, 'boundary.json is not the one in the record');
     const close = object(found.get('close'), 'boundary.json: close');
+    ending(close);
     const counters = object(close.get('counters'), 'boundary.json: counters');
     const told = new Map([...counters, ['kind', BOUNDARY], ['boundary_sha256', whole]]);
     const run = object(close.get('run'), 'boundary.json: run');
@@ -2126,6 +2128,152 @@ const sluicegate = (() => {
       need(Object.hasOwn(known, name) && known[name](value), `${what}: ${shown(name)} is unknown, or not of its kind`);
     }
     return found;
+  }
+
+  // ---- what was probed: everything that boundary.json makes of the outcomes is made again --------------------------
+
+  const CALLS = ['io_uring_setup', 'bpf', 'ptrace', 'process_vm_readv', 'pidfd_getfd', 'perf_event_open', 'userfaultfd',
+    'keyctl', 'setns', 'setns own', 'mount', 'open_by_handle_at', 'unshare user', 'unshare net', 'clone user'];
+  // Ways whose outcome can be this word only.
+  const EXACT = {
+    'socket families': 'none but the expected', 'socket protocols': 'none', 'host sockets': 'none reachable',
+    'environment sockets': 'none reachable', 'exec set-id': 'no other identity', securebits: '0xef',
+    'read hidden': 'none readable', capabilities: 'none', no_new_privs: '1', seccomp: '2', processes: 'own',
+    links: 'lo', routes: 'lo', ...named(CALLS.map((name) => `call ${name}`), 'EPERM'), 'call clone3': 'ENOSYS',
+  };
+  // Ways that must not be open, and ways that must be, into the boundary's own sockets.
+  const REFUSED = ['socket raw', 'socket raw6', 'socket ping', 'socket packet', 'socket vsock', 'docker socket',
+    'host loopback', 'host abstract socket', 'read key', 'write evidence', 'write root', 'write sysctl', 'signal others',
+    'regain group', 'write sysrq', 'regain root', 'udp 192.0.2.1 443', 'udp 2001:db8::1 123', 'udp 224.0.0.251 5353'];
+  const ASKED = ['dns 192.0.2.53 53', 'dns 2001:db8::53 53'];
+  const TAKEN = ['tcp 192.0.2.1 443', 'tcp 2001:db8::1 80', 'tcp 169.254.169.254 80', ...ASKED];
+  const IDENTITY = ['uid', 'gid'];
+  const FAILURE = /^(E[A-Z0-9]+|[A-Z][A-Za-z]*Error|unknown error)$/;
+
+  function ofAProbe(name, said) {
+    if (Object.hasOwn(EXACT, name) || IDENTITY.includes(name) || name === 'host sockets tried') return true;
+    if (!REFUSED.includes(name) && !TAKEN.includes(name)) return false;
+    return said === 'open' || FAILURE.test(said) || (name === 'read key' && said === 'no file');
+  }
+
+  // The ways that are not shut, with a sentence for each, in the order in which they are looked at.
+  function holesOf(outcomes, captured) {
+    const found = new Map();
+    for (const name of REFUSED) {
+      if ((outcomes.get(name) ?? 'open') === 'open') found.set(name, `${name} is not refused`);
+    }
+    for (const [name, wanted] of Object.entries(EXACT)) {
+      if (outcomes.get(name) !== wanted) found.set(name, `${name}: ${outcomes.get(name) ?? 'not probed'}`);
+    }
+    for (const name of TAKEN) {
+      if (!captured.includes(name)) found.set(name, `${name} did not arrive at the gate`);
+    }
+    for (const name of IDENTITY) {
+      if ((outcomes.get(name) ?? '0') === '0') found.set(name, `${name} is 0`);
+    }
+    return found;
+  }
+
+  function rawSockets(outcomes) {
+    const said = ['socket raw', 'socket raw6', 'socket packet'].map((name) => outcomes.get(name));
+    if (said.includes(undefined)) return 'unknown';
+    return said.includes('open') ? 'allowed' : 'denied';
+  }
+
+  function dockerSocket(outcomes, there) {
+    const said = outcomes.get('docker socket');
+    if (said === undefined) return 'unknown';
+    if (said === 'open') return 'allowed';
+    if (said === 'EACCES' || said === 'EPERM') return 'denied';
+    return there ? 'masked' : 'absent';
+  }
+
+  function questions(outcomes, captured) {
+    if (!ASKED.every((name) => outcomes.has(name))) return 'unknown';
+    const sent = ASKED.filter((name) => outcomes.get(name) === 'open');
+    if (!sent.every((name) => captured.includes(name))) return 'allowed';
+    return sent.length === ASKED.length ? 'proxied' : 'denied';
+  }
+
+  function proxy(outcomes, captured, hole) {
+    if (!TAKEN.every((name) => outcomes.has(name))) return 'unknown';
+    return !hole && TAKEN.every((name) => captured.includes(name)) ? 'forced' : 'advisory';
+  }
+
+  function probed(opened) {
+    const probe = opened.get('probe'), outcomes = probe.get('outcomes'), captured = probe.get('captured');
+    for (const [name, said] of outcomes) {
+      need(ofAProbe(name, said), `boundary.json: an outcome that no probe has: ${shown(name)}`);
+    }
+    need(rises(captured, byCodePoint), 'boundary.json: captured is not a sorted set');
+    const holes = holesOf(outcomes, captured);
+    const ways = [...REFUSED, ...Object.keys(EXACT), ...TAKEN, ...IDENTITY];
+    const number = (name) => (/^(0|[1-9][0-9]{0,9})$/.test(outcomes.get(name) ?? '') ? Number(outcomes.get(name)) : -1);
+    const posture = {
+      enforcement_mode: `linux_${opened.get('tier').replaceAll('-', '_')}_tproxy`,
+      runner_os: opened.get('posture').get('runner_os'),
+      runner_arch: opened.get('posture').get('runner_arch'),
+      raw_socket_status: rawSockets(outcomes),
+      docker_socket_status: dockerSocket(outcomes, probe.get('docker')),
+      dns_udp_status: questions(outcomes, captured),
+      browser_proxy_status: proxy(outcomes, captured, holes.size > 0),
+      websocket_frame_scanning: 'off',
+      unsupported_paths: [...holes.keys()].sort(byCodePoint),
+    };
+    if (/^[0-9]+$/.test(outcomes.get('uid') ?? '')) posture.agent_uid = Number(outcomes.get('uid'));
+    const results = Object.fromEntries(ways.map((name) => [name, holes.has(name) ? 'failed' : 'passed']));
+    for (const [name, said, found] of [
+      ['holes', probe.get('holes'), [...holes.values()]],
+      ['results', probe.get('results'), made(results)],
+      ['holes_ignored', opened.get('holes_ignored'), holes.size > 0],
+      ['identity', opened.get('identity'), made({ uid: number('uid'), gid: number('gid') })],
+      ['posture', opened.get('posture'), made(posture)],
+    ]) {
+      need(jcs(said) === jcs(found), `boundary.json: ${name} is not what was probed`);
+    }
+  }
+
+  // Closed sets of members, each of its kind.
+  const isDigest = (value) => isText(value) && /^[0-9a-f]{64}$/.test(value);
+  const isBoolean = (value) => value === true || value === false;
+  const isCounts = (value) => isObject(value) && [...value.values()].every(isCount);
+  const isWords = (value) => isObject(value) && [...value.values()].every(isText);
+  const isStep = (value) => Array.isArray(value) && value.length === 3 && value.every(isText);
+  const COMMAND = { name: isText, args: isCount, argv_sha256: isDigest };
+  const PROBE = { outcomes: isWords, captured: isTexts, docker: isBoolean, holes: isTexts, results: isWords };
+  const NETWORK = {
+    ...named(['addresses', 'links', 'routes', 'rules', 'settings'], isTexts),
+    ruleset: (value) => isText(value) && HASH.test(value), generation: isCount,
+  };
+  const AUTHORITY = { sha256: isDigest, names: isTexts };
+  const OPEN = {
+    ...named(['run', 'started_at', 'sluicegate', 'kernel'], word), commit: isText,
+    tier: (value) => value === 'netns-root' || value === 'netns-rootless',
+    ...named(['network', 'command', 'identity', 'probe', 'ci', 'posture'], isObject), counters: isCounts,
+    ...named(['withheld', 'workspace_credentials'], isTexts), holes_ignored: isBoolean,
+    plan: (value) => Array.isArray(value) && value.length > 0 && value.every(isStep),
+  };
+  const CLOSE = { ...named(['network', 'run', 'equation'], isObject), counters: isCounts, gate: isCounts };
+
+  const exactly = (found, known, what) => members(found, known, Object.keys(known), `boundary.json: ${what}`);
+
+  function opening(opened) {
+    const required = Object.keys(OPEN);
+    members(opened, { ...OPEN, authority: isObject }, required, 'boundary.json: open');
+    comparable(opened.get('started_at'), 'boundary.json: started_at');
+    exactly(opened.get('command'), COMMAND, 'command');
+    exactly(opened.get('probe'), PROBE, 'probe');
+    exactly(opened.get('network'), NETWORK, 'network at the open');
+    if (opened.has('authority')) exactly(opened.get('authority'), AUTHORITY, 'authority');
+    for (const name of ['runner_os', 'runner_arch']) {
+      need(word(opened.get('posture').get(name)), `boundary.json: posture's ${name}`);
+    }
+    probed(opened);
+  }
+
+  function ending(close) {
+    exactly(close, CLOSE, 'close');
+    exactly(close.get('network'), NETWORK, 'network at the close');
   }
 
   // The Audit Packet v0 that the record supports: every member of it, so that none can be changed on its own.
