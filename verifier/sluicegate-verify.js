@@ -978,8 +978,8 @@ const sluicegate = (() => {
   // On name and port alone, whatever will be spoken there; of `relaxed` policies.
   const preliminary = (loose, facts) => decide(loose, { ...facts, protocol: 'server-first' });
 
-  // Which of the addresses of a name may be dialled, and where none may, why and by which rules. One internal address that no ip rule of
-  // every policy allows refuses the whole answer.
+  // Which of the addresses of a name may be dialled, and where none may, why and by which rules. One internal address
+  // that no ip rule of every policy allows refuses the whole answer.
   function admitted(policies, decision, addresses) {
     if (!decision.allowed) return [[], decision.reason, []];
     const { port } = decision;
@@ -1288,7 +1288,8 @@ const sluicegate = (() => {
     // One name stands for one rule throughout the record, one that decides wherever it is named.
     named(label, rules, what) {
       const [, list] = LABEL.exec(label) ?? [], known = this.labels.get(label);
-      const fits = rules.map((rule) => rule.label).filter((its) => list && its.startsWith(list) && (known?.has(its) ?? true));
+      const fits = rules.map((rule) => rule.label)
+        .filter((its) => list && its.startsWith(list) && (known?.has(its) ?? true));
       need(known || this.labels.size < MAX_LABELS, `${what}: more than ${MAX_LABELS} rules`);
       need(fits.length, `${what}: ${shown(label)} is the name of no rule that gives this`);
       this.labels.set(label, new Set(fits));
@@ -1778,8 +1779,9 @@ const sluicegate = (() => {
     const before = network('open'), after = network('close');
     if (!boundary?.has('close') || jcs(before) === jcs(after)) return '';
     const text = (holder, name) => (holder.has(name) ? jcs(holder.get(name)) : 'null');
-    const differs = [...new Set([...before.keys(), ...after.keys()])].filter((name) => text(before, name) !== text(after, name));
-    return `the boundary's network is not the same at the close: ${differs.sort().join(', ')}`;
+    const names = [...new Set([...before.keys(), ...after.keys()])].sort();
+    const differs = names.filter((name) => text(before, name) !== text(after, name));
+    return `the boundary's network is not the same at the close: ${differs.join(', ')}`;
   }
 
   // What a sound record says against its own run, in sentences.
