@@ -101,8 +101,9 @@ def leaf(of: Issuer, key: ec.EllipticCurvePrivateKey, name: str, now: datetime) 
         raise AuthorityError(f"no certificate for {name[:80]!r}: not a host name")
     if of.names is not None and not covers(of.names, name, wildcard=False):
         raise AuthorityError(f"no certificate for {name}: no policy may open it")
-    common = [x509.NameAttribute(x509.NameOID.COMMON_NAME, name)]
-    subject = x509.Name(common if len(name) <= MAX_COMMON_NAME else [])
+    # A long one is in the alternative names alone, as every client reads them.
+    common = [name] if len(name) <= MAX_COMMON_NAME else []
+    subject = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, one) for one in common])
     usage = x509.KeyUsage(
         True,
         *(False, False, False, False),
