@@ -136,7 +136,7 @@ def served(name: str, script: str, env: dict[str, str] | None = None) -> Iterato
 
 
 @both
-@pytest.mark.parametrize("client", map(optional, CLIENTS))
+@pytest.mark.parametrize("client", [*map(optional, CLIENTS)])
 def test_clients_trust_it_with_and_without_their_environment(name: str, client: str) -> None:
     with served(name, CLIENTS[client]) as asked:
         found = run(asked)
@@ -145,7 +145,7 @@ def test_clients_trust_it_with_and_without_their_environment(name: str, client: 
 
 
 @both
-@pytest.mark.parametrize("client", map(optional, BUNDLED))
+@pytest.mark.parametrize("client", [*map(optional, BUNDLED)])
 def test_clients_with_roots_of_their_own_trust_it_by_their_environment(
     name: str, client: str
 ) -> None:
@@ -215,3 +215,15 @@ def test_a_virtual_environment_of_the_workspace_and_the_users_bundle(name: str) 
     assert deno == (ours,)
     assert every[-2:] == (company, ours)
     assert len(every) > 2
+
+
+def test_more_names_than_a_certificate_holds_begin_no_run(tier: Tier) -> None:
+    hosts = "".join(
+        f"  - host: n{number}.{'n' * 60}.{'m' * 60}.test\n    ports: [8443]\n    methods: [GET]\n"
+        for number in range(260)
+    )
+    done = tier.run(["touch", "started"], f"version: 1\nallow:\n{hosts}")
+    assert done.code == 125
+    assert "and 32768 fit a certificate: name fewer hosts" in done.err
+    assert not (tier.work / "started").exists()
+    assert not done.packet.exists()
