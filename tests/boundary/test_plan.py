@@ -135,8 +135,8 @@ def test_stores_are_overlaid_after_what_they_lie_in() -> None:
     trusted = replace(SPEC, trust=Trust(((inside, "in"), (outside, "out")), (folder,)))
     steps = mount_plan(trusted, HOST)
     shown = Step(Do.FOLDER, folder.path, files=folder.files, links=folder.links)
-    out = Step(Do.TEXT, outside, mode=0o644, text="out")
-    own = Step(Do.TEXT, inside, mode=0o644, text="in")
+    out = Step(Do.STORE, outside, mode=0o444, text="out")
+    own = Step(Do.STORE, inside, mode=0o444, text="in")
     bound = Step(Do.TREE, tree, tree)
     order = [steps.index(step) for step in (shown, out, bound, own)]
     assert order == sorted(order)

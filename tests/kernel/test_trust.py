@@ -188,7 +188,7 @@ def test_a_virtual_environment_of_the_workspace_and_the_users_bundle(name: str) 
         (top / "work/company.pem").write_bytes(b"# ours\n" + own.pem)
         secret = top / "work/.venv/lib/python3.11/site-packages/pip/_vendor/certifi"
         secret.mkdir(parents=True)
-        (top / "shadow").write_text("root:hash")
+        (top / "shadow").write_bytes(b"root:hash\n" + own.pem)
         (secret / "cacert.pem").symlink_to(top / "shadow")
         shutil.chown(top / "shadow", UID, UID)
         script = (
@@ -227,3 +227,21 @@ def test_more_names_than_a_certificate_holds_begin_no_run(tier: Tier) -> None:
     assert "and 32768 fit a certificate: name fewer hosts" in done.err
     assert not (tier.work / "started").exists()
     assert not done.packet.exists()
+
+
+@both
+def test_an_environment_that_is_not_there_inside_is_not_made_there(name: str) -> None:
+    with ground() as top:
+        of = certificates.issuer(frozenset({(NAME, False)}), "test", 1, datetime.now(UTC))
+        place = top / "venv/lib/python3.11/site-packages/certifi"
+        place.mkdir(parents=True)
+        (place / "cacert.pem").write_bytes(of.pem)
+        asked = spec(name, top, "mkdir -p ../venv/own && ls ../venv")
+        given = {**dict(asked.command.env), "VIRTUAL_ENV": str(top / "venv")}
+        files, _ = trust.overlay(trustsurvey.found((), {}, given, "/"), of.pem, given)
+        assert str(place / "cacert.pem") in dict(files.texts)
+        step = ["trust store, with the run's authority", str(place / "cacert.pem"), "not there"]
+        # In the private /tmp, of which the workspace alone is the host's.
+        ran = run(replace(asked, trust=files, binds=()))
+    assert step in ran.plan
+    assert "lib" not in ran.said

@@ -43,6 +43,7 @@ class Builder:
             Do.SYSFS: self._sysfs,
             Do.TEXT: self._text,
             Do.FOLDER: self._folder,
+            Do.STORE: self._cover,
             Do.COVER: self._cover,
             Do.PINNED: self._pin,
             Do.KEPT: self._keep,

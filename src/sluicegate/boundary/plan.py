@@ -46,6 +46,7 @@ class Do(enum.Enum):
     SYSFS = "sysfs, read-only"
     TEXT = "file of ours"
     FOLDER = "directory of ours, read-only"
+    STORE = "trust store, with the run's authority"
     TREE = "bind, writable"
     PINNED = "bound over itself"
     KEPT = "bound over itself, read-only"
@@ -118,9 +119,9 @@ def mount_plan(spec: Spec, host: Host) -> tuple[Step, ...]:
         *(Step(Do.TEXT, path, mode=0o644, text=text) for path, text in host.texts),
         *(Step(Do.FOLDER, f.path, files=f.files, links=f.links) for f in spec.trust.folders),
         # In them too, and in writable trees, as an environment of Python's in the workspace is.
-        *(Step(Do.TEXT, path, mode=0o644, text=text) for path, own, text in trusted if not own),
+        *(Step(Do.STORE, path, mode=0o444, text=text) for path, own, text in trusted if not own),
         *(Step(Do.TREE, path, path) for path in sorted(writable)),
-        *(Step(Do.TEXT, path, mode=0o644, text=text) for path, own, text in trusted if own),
+        *(Step(Do.STORE, path, mode=0o444, text=text) for path, own, text in trusted if own),
         *(Step(Do.PINNED, path, path) for path in _above(spec.kept, writable)),
         *(Step(Do.KEPT, path, path) for path in spec.kept),
         *_covers(spec, host, writable),
