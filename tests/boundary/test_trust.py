@@ -89,6 +89,12 @@ def test_what_the_user_had_set_is_merged() -> None:
     assert "GIT_SSL_CAPATH" not in env
 
 
+def test_directories_that_variables_name_stay_what_their_readers_understand() -> None:
+    there = Found((), folders=(Folder("/certs", (), ()),))
+    _, env = overlay(there, PEM, {"SSL_CERT_DIR": "/certs/", "GIT_SSL_CAPATH": "/g"})
+    assert (env["SSL_CERT_DIR"], env["GIT_SSL_CAPATH"]) == ("/certs/", "/g")
+
+
 def test_a_check_that_is_switched_off_stays_off_and_another_spelling_counts() -> None:
     _, env = overlay(Found(()), PEM, {"CONDA_SSL_VERIFY": "False", "npm_config_cafile": "/n"})
     assert env["CONDA_SSL_VERIFY"] == "False"

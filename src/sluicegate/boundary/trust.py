@@ -46,7 +46,8 @@ REPLACING = (
 )
 # Another spelling that npm takes; with both set it is not said which counts.
 _SPELLED = ("npm_config_cafile",)
-# Directories, one or several with colons: where one is set, ours is another.
+# Directories, one or several with colons. Ours becomes another of the first; GnuTLS takes one alone in the second, and
+# what is in it is in the bundle that git reads too.
 PATHS = ("SSL_CERT_DIR", "GIT_SSL_CAPATH")
 _SWITCHES = {"true", "false", "yes", "no", "on", "off", "0", "1"}  # what CONDA_SSL_VERIFY may be
 
@@ -110,10 +111,13 @@ def overlay(found: Found, authority: bytes, env: Mapping[str, str]) -> tuple[Tru
         texts.append((path, store.decode("utf-8", "surrogateescape")))
     folders = [Folder(DIRECTORY, tuple(own), ((f"certs/{link}", NAME),))]
     folders += [_with(folder, rootstore.pem([ours]), link) for folder in found.folders]
-    return Trust(tuple(texts), tuple(folders)), _environment(env, named)
+    hashed = tuple(folder.path for folder in found.folders)
+    return Trust(tuple(texts), tuple(folders)), _environment(env, named, hashed)
 
 
-def _environment(env: Mapping[str, str], named: Mapping[str, tuple[bytes, ...]]) -> dict[str, str]:
+def _environment(
+    env: Mapping[str, str], named: Mapping[str, tuple[bytes, ...]], hashed: tuple[str, ...]
+) -> dict[str, str]:
     out = dict(env)
     for name in ADDING:
         out[name] = f"{DIRECTORY}/{_beside(name)}" if named.get(name) else ALONE
@@ -121,9 +125,10 @@ def _environment(env: Mapping[str, str], named: Mapping[str, tuple[bytes, ...]])
         # Whoever switched the check off has their way: it does not fail for our certificate either.
         if env.get(name, "").lower() not in _SWITCHES:
             out[name] = EVERY
-    for name in PATHS:
-        if env.get(name):
-            out[name] = f"{env[name]}:{HASHED}"
+    searched = env.get(PATHS[0], "")
+    # Not where one of them is overlaid: some programs take the whole for one directory.
+    if searched and not {path.rstrip("/") for path in searched.split(":")} & set(hashed):
+        out[PATHS[0]] = f"{searched}:{HASHED}"
     return out
 
 
