@@ -4,7 +4,15 @@ from dataclasses import replace
 
 import pytest
 
-from sluicegate.boundary.model import ROOT_TIER, ROOTLESS_TIER, BoundaryError, Command, Spec
+from sluicegate.boundary.model import (
+    ROOT_TIER,
+    ROOTLESS_TIER,
+    BoundaryError,
+    Command,
+    Folder,
+    Spec,
+    Trust,
+)
 from sluicegate.boundary.plan import Do, Entry, Host, Step, mount_plan, within
 
 COMMAND = Command(("true",), (), "/home/ann/p", 1001, 1001)
@@ -118,3 +126,18 @@ def test_sockets_of_a_home_in_a_private_tree_are_covered() -> None:
     asked = replace(SPEC, home="/tmp/home")
     steps = mount_plan(asked, replace(HOST, sockets=("/tmp/home/agent", "/tmp/s")))
     assert [step.target for step in steps if step.do is Do.SOCKET] == ["/tmp/home/agent"]
+
+
+def test_stores_are_overlaid_after_what_they_lie_in() -> None:
+    tree = SPEC.workspace
+    inside, outside = f"{tree}/.venv/cacert.pem", "/etc/ssl/certs/ca-certificates.crt"
+    folder = Folder("/etc/ssl/certs", (("a.pem", "A"),), (("b.0", "a.pem"),))
+    trusted = replace(SPEC, trust=Trust(((inside, "in"), (outside, "out")), (folder,)))
+    steps = mount_plan(trusted, HOST)
+    shown = Step(Do.FOLDER, folder.path, files=folder.files, links=folder.links)
+    out = Step(Do.STORE, outside, mode=0o444, text="out")
+    own = Step(Do.STORE, inside, mode=0o444, text="in")
+    bound = Step(Do.TREE, tree, tree)
+    order = [steps.index(step) for step in (shown, out, bound, own)]
+    assert order == sorted(order)
+    assert [step for step in steps if step not in {shown, out, own}] == list(mount_plan(SPEC, HOST))
