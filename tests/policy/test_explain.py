@@ -26,8 +26,8 @@ POLICY = grammar.parse(RULES, "p.yaml")
 @pytest.mark.parametrize(
     ("url", "target"),
     [
-        ("https://Example.com/a?b#c", Target("https", "example.com", 443)),
-        ("https://example.com", Target("https", "example.com", 443)),
+        ("https://Example.com/a?b#c", Target("https", "example.com", 443, "/a?b")),
+        ("https://example.com", Target("https", "example.com", 443, "/")),
         ("HTTP://example.com:8080/a?b#c", Target("http", "example.com", 8080, "/a?b")),
         ("http://example.com?x", Target("http", "example.com", 80, "/?x")),
         ("http://example.com", Target("http", "example.com", 80, "/")),
@@ -36,7 +36,7 @@ POLICY = grammar.parse(RULES, "p.yaml")
         ("tcp://[2001:DB8::1]:5432", Target("tcp", "2001:db8::1", 5432)),
         ("example.com:5432", Target("tcp", "example.com", 5432)),
         ("0x7f.1:80", Target("http", "127.0.0.1", 80, "/")),
-        ("example.com:443", Target("https", "example.com", 443)),
+        ("example.com:443", Target("https", "example.com", 443, "/")),
         ("tcp://example.com:443", Target("tcp", "example.com", 443)),
     ],
 )
@@ -113,7 +113,7 @@ def test_a_near_miss_and_the_line_to_add() -> None:
         ("http://example.com/simple/x", "POST", "but for method GET, not POST"),
         ("http://example.com/upload", "GET", "but for path /simple/**"),
         ("http://example.com/simple//x", "GET", "but the path can be read in two ways"),
-        ("https://example.com:80/", "GET", "but for clear HTTP alone"),
+        ("https://example.com:80/", "GET", "but for path /simple/**"),
         ("https://example.com/", "GET", "but for port 80, not 443"),
         ("https://example.org/", "GET", "for names below example.org, not for example.org itself"),
         ("10.1.2.3:22", "GET", "but for port 5432, not 22"),
