@@ -347,7 +347,8 @@ def _denies(rule: Rule, about: Subject, facts: Facts | None) -> bool:
         path = paths.normal(facts.path)
         if path is not None and not any(paths.matches(glob, path) for glob in rule.paths):
             return False
-    return conditions.may_hold(rule.query, rule.headers, facts.query, facts.headers)
+    query = rule.query if facts.path is not None else ()
+    return conditions.may_hold(query, rule.headers, facts.query, facts.headers)
 
 
 def _denying(policies: tuple[Policy, ...], about: Subject, facts: Facts | None) -> Rule | None:
