@@ -111,6 +111,13 @@ def test_what_is_cut_is_never_certain() -> None:
     assert both((("q", "x*"),), "/?q=x...") == AMBIGUOUS
 
 
+@pytest.mark.parametrize("value", ["a;b", "a#b", "a\\b", "a%3bb", "a%"])
+def test_facts_that_somebody_else_made_are_read_as_strictly(value: str) -> None:
+    sure = conditions.hold((("q", "*"),), (), (("q", value),), ())
+    assert sure is (value == "a%3bb")
+    assert conditions.may_hold((("q", "x"),), (), (("q", value),), ()) is not sure
+
+
 def test_more_occurrences_than_are_kept_are_never_certain() -> None:
     rule = (("q", "*"),)
     assert both(rule, "/?" + "&".join(["q=1"] * MAX_PAIRS)) == YES

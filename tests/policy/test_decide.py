@@ -424,6 +424,7 @@ HEAD = (("x-mode", "bc"),)
         (ASKS, inside("GET", "/", query=READ, headers=(*HEAD, ("x-mode", "c"))), False),
         (ASKS, flow("a.example", sni="a.example"), False),
         (ASKS, dataclasses.replace(request("GET", "/"), query=READ, headers=HEAD), True),
+        (ASKS, flow("a.example", sni="a.example", query=READ, headers=HEAD), False),
         (NOT_ASKED, inside("GET", "/"), True),
         (NOT_ASKED, inside("GET", "/", query=WRITE, headers=HEAD), False),
         (NOT_ASKED, inside("GET", "/", query=READ + WRITE, headers=HEAD), False),

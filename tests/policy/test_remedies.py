@@ -39,6 +39,12 @@ def test_the_lines_are_a_rule_that_allows(method: str, path: str) -> None:
     assert decide((policy,), facts).rule == "allow[0] p:3"
 
 
+@pytest.mark.parametrize("path", ["/a*", "/a/**", "/a%2fb", "/" + "a" * 2000, "/100%25"])
+def test_a_path_that_a_rule_would_take_for_another_is_left_out(path: str) -> None:
+    lines = remedies.remedy("a.example", None, 443, inside("GET", path))
+    assert lines == "- host: a.example\n  methods: [GET]"
+
+
 @pytest.mark.parametrize("method", ["get", "CONNECT", "G\u00cbT"])
 def test_no_line_for_what_no_policy_can_name(method: str) -> None:
     assert remedies.remedy("a.example", None, 443, inside(method, "/")) is None
