@@ -7,7 +7,7 @@ import pytest
 from sluicegate.facts import Decision, Facts, Protocol, Verdict, Via
 from sluicegate.policy import grammar
 from sluicegate.policy.decide import admit, decide, named, opener, opens, placed, relaxed
-from sluicegate.policy.model import Policy
+from sluicegate.policy.model import Policy, Secret
 
 POOL = "198.18.0.7"
 BARE = "192.0.2.7"
@@ -551,9 +551,14 @@ def test_relaxed_policies_ask_for_name_and_port_alone() -> None:
 
 
 def test_a_secret_goes_into_opened_tls_to_its_hosts_and_methods_alone() -> None:
-    secrets = policy(A + SECRET).secrets
-    assert placed(secrets, inside("GET", "/")) == secrets
-    assert placed((dataclasses.replace(secrets[0], methods=()),), inside("PUT", "/"))
+    more = "{host: b.example}, {host: b.a.example}, {ip: 192.0.2.7}"
+    (one,) = files = (policy(f"allow: [{{host: a.example}}, {more}]" + SECRET),)
+
+    def put(facts: Facts, secrets: tuple[Secret, ...] = one.secrets) -> tuple[Secret, ...]:
+        return placed(secrets, facts, decide(files, facts))
+
+    assert put(inside("GET", "/")) == one.secrets
+    assert put(inside("PUT", "/"), (dataclasses.replace(one.secrets[0], methods=()),))
     for facts in (
         inside("POST", "/"),
         inside("GET", "/", "b.example"),
@@ -561,6 +566,10 @@ def test_a_secret_goes_into_opened_tls_to_its_hosts_and_methods_alone() -> None:
         inside("GET", "/", sni="b.example"),
         request("GET", "/"),
         TLS,
-        Facts(Protocol.HTTPS, BARE, 443, host=BARE, method="GET", path="/"),
+        # The client chose the address, and an ip rule lets it.
+        inside("GET", "/", synthetic=None, address=BARE),
+        inside("GET", "/", synthetic=None, address=BARE, sni=BARE, host=BARE),
     ):
-        assert placed(secrets, facts) == ()
+        assert put(facts) == ()
+    # By its name the gate looks it up itself.
+    assert placed(one.secrets, inside("GET", "/", synthetic=None, address="192.0.2.8"), YES)

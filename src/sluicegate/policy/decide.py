@@ -109,25 +109,27 @@ def named(policies: tuple[Policy, ...]) -> tuple[frozenset[str], frozenset[str]]
     )
 
 
-def placed(secrets: tuple[Secret, ...], facts: Facts) -> tuple[Secret, ...]:
-    """Those of `secrets` whose values may be put into the request of `facts`: opened TLS to their hosts alone."""
-    about = subject(facts)
-    if facts.protocol is not Protocol.HTTPS or isinstance(about, str) or about.name is None:
+def placed(secrets: tuple[Secret, ...], facts: Facts, decision: Decision) -> tuple[Secret, ...]:
+    """Those of `secrets` whose values may be put into the request that `decision` is about.
+
+    Only into opened TLS, and only where the gate looks the name up itself: an address that the client chose gets none.
+    """
+    name = decision.name if decision.verdict is Verdict.ALLOW else None
+    if facts.protocol is not Protocol.HTTPS or facts.method is None or name is None:
         return ()
     return tuple(
         secret
         for secret in secrets
-        if hosts.covers(secret.hosts, about.name)
-        and (facts.method in secret.methods if secret.methods else facts.method is not None)
+        if hosts.covers(secret.hosts, name)
+        and (not secret.methods or facts.method in secret.methods)
     )
 
 
 def _spoken(policies: tuple[Policy, ...], facts: Facts, decision: Decision) -> Decision:
     """Denied where the bytes are not what the port of a named host speaks; a silent client sent none yet.
 
-    A request inside opened TLS came in what both ports speak.
-
-    An `ip` rule names address and port themselves, and what is spoken there is its author's concern.
+    A request inside opened TLS came in what both ports speak. An `ip` rule names address and port themselves, and
+    what is spoken there is its author's concern.
     """
     wanted = _SPOKEN.get(decision.port, ())
     if not wanted or facts.protocol in _SEEN_ALWAYS.union(wanted):

@@ -73,8 +73,8 @@ def explain(
         lines += _of_file(policy, facts)
     if not policies:
         lines.append("no policy: nothing is allowed")
-    if allowed:
-        lines += [_put(secret) for secret in deciding.placed(together(policies).secrets, facts)]
+    secrets = together(policies).secrets
+    lines += [_put(secret) for secret in deciding.placed(secrets, facts, decision)]
     word = "observed" if decision.observed else "allowed" if allowed else "denied"
     lines.append(f"verdict: {word} ({decision.rule}): {decision.reason}")
     if decision.observed:
