@@ -14,10 +14,14 @@ class Verdict(enum.Enum):
 
 
 class Protocol(enum.Enum):
-    """What the client's first bytes are. SERVER_FIRST: it sent none within the grace."""
+    """What the client's first bytes are. SERVER_FIRST: it sent none within the grace.
+
+    HTTPS is one request inside a TLS connection that the gate opened.
+    """
 
     TLS = "tls"
     HTTP = "http"
+    HTTPS = "https"
     OPAQUE = "opaque"
     SERVER_FIRST = "server-first"
 
@@ -38,7 +42,9 @@ class Facts:
     The kernel states `address` and `port` (where the client connected to); our resolver states
     `synthetic` (the name it bound that address to, or None for a bare address). Everything else is
     the client's claim: `target` and `target_port` (CONNECT, absolute-form, SOCKS), `sni`, `host`
-    with `host_port` (None if the Host header has none), `method`, `path` (clear HTTP only).
+    with `host_port` (None if the Host header has none), `method`, `path` (HTTP, clear or opened).
+    `query` and `headers` are the pairs that some rule's condition is about, as they were sent and in their
+    order: `policy.conditions` makes them, and cuts what is long.
     All names are canonical: `wire.names.host` made them. `fault` is why the bytes or claims can not be
     vouched for; a flow with a fault is denied whatever the policy.
     """
@@ -55,6 +61,8 @@ class Facts:
     host_port: int | None = None
     method: str | None = None
     path: str | None = None
+    query: tuple[tuple[str, str], ...] = ()
+    headers: tuple[tuple[str, str], ...] = ()
     fault: str | None = None
 
 

@@ -93,6 +93,18 @@ def test_explain_takes_a_method(here: Path, capsys: pytest.CaptureFixture[str]) 
     code, out, _ = run(capsys, "explain", *posted)
     assert code == 1
     assert "for method GET, not POST" in out
+    assert run(capsys, "explain", "POST", "http://a.example/", "--policy", "get.yaml")[1] == out
+
+
+def test_explain_takes_headers(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (here / "asks.yaml").write_text(
+        "version: 1\nallow: [{host: a.example, headers: {x-mode: read}}]"
+    )
+    words = ("explain", "GET", "https://a.example/", "--policy", "asks.yaml")
+    assert run(capsys, *words)[0] == 1
+    code, out, _ = run(capsys, *words, "--header", "X-Mode: read")
+    assert code == 0
+    assert "asks.yaml: has TLS opened by allow[0] asks.yaml:2\n" in out
 
 
 @pytest.mark.parametrize(
@@ -104,6 +116,9 @@ def test_explain_takes_a_method(here: Path, capsys: pytest.CaptureFixture[str]) 
         (("check", "--wat"), "option --wat not recognized"),
         (("explain",), "explain wants one URL"),
         (("explain", "https://a.example", "good.yaml"), "explain wants one URL"),
+        (("explain", "get", "https://a.example"), "a method in upper case"),
+        (("explain", "GET", "https://a.example", "--method", "PUT"), "before it a method"),
+        (("explain", "https://a.example", "--header", "x"), "--header wants NAME:VALUE"),
         (("explain", "ftp://a.example"), 'scheme "ftp" is not known'),
         (("explain", "https://a.example", "--policy", "bad.yaml"), "bad.yaml:3:5:"),
         (("explain", "https://a.example", "--policy", "none.yaml"), "can not be read"),

@@ -6,8 +6,19 @@ import pytest
 
 from sluicegate.facts import Decision, Facts, Protocol, Verdict, Via
 from sluicegate.policy import grammar
-from sluicegate.policy.decide import admit, barring, decide, deciding, is_literal
-from sluicegate.policy.model import Policy, Rule
+from sluicegate.policy.decide import (
+    admit,
+    barring,
+    decide,
+    deciding,
+    is_literal,
+    named,
+    opener,
+    opens,
+    placed,
+    relaxed,
+)
+from sluicegate.policy.model import Policy, Rule, Secret
 
 POOL = "198.18.0.7"
 BARE = "192.0.2.7"
@@ -17,13 +28,13 @@ def policy(text: str, source: str = "p") -> Policy:
     return grammar.parse(f"version: 1\n{text}", source)
 
 
-def named(name: str, port: int = 443, **more: object) -> Facts:
+def flow(name: str, port: int = 443, **more: object) -> Facts:
     facts = Facts(Protocol.TLS, POOL, port, synthetic=name)
     return dataclasses.replace(facts, **more)
 
 
 def request(method: str, path: str, name: str = "a.example", port: int = 80) -> Facts:
-    return named(name, port, protocol=Protocol.HTTP, host=name, method=method, path=path)
+    return flow(name, port, protocol=Protocol.HTTP, host=name, method=method, path=path)
 
 
 def allowed(text: str, facts: Facts) -> bool:
@@ -36,13 +47,13 @@ NET = "allow: [{ip: 192.0.2.0/24, ports: [5432]}]"
 
 
 def test_an_allowed_name_says_rule_name_and_port() -> None:
-    assert decide((policy(A),), named("a.example", sni="a.example")) == Decision(
+    assert decide((policy(A),), flow("a.example", sni="a.example")) == Decision(
         Verdict.ALLOW, "allow[0] p:2", "a.example port 443 is allowed", 443, name="a.example"
     )
 
 
 def test_what_no_rule_allows_is_denied_with_the_line_to_add() -> None:
-    decision = decide((policy(A),), named("b.example", 22))
+    decision = decide((policy(A),), flow("b.example", 22))
     assert decision == Decision(
         Verdict.DENY,
         "default",
@@ -51,11 +62,11 @@ def test_what_no_rule_allows_is_denied_with_the_line_to_add() -> None:
         name="b.example",
         remedy="- host: b.example\n  ports: [22]",
     )
-    assert decide((), named("b.example")).verdict is Verdict.DENY
-    assert decide((Policy("p"),), named("b.example")).remedy == "- host: b.example"
+    assert decide((), flow("b.example")).verdict is Verdict.DENY
+    assert decide((Policy("p"),), flow("b.example")).remedy == "- host: b.example"
 
 
-@pytest.mark.parametrize("facts", [named("b.example", 22), Facts(Protocol.OPAQUE, BARE, 5432)])
+@pytest.mark.parametrize("facts", [flow("b.example", 22), Facts(Protocol.OPAQUE, BARE, 5432)])
 @pytest.mark.parametrize("address", [None, "2001:db8::5", "::ffff:c000:207"])
 def test_the_line_to_add_allows_it(facts: Facts, address: str | None) -> None:
     if address is not None:
@@ -87,7 +98,7 @@ def test_the_line_to_add_allows_it(facts: Facts, address: str | None) -> None:
     ],
 )
 def test_names(text: str, name: str, port: int, allow: bool) -> None:
-    assert allowed(text, named(name, port)) is allow
+    assert allowed(text, flow(name, port)) is allow
 
 
 @pytest.mark.parametrize(
@@ -159,10 +170,10 @@ ALL = "allow: [{host: a.example}, {host: b.example}, {ip: 192.0.2.0/24}, {ip: 20
 @pytest.mark.parametrize(
     ("facts", "said"),
     [
-        (named("a.example", sni="b.example"), "synthetic name a.example and sni b.example differ"),
-        (named("a.example", host="b.example"), "synthetic name a.example and host b.example"),
-        (named("a.example", target="b.example"), "synthetic name a.example and target b.example"),
-        (named("a.example", target=BARE), f"synthetic name a.example and target {BARE} differ"),
+        (flow("a.example", sni="b.example"), "synthetic name a.example and sni b.example differ"),
+        (flow("a.example", host="b.example"), "synthetic name a.example and host b.example"),
+        (flow("a.example", target="b.example"), "synthetic name a.example and target b.example"),
+        (flow("a.example", target=BARE), f"synthetic name a.example and target {BARE} differ"),
         (
             Facts(Protocol.TLS, BARE, 3128, Via.CONNECT, None, "a.example", 443, "b.example"),
             "target a.example and sni b.example differ",
@@ -179,9 +190,9 @@ ALL = "allow: [{host: a.example}, {host: b.example}, {ip: 192.0.2.0/24}, {ip: 20
             Facts(Protocol.HTTP, BARE, 3128, Via.CONNECT, None, BARE, 80, host="203.0.113.9"),
             f"address {BARE} and host 203.0.113.9 differ",
         ),
-        (named("a.example", 80, host="a.example", host_port=443), "host port 443 and port 80"),
+        (flow("a.example", 80, host="a.example", host_port=443), "host port 443 and port 80"),
         (
-            named("a.example", 80, target="a.example", target_port=443, host_port=80),
+            flow("a.example", 80, target="a.example", target_port=443, host_port=80),
             "host port 80 and port 443 differ",
         ),
     ],
@@ -193,7 +204,7 @@ def test_every_mismatch_is_denied_whatever_the_policy(facts: Facts, said: str, m
 
 
 def test_a_fault_is_denied_whatever_the_policy() -> None:
-    facts = named("a.example", fault="bare line feed")
+    facts = flow("a.example", fault="bare line feed")
     for text in (A, "mode: observe\n" + A):
         decision = decide((policy(text),), facts)
         assert (decision.verdict, decision.rule) == (Verdict.DENY, "fault")
@@ -229,18 +240,18 @@ NOT_ADMIN = "\ndeny: [{host: a.example, ports: [80], paths: ['/admin/**']}]"
         (GET, request("GET", "/simple//x"), False),
         (GET, request("GET", "*"), False),
         (GET, request("GET", "/simple/x", port=8080), False),
-        (GET, named("a.example", 80), False),
+        (GET, flow("a.example", 80), False),
         (A + NOT_POST, request("GET", "/"), True),
         (A + NOT_POST, request("POST", "/"), False),
-        (A + NOT_POST, named("a.example", 443), True),
+        (A + NOT_POST, flow("a.example", 443), True),
         # What can not be seen can not be shown to be something else.
-        (A + NOT_POST, named("a.example", 80), False),
+        (A + NOT_POST, flow("a.example", 80), False),
         (A + NOT_ADMIN, request("GET", "/x"), True),
         (A + NOT_ADMIN, request("GET", "/admin/x"), False),
         (A + NOT_ADMIN, request("GET", "/x/../admin/x"), False),
         (A + NOT_ADMIN, request("GET", "//admin/x"), False),
         (A + NOT_ADMIN, request("GET", "/admin;x/y"), False),
-        (A + NOT_ADMIN, named("a.example", 80), False),
+        (A + NOT_ADMIN, flow("a.example", 80), False),
     ],
 )
 def test_methods_and_paths(text: str, facts: Facts, allow: bool) -> None:
@@ -250,7 +261,7 @@ def test_methods_and_paths(text: str, facts: Facts, allow: bool) -> None:
 def test_every_file_must_allow_and_a_deny_outranks_a_missing_line() -> None:
     one, two = policy(A, "one"), policy("allow: [{host: b.example}]", "two")
     deny = policy(A + "\ndeny: [{host: a.example}]", "three")
-    facts = named("a.example")
+    facts = flow("a.example")
     assert decide((one, one), facts).verdict is Verdict.ALLOW
     for files in ((one, two), (two, one)):
         decision = decide(files, facts)
@@ -266,19 +277,19 @@ OBSERVE = "mode: observe\n"
 
 def test_observe_lets_through_and_marks_it() -> None:
     files = (policy(OBSERVE + A),)
-    assert not decide(files, named("a.example")).observed
-    other = decide(files, named("b.example"))
+    assert not decide(files, flow("a.example")).observed
+    other = decide(files, flow("b.example"))
     assert (other.verdict, other.rule, other.observed) == (Verdict.ALLOW, "default", True)
     assert other.remedy == "- host: b.example"
-    denied = decide((policy(OBSERVE + "deny: [{host: b.example}]"),), named("b.example"))
+    denied = decide((policy(OBSERVE + "deny: [{host: b.example}]"),), flow("b.example"))
     assert (denied.verdict, denied.rule, denied.observed) == (Verdict.ALLOW, "deny[0] p:3", True)
 
 
 def test_observe_in_one_file_does_not_loosen_another() -> None:
     watching, strict = policy(OBSERVE + "allow:"), policy(A)
     for files in ((watching, strict), (strict, watching)):
-        assert decide(files, named("b.example")).verdict is Verdict.DENY
-        assert decide(files, named("a.example")).observed
+        assert decide(files, flow("b.example")).verdict is Verdict.DENY
+        assert decide(files, flow("a.example")).observed
 
 
 @pytest.mark.parametrize("address", ["10.0.0.1", "169.254.169.254", "::ffff:a00:1", "fd00::1"])
@@ -286,7 +297,7 @@ def test_observe_never_opens_the_inside(address: str) -> None:
     decision = decide((policy(OBSERVE + "allow:"),), Facts(Protocol.OPAQUE, address, 80))
     assert (decision.verdict, decision.rule) == (Verdict.DENY, "internal-address")
     assert "is internal" in decision.reason
-    allowed_name = decide((policy(OBSERVE + "allow:"),), named("b.example"))
+    allowed_name = decide((policy(OBSERVE + "allow:"),), flow("b.example"))
     assert admit((policy(OBSERVE + "allow:"),), allowed_name, (address,))[0] == ()
 
 
@@ -360,22 +371,22 @@ OBSERVED = f"mode: observe\n{A}"
 
 @pytest.mark.parametrize("protocol", [Protocol.HTTP, Protocol.OPAQUE])
 def test_port_443_of_a_host_is_for_tls(protocol: Protocol) -> None:
-    facts = named("a.example", protocol=protocol)
+    facts = flow("a.example", protocol=protocol)
     decision = decide((policy(A),), facts)
     assert (decision.verdict, decision.rule) == (Verdict.DENY, "protocol")
     assert decision.reason == "port 443 of a host is for TLS, and these bytes are not"
     assert decide((policy(OBSERVED),), facts).observed
     assert decide((policy(A), policy(OBSERVED)), facts).verdict is Verdict.DENY
     # No line would help, so none is given.
-    assert decide((policy(A),), named("b.example", protocol=protocol)).remedy is None
+    assert decide((policy(A),), flow("b.example", protocol=protocol)).remedy is None
     denied = decide((policy(A + "\ndeny: [{host: a.example}]"),), facts)
     assert denied.rule == "deny[0] p:3"
 
 
 def test_port_80_of_a_host_is_for_http_or_tls() -> None:
-    assert not allowed(A, named("a.example", 80, protocol=Protocol.OPAQUE))
+    assert not allowed(A, flow("a.example", 80, protocol=Protocol.OPAQUE))
     for protocol in (Protocol.TLS, Protocol.SERVER_FIRST):
-        assert allowed(A, named("a.example", 80, protocol=protocol))
+        assert allowed(A, flow("a.example", 80, protocol=protocol))
     assert allowed(A, request("GET", "/"))
 
 
@@ -470,3 +481,184 @@ def test_every_rule_that_bars_an_address() -> None:
 )
 def test_what_an_address_is(text: str, ok: bool) -> None:
     assert is_literal(text) is ok
+
+
+def inside(method: str, target: str, name: str = "a.example", **more: object) -> Facts:
+    facts = flow(name, protocol=Protocol.HTTPS, sni=name, host=name, method=method, path=target)
+    return dataclasses.replace(facts, **more)
+
+
+GET_443 = "allow: [{host: a.example, methods: [GET], paths: ['/simple/**']}]"
+ASKS = "allow: [{host: a.example, query: {mode: read}, headers: {x-mode: [a, b*]}}]"
+NOT_ASKED = A + "\ndeny: [{host: a.example, query: {mode: write}, headers: {x-mode: [a, b*]}}]"
+READ, WRITE = (("mode", "read"),), (("mode", "write"),)
+HEAD = (("x-mode", "bc"),)
+
+
+@pytest.mark.parametrize(
+    ("text", "facts", "allow"),
+    [
+        (A, inside("POST", "/x"), True),
+        (A, inside("TRACE", "/x"), False),
+        (GET_443, inside("GET", "/simple/x"), True),
+        (GET_443, inside("GET", "/simple/..%2fx"), False),
+        (GET_443, inside("POST", "/simple/x"), False),
+        (GET_443, inside("GET", "/simple/x", "b.example"), False),
+        # Not opened, so not seen.
+        (GET_443, flow("a.example", sni="a.example"), False),
+        (ASKS, inside("GET", "/", query=READ, headers=HEAD), True),
+        (ASKS, inside("GET", "/", query=READ), False),
+        (ASKS, inside("GET", "/", headers=HEAD), False),
+        (ASKS, inside("GET", "/", query=READ + WRITE, headers=HEAD), False),
+        (ASKS, inside("GET", "/", query=READ, headers=(*HEAD, ("x-mode", "c"))), False),
+        (ASKS, flow("a.example", sni="a.example"), False),
+        (ASKS, dataclasses.replace(request("GET", "/"), query=READ, headers=HEAD), True),
+        (ASKS, flow("a.example", sni="a.example", query=READ, headers=HEAD), False),
+        (NOT_ASKED, inside("GET", "/"), True),
+        (NOT_ASKED, inside("GET", "/", query=WRITE, headers=HEAD), False),
+        (NOT_ASKED, inside("GET", "/", query=READ + WRITE, headers=HEAD), False),
+        (NOT_ASKED, inside("GET", "/", query=WRITE), True),
+        (NOT_ASKED, inside("GET", "/", query=(("...", "..."),), headers=HEAD), False),
+        (NOT_ASKED, inside("GET", "/", path=None, headers=HEAD), False),
+        (NOT_ASKED, flow("a.example", sni="a.example"), False),
+    ],
+)
+def test_requests_inside_tls(text: str, facts: Facts, *, allow: bool) -> None:
+    assert allowed(text, facts) is allow
+
+
+def test_a_denied_request_inside_tls_has_its_method_and_path_in_the_line_to_add() -> None:
+    facts = inside("POST", "/a/b?c=d")
+    decision = decide((policy(GET_443),), facts)
+    assert (decision.verdict, decision.rule) == (Verdict.DENY, "default")
+    assert decision.reason == "no rule allows this POST request to a.example port 443"
+    assert decision.remedy == '- host: a.example\n  methods: [POST]\n  paths: ["/a/b"]'
+    assert allowed(f"allow:\n{decision.remedy}", facts)
+    assert decide((), facts).remedy == decision.remedy
+    assert decide((policy("mode: observe"),), facts).observed
+    odd = decide((policy(A),), inside("PURGE", "/"))
+    assert (odd.rule, odd.remedy) == (
+        "method",
+        "- host: a.example\n  ports: [443]\n  methods: [PURGE]",
+    )
+
+
+def test_requests_inside_tls_come_on_any_port_of_a_host() -> None:
+    for port in (80, 443):
+        assert allowed(A, inside("GET", "/", port=port))
+
+
+TLS = flow("a.example", sni="a.example")
+SECRET = "\nsecrets: [{env: K, hosts: [a.example], methods: [GET], bearer: true}]"
+
+
+@pytest.mark.parametrize(
+    ("text", "by"),
+    [
+        (A, None),
+        ("allow: [{host: a.example, methods: [GET]}]", "allow[0] p:2"),
+        ("allow: [{host: a.example, paths: [/a]}]", "allow[0] p:2"),
+        ("allow: [{host: a.example, query: {a: b}}]", "allow[0] p:2"),
+        ("allow: [{host: a.example, headers: {a: b}}]", "allow[0] p:2"),
+        ("allow: [{host: a.example, inspect: true}]", "allow[0] p:2"),
+        ("allow: [{host: a.example, inspect: false}]", None),
+        ("allow: [{host: b.example, methods: [GET]}, {host: a.example}]", None),
+        ("allow: [{host: a.example, ports: [80], methods: [GET]}, {host: a.example}]", None),
+        (A + "\ndeny: [{host: a.example, methods: [GET]}]", "deny[0] p:3"),
+        (A + "\ndeny: [{host: a.example, ports: [80], methods: [GET]}]", None),
+        (A + "\ndeny: [{host: a.example}]", None),
+        (A + SECRET, "secret K"),
+        (A + "\ninspect: all", "inspect: all"),
+        ("inspect: all", "inspect: all"),
+        ("inspect: all\nallow: [{host: a.example, inspect: false}]", None),
+        ("inspect: all\nallow: [{host: b.example, inspect: false}]", "inspect: all"),
+        ("inspect: none\n" + A, None),
+        (
+            "allow: [{host: a.example, inspect: false}]\ndeny: [{host: a.example, paths: [/a]}]",
+            "deny[0] p:3",
+        ),
+    ],
+)
+def test_tls_is_opened_where_a_policy_needs_it(text: str, by: str | None) -> None:
+    assert opener(policy(text), TLS) == by
+    assert opens((policy(text),), TLS) is (by is not None)
+    assert opens((policy(text), policy(A)), TLS) is opens((policy(A), policy(text)), TLS)
+    assert opens((policy(text), policy(A)), TLS) is (by is not None)
+
+
+def test_a_name_that_is_left_alone_below_a_rule_with_conditions() -> None:
+    pinned = flow("b.a.example", sni="b.a.example")
+    wide = 'allow: [{host: "*.a.example", methods: [GET]}, {host: b.a.example, inspect: false}]'
+    assert not opens((policy(wide),), pinned)
+    assert allowed(wide, pinned)
+    assert opens((policy(wide),), flow("c.a.example", sni="c.a.example"))
+    # Another file's needs are its own, and a deny rule has to see whom it denies.
+    assert opens((policy(wide), policy('allow: [{host: "*.a.example", methods: [GET]}]')), pinned)
+    assert opens((policy(wide + "\ndeny: [{host: b.a.example, paths: [/a]}]"),), pinned)
+
+
+EVERY = policy("inspect: all")
+
+
+@pytest.mark.parametrize(
+    "facts",
+    [
+        Facts(Protocol.TLS, BARE, 443),
+        Facts(Protocol.TLS, BARE, 443, sni=BARE),
+        dataclasses.replace(TLS, fault="no hello"),
+        dataclasses.replace(TLS, sni="b.example"),
+        dataclasses.replace(TLS, protocol=Protocol.OPAQUE),
+        dataclasses.replace(TLS, protocol=Protocol.SERVER_FIRST),
+        request("GET", "/"),
+    ],
+)
+def test_what_has_no_name_or_is_no_tls_is_never_opened(facts: Facts) -> None:
+    assert not opens((EVERY,), facts)
+    assert not opens((), TLS)
+
+
+def test_a_bare_address_with_a_name_is_opened_by_rules_of_both() -> None:
+    facts = Facts(Protocol.TLS, BARE, 443, sni="a.example")
+    assert opens((EVERY,), facts)
+    assert opens((policy("allow: [{ip: 192.0.2.0/24, methods: [GET]}]"),), facts)
+    assert opens((policy("allow: [{host: a.example, methods: [GET]}]"),), facts)
+    assert not opens((policy("allow: [{ip: 192.0.2.0/24}]"),), facts)
+
+
+def test_what_rules_ask_for_by_name() -> None:
+    one = policy("allow: [{host: a.example, query: {a: x, B: [y, z]}}]")
+    two = policy("deny: [{host: a.example, query: {c: x}, headers: {X-D: y}}]")
+    assert named((one, two)) == (frozenset("aBc"), frozenset(("x-d",)))
+    assert named(()) == (frozenset(), frozenset())
+
+
+def test_relaxed_policies_ask_for_name_and_port_alone() -> None:
+    (loose,) = relaxed((policy(ASKS + "\ndeny: [{host: a.example, query: {a: b}}]"),))
+    assert not loose.deny
+    assert not any(rule.narrow for rule in loose.allow)
+    assert decide((loose,), TLS).verdict is Verdict.ALLOW
+
+
+def test_a_secret_goes_into_opened_tls_to_its_hosts_and_methods_alone() -> None:
+    more = "{host: b.example}, {host: b.a.example}, {ip: 192.0.2.7}"
+    (one,) = files = (policy(f"allow: [{{host: a.example}}, {more}]" + SECRET),)
+
+    def put(facts: Facts, secrets: tuple[Secret, ...] = one.secrets) -> tuple[Secret, ...]:
+        return placed(secrets, facts, decide(files, facts))
+
+    assert put(inside("GET", "/")) == one.secrets
+    assert put(inside("PUT", "/"), (dataclasses.replace(one.secrets[0], methods=()),))
+    for facts in (
+        inside("POST", "/"),
+        inside("GET", "/", "b.example"),
+        inside("GET", "/", "b.a.example"),
+        inside("GET", "/", sni="b.example"),
+        request("GET", "/"),
+        TLS,
+        # The client chose the address, and an ip rule lets it.
+        inside("GET", "/", synthetic=None, address=BARE),
+        inside("GET", "/", synthetic=None, address=BARE, sni=BARE, host=BARE),
+    ):
+        assert put(facts) == ()
+    # By its name the gate looks it up itself.
+    assert placed(one.secrets, inside("GET", "/", synthetic=None, address="192.0.2.8"), YES)

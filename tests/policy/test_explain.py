@@ -26,8 +26,8 @@ POLICY = grammar.parse(RULES, "p.yaml")
 @pytest.mark.parametrize(
     ("url", "target"),
     [
-        ("https://Example.com/a?b#c", Target("https", "example.com", 443)),
-        ("https://example.com", Target("https", "example.com", 443)),
+        ("https://Example.com/a?b#c", Target("https", "example.com", 443, "/a?b")),
+        ("https://example.com", Target("https", "example.com", 443, "/")),
         ("HTTP://example.com:8080/a?b#c", Target("http", "example.com", 8080, "/a?b")),
         ("http://example.com?x", Target("http", "example.com", 80, "/?x")),
         ("http://example.com", Target("http", "example.com", 80, "/")),
@@ -36,7 +36,7 @@ POLICY = grammar.parse(RULES, "p.yaml")
         ("tcp://[2001:DB8::1]:5432", Target("tcp", "2001:db8::1", 5432)),
         ("example.com:5432", Target("tcp", "example.com", 5432)),
         ("0x7f.1:80", Target("http", "127.0.0.1", 80, "/")),
-        ("example.com:443", Target("https", "example.com", 443)),
+        ("example.com:443", Target("https", "example.com", 443, "/")),
         ("tcp://example.com:443", Target("tcp", "example.com", 443)),
     ],
 )
@@ -113,7 +113,7 @@ def test_a_near_miss_and_the_line_to_add() -> None:
         ("http://example.com/simple/x", "POST", "but for method GET, not POST"),
         ("http://example.com/upload", "GET", "but for path /simple/**"),
         ("http://example.com/simple//x", "GET", "but the path can be read in two ways"),
-        ("https://example.com:80/", "GET", "but for clear HTTP alone"),
+        ("https://example.com:80/", "GET", "but for path /simple/**"),
         ("https://example.com/", "GET", "but for port 80, not 443"),
         ("https://example.org/", "GET", "for names below example.org, not for example.org itself"),
         ("10.1.2.3:22", "GET", "but for port 5432, not 22"),
@@ -182,3 +182,86 @@ def test_what_a_port_is_not_for_has_no_line_to_add() -> None:
         assert not opened
         assert "(protocol)" in text
         assert "no line allows this by name; an ip rule takes any protocol" in text
+
+
+INSIDE = grammar.parse(
+    """\
+version: 1
+allow:
+  - host: api.example
+    methods: [POST]
+    paths: ["/v1/**"]
+  - host: api.example
+    query: {mode: read}
+    headers: {x-mode: a}
+  - host: other.example
+deny:
+  - host: gist.example
+secrets:
+  - {env: KEY, hosts: [api.example], header: x-key}
+  - {env: BASIC, hosts: [other.example], methods: [PUT], basic: true}
+""",
+    "p.yaml",
+)
+
+
+def test_a_request_inside_tls_names_what_opens_it_and_what_is_put_in() -> None:
+    text, allowed = explain((INSIDE,), "https://api.example/v1/x?y", "POST")
+    assert allowed
+    assert text.splitlines() == [
+        "POST /v1/x?y at api.example port 443, inside TLS",
+        "p.yaml: has TLS opened by allow[0] p.yaml:3",
+        "p.yaml: allows by allow[0] p.yaml:3",
+        "secret KEY: its value takes the placeholder's place in the header x-key",
+        "verdict: allowed (allow[0] p.yaml:3): this POST request to api.example port 443 is allowed",
+        "still refused if the name resolves to an internal address that no ip rule allows",
+    ]
+
+
+def test_a_denied_request_inside_tls_has_a_narrow_line_to_add() -> None:
+    text, allowed = explain((INSIDE,), "https://api.example/v2/x?mode=write", "PUT")
+    assert not allowed
+    assert text.splitlines()[2:] == [
+        "p.yaml: denies: no rule allows this PUT request to api.example port 443",
+        "  allow[0] p.yaml:3 is for this host, but for method POST, not PUT",
+        "  allow[1] p.yaml:6 is for this host, but for query mode: read in every reading",
+        "verdict: denied (default): no rule allows this PUT request to api.example port 443",
+        "add under allow in p.yaml:",
+        "  - host: api.example",
+        "    methods: [PUT]",
+        '    paths: ["/v2/x"]',
+    ]
+    assert "secret" not in text
+
+
+def test_headers_are_said_and_lacking_ones_named() -> None:
+    url = "https://api.example/?mode=read"
+    text, allowed = explain((INSIDE,), url)
+    assert not allowed
+    assert "but for headers x-mode: a in every occurrence" in text
+    assert explain((INSIDE,), url, headers=[("X-Mode", " a")])[1]
+    assert not explain((INSIDE,), url, headers=[("X-Mode", "a"), ("x_mode", "b")])[1]
+
+
+@pytest.mark.parametrize(
+    ("method", "put"), [("PUT", "as password of the user it names"), ("GET", None)]
+)
+def test_which_secret_is_put_in_depends_on_the_method(method: str, put: str | None) -> None:
+    text = explain((INSIDE,), "https://other.example/", method)[0]
+    assert "has TLS opened by secret BASIC" in text
+    assert ("secret BASIC: " in text) is (put is not None)
+    assert put is None or put in text
+
+
+@pytest.mark.parametrize("url", ["https://gist.example/", "https://unknown.example/"])
+def test_what_is_denied_by_name_is_not_opened(url: str) -> None:
+    everything = grammar.parse("version: 1\ninspect: all", "q.yaml")
+    text, allowed = explain((INSIDE, everything), url)
+    assert not allowed
+    assert "opened" not in text
+    assert "TLS: method and path are not seen" in text
+
+
+def test_a_secret_that_another_file_does_not_list_is_not_put_in() -> None:
+    other = grammar.parse("version: 1\nallow: [{host: api.example}]", "q.yaml")
+    assert "secret" not in explain((INSIDE, other), "https://api.example/v1/x", "POST")[0]

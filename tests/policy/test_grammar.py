@@ -89,10 +89,9 @@ def test_errors_have_place_and_remedy(
 @pytest.mark.parametrize(
     "text",
     [
-        *(f"{key}: x" for key in ("inspect", "scan", "secrets", "preset")),
-        *(f"limits: {{{key}: 5}}" for key in ("upload", "upload_per_host", "names_per_wildcard")),
+        *(f"{key}: x" for key in ("scan", "preset")),
         "allow: [preset: python]",
-        "allow: [{host: a.example, inspect: all}]",
+        "allow: [{host: a.example, scan: all}]",
     ],
 )
 def test_keys_of_later_versions_are_not_ignored(text: str) -> None:
@@ -112,10 +111,76 @@ def test_keys_of_later_versions_are_not_ignored(text: str) -> None:
         ("'5'", 'wants an integer and got "5"'),
         ("100001", "more than 100000"),
         ("", "wants an integer and got nothing"),
+        ("10MiB", 'wants an integer and got "10MiB"'),
     ],
 )
 def test_connections(value: str, said: str) -> None:
     assert said in refused(f"version: 1\nlimits: {{connections: {value}}}").message
+
+
+def test_limits_record_and_inspect() -> None:
+    limits = "upload: 10MiB, upload_per_host: 500KB, requests_per_minute: 60, names_per_wildcard: 8"
+    policy = grammar.parse(
+        f"version: 1\nlimits: {{{limits}}}\nrecord: digests\ninspect: all\n", "p"
+    )
+    assert policy == Policy(
+        "p",
+        upload=10_485_760,
+        upload_per_host=500_000,
+        requests_per_minute=60,
+        names_per_wildcard=8,
+        digests=True,
+        inspect="all",
+    )
+    assert grammar.parse("version: 1\ninspect: auto\nlimits: {}", "p") == Policy("p")
+
+
+@pytest.mark.parametrize(
+    ("text", "said", "hint"),
+    [
+        ("limits: {upload: 10mb}", 'limits.upload has the unit "mb"', "upload: 10MB"),
+        ("limits: {upload_per_host: }", "limits.upload_per_host wants a size", "10MiB"),
+        ("limits: {requests_per_minute: 0}", "requests_per_minute wants an integer", "600"),
+        ("limits: {requests_per_minute: 1000001}", "more than 1000000", "1000000"),
+        ("limits: {names_per_wildcard: many}", "names_per_wildcard wants an integer", "8"),
+        ("limits: {names_per_wildcard: 100001}", "more than 100000", "100000"),
+        ("limits: {uploads: 1}", 'limits has no key "uploads"', "did you mean upload?"),
+        ("record: all", 'record "all" is not known', "digests"),
+        ("record: true", "record wants text and got true", "record: digests"),
+        ("inspect: some", 'inspect "some" is not known', "one of: auto, all, none"),
+        ("inspect: no", "inspect wants text and got no", "inspect: auto"),
+        ("inspect: true", "inspect wants text and got true", "inspect: auto"),
+    ],
+)
+def test_limits_record_and_inspect_that_are_refused(text: str, said: str, hint: str) -> None:
+    error = refused(f"version: 1\n{text}")
+    assert said in error.message
+    assert hint in error.hint
+    assert error.line == 2
+
+
+@pytest.mark.parametrize(
+    ("rules", "what"),
+    [
+        ("allow:\n  - host: b.example\n  - {host: a.example, methods: [GET]}", "on methods"),
+        ("allow:\n  - host: b.example\n  - {host: a.example, paths: [/a]}", "on paths"),
+        ("deny:\n  - host: b.example\n  - {host: a.example, query: {a: b}}", "on query"),
+        ("deny:\n  - host: b.example\n  - {ip: 10.0.0.1, headers: {a: b}}", "on headers"),
+        ("allow:\n  - host: b.example\n  - {host: a.example, inspect: true}", "inspect: true"),
+    ],
+)
+def test_inspect_none_and_a_rule_that_needs_it(rules: str, what: str) -> None:
+    error = refused(f"version: 1\n{rules}\ninspect: none")
+    assert error.line == 4
+    assert f"[1] has {what}" in error.message or f"[1] has a condition {what}" in error.message
+    assert "inspect: auto" in error.hint
+
+
+def test_inspect_none_with_rules_for_clear_http() -> None:
+    rules = (
+        "allow: [{host: a.example, ports: [80], methods: [GET]}, {host: b.example, inspect: false}]"
+    )
+    assert grammar.parse(f"version: 1\n{rules}\ninspect: none", "p").inspect == "none"
 
 
 @pytest.mark.parametrize(
@@ -163,7 +228,8 @@ ROWS = re.findall(r"^\| `(- .+?)` \| (.+?) \| (.+?) \|$", GUIDE, re.MULTILINE)
 
 def test_the_example_of_the_guide_is_a_policy() -> None:
     (example,) = re.findall(r"```yaml\n(.*?)```", GUIDE, re.DOTALL)
-    assert len(grammar.parse(example, "p").allow) == 4
+    policy = grammar.parse(example, "p")
+    assert (len(policy.allow), len(policy.secrets)) == (6, 1)
 
 
 @pytest.mark.parametrize(("rule", "said", "hint"), ROWS)
@@ -174,4 +240,4 @@ def test_every_error_of_the_guide(rule: str, said: str, hint: str) -> None:
 
 
 def test_the_guide_has_its_table() -> None:
-    assert len(ROWS) == 20
+    assert len(ROWS) == 24

@@ -68,3 +68,22 @@ def test_repetition_is_found() -> None:
     assert findings(f"allow: [{{host: a.example}}, {same}, {{host: b.example}}]") == [
         "allow[1] p:2: says the same as allow[0] p:2"
     ]
+
+
+def test_a_rule_that_is_not_looked_at_on_tls() -> None:
+    rules = "{host: a.example, methods: [GET]}, {host: a.example, inspect: false, ports: [443]}"
+    assert findings(f"allow: [{rules}]") == [
+        "allow[0] p:2: is not looked at on TLS: inspect: false of allow[1] p:2 is for the same host"
+    ]
+    below = '{host: "*.a.example", methods: [GET]}, {host: b.a.example, inspect: false}'
+    assert findings(f"allow: [{below}]") == []
+    assert findings(f"allow: [{rules.replace('443', '8443')}]") == []
+
+
+def test_rules_that_differ_in_what_they_ask_for_are_not_the_same() -> None:
+    more = ("query: {a: b}", "headers: {a: b}", "inspect: true", "methods: [GET]", "paths: [/a]")
+    rules = ", ".join(f"{{host: a.example, {text}}}" for text in more)
+    assert findings(f"allow: [{rules}, {{host: a.example}}]") == []
+    asked = "{host: a.example, query: {a: b}}"
+    assert findings(f"allow: [{{host: a.example}}]\ndeny: [{asked}]") == []
+    assert len(findings(f"allow: [{asked}, {asked}]")) == 1

@@ -25,5 +25,21 @@ def test_values_are_frozen_and_closed_by_default() -> None:
     rule, policy = Rule("r", host="a.example"), Policy("p")
     assert rule.ports == DEFAULT_PORTS == (80, 443)
     assert (policy.allow, policy.deny, policy.observe) == ((), (), False)
+    assert (policy.inspect, policy.upload, policy.secrets, policy.digests) == (
+        "auto",
+        None,
+        (),
+        False,
+    )
     with pytest.raises(dataclasses.FrozenInstanceError):
         policy.observe = True  # type: ignore[misc]
+
+
+def test_a_rule_is_narrow_if_only_a_request_shows_whether_it_holds() -> None:
+    rule = Rule("r", host="a.example")
+    assert not rule.narrow
+    assert not dataclasses.replace(rule, inspect=True).narrow
+    for more in ("methods", "paths"):
+        assert dataclasses.replace(rule, **{more: ("GET",)}).narrow
+    for more in ("query", "headers"):
+        assert dataclasses.replace(rule, **{more: (("a", "b"),)}).narrow

@@ -9,9 +9,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sluicegate.facts import Decision, Facts, Protocol, Verdict, Via
+from sluicegate.policy import decide as deciding
 from sluicegate.policy import normal
+from sluicegate.policy.conditions import headers, query
 from sluicegate.policy.decide import admit, decide
-from sluicegate.policy.model import Policy, Rule
+from sluicegate.policy.model import Policy, Rule, Secret
 
 # Few values, so that rules and flows meet often.
 NAMES = st.sampled_from(["a.example", "b.a.example", "c.b.a.example", "b.example"])
@@ -28,6 +30,26 @@ METHODS = st.sampled_from(["GET", "POST"])
 SOME_METHODS = st.sampled_from([(), (), ("GET",), ("POST",), ("GET", "POST")])
 SOME_GLOBS = st.sampled_from([(), (), ("/**",), ("/a/*",), ("/a", "/*/b")])
 PATHS = st.sampled_from(["/", "/a", "/a/b", "/a/../b", "//a", "/a%2fb", "/c/b", "*"])
+QUERIES = st.sampled_from(
+    [
+        "",
+        "?q=a",
+        "?q=b",
+        "?q=a&q=b",
+        "?Q=a",
+        "?q=a;b",
+        "?q=%61",
+        "?q=a+",
+        "?q=a%2fb",
+        "?q=" + "a" * 300,
+    ]
+)
+FIELDS = st.sampled_from(
+    [(), (("H", "a"),), (("h", "b"),), (("H", "a"), ("h", "b")), (("H", "a, b"),)]
+)
+SOME_QUERY = st.sampled_from([(), (), (), (("q", "a"),), (("q", "*"),), (("q", "a"), ("q", "b"))])
+SOME_HEADERS = st.sampled_from([(), (), (), (("h", "a"),), (("h", "*"),)])
+NAMED = frozenset("q"), frozenset("h")
 
 
 @st.composite
@@ -36,9 +58,14 @@ def rules(draw: st.DrawFn, *, deny: bool) -> Rule:
         "ports": draw(DENIED_PORTS if deny else ALLOWED_PORTS),
         "methods": draw(SOME_METHODS),
         "paths": draw(SOME_GLOBS),
+        "query": draw(SOME_QUERY),
+        "headers": draw(SOME_HEADERS),
     }
     if draw(st.booleans()):
-        return Rule("rule", host=draw(NAMES), wildcard=draw(st.booleans()), **more)
+        rule = Rule("rule", host=draw(NAMES), wildcard=draw(st.booleans()), **more)
+        if deny or draw(st.booleans()):
+            return rule
+        return dataclasses.replace(rule, inspect=draw(st.sampled_from([True, rule.narrow])))
     return Rule("rule", network=draw(NETWORKS), **more)
 
 
@@ -48,6 +75,10 @@ POLICY = st.builds(
     st.sampled_from([False, False, True]),
     st.lists(rules(deny=False), min_size=2, max_size=8).map(tuple),
     st.lists(rules(deny=True), max_size=1).map(tuple),
+    inspect=st.sampled_from(["auto", "auto", "all", "none"]),
+    secrets=st.sampled_from(
+        [(), (), (Secret("K", ("env", "K"), ("*.a.example",), ("GET",), "bearer"),)]
+    ),
 )
 POLICIES = st.lists(POLICY, min_size=1, max_size=2).map(tuple)
 
@@ -67,12 +98,23 @@ def flows(draw: st.DrawFn) -> Facts:
     )
     if not draw(st.booleans()):
         return facts
+    if draw(st.booleans()):
+        return dataclasses.replace(facts, protocol=Protocol.TLS)
     host = name if name is not None else address
-    more = {"host": host, "method": draw(METHODS), "path": draw(PATHS)}
+    target = draw(PATHS) + draw(QUERIES)
+    more = {"host": host, "method": draw(METHODS), "path": target, "query": query(target, NAMED[0])}
+    more["headers"] = headers(draw(FIELDS), NAMED[1])
+    if draw(st.booleans()):
+        return dataclasses.replace(facts, protocol=Protocol.HTTPS, **more)
     return dataclasses.replace(facts, protocol=Protocol.HTTP, sni=None, **more)
 
 
 FLOWS = flows()
+HELLOS = flows().map(
+    lambda facts: Facts(
+        Protocol.TLS, facts.address, facts.port, synthetic=facts.synthetic, sni=facts.sni
+    )
+)
 ANSWERS = st.lists(ADDRESSES, max_size=3).map(tuple)
 
 
@@ -220,3 +262,75 @@ def test_no_internal_address_without_an_ip_rule(
 def test_the_ways_to_name_a_target_are_all_known() -> None:
     # A new way to name a destination needs a line in `subject`, and a case above.
     assert {way.name for way in Via} == {"DIRECT", "CONNECT", "ABSOLUTE", "SOCKS"}
+
+
+@given(POLICIES, FLOWS)
+def test_several_policies_are_their_intersection(
+    policies: tuple[Policy, ...], facts: Facts
+) -> None:
+    # By address or by name: each policy alone must allow one and the same of the two.
+    if facts.synthetic is None and facts.sni is not None:
+        facts = dataclasses.replace(facts, synthetic=facts.sni)
+    assert opens(policies, facts) is all(opens((policy,), facts) for policy in policies)
+
+
+@given(POLICIES, FLOWS)
+def test_relaxed_policies_are_never_stricter(policies: tuple[Policy, ...], facts: Facts) -> None:
+    assert opens(policies, facts) <= opens(deciding.relaxed(policies), facts)
+    loose = deciding.preliminary(deciding.relaxed(policies), facts)
+    assert opens(policies, facts) <= (loose.verdict is Verdict.ALLOW)
+
+
+@given(POLICIES, FLOWS | HELLOS)
+def test_what_is_not_seen_is_allowed_by_no_rule_with_conditions(
+    policies: tuple[Policy, ...], facts: Facts
+) -> None:
+    if facts.method is not None:
+        return
+    unasked = tuple(
+        dataclasses.replace(policy, allow=tuple(rule for rule in policy.allow if not rule.narrow))
+        for policy in policies
+    )
+    assert opens(policies, facts) is opens(unasked, facts)
+
+
+@given(POLICIES, HELLOS)
+def test_named_tls_that_is_not_opened_is_denied_by_no_rule_with_conditions(
+    policies: tuple[Policy, ...], facts: Facts
+) -> None:
+    if deciding.opens(policies, facts) or facts.synthetic is None:
+        return  # of a bare address the rules on networks count, opened or not
+    unasked = tuple(
+        dataclasses.replace(policy, deny=tuple(rule for rule in policy.deny if not rule.narrow))
+        for policy in policies
+    )
+    assert opens(policies, facts) is opens(unasked, facts)
+
+
+@given(POLICIES, HELLOS)
+def test_the_normal_form_opens_the_same(policies: tuple[Policy, ...], facts: Facts) -> None:
+    again = normal.read(normal.policy_text(policies))
+    assert deciding.opens(again, facts) is deciding.opens(policies, facts)
+    assert deciding.named(again) == deciding.named(policies)
+
+
+@given(POLICIES, POLICY, HELLOS, st.data())
+def test_a_further_file_closes_nothing_that_was_opened(
+    policies: tuple[Policy, ...], further: Policy, facts: Facts, data: st.DataObject
+) -> None:
+    assert deciding.opens(policies, facts) <= deciding.opens((*policies, further), facts)
+    assert deciding.opens(shuffled(policies, data), facts) is deciding.opens(policies, facts)
+
+
+@given(POLICIES, FLOWS, QUERIES, FIELDS)
+def test_a_further_parameter_or_header_meets_no_more_allow_and_no_fewer_deny_conditions(
+    policies: tuple[Policy, ...], facts: Facts, more: str, fields: tuple[tuple[str, str], ...]
+) -> None:
+    if facts.method is None or not facts.query or not facts.headers:
+        return
+    wider = dataclasses.replace(
+        facts,
+        query=(*facts.query, *query(f"/{more}", NAMED[0])),
+        headers=(*facts.headers, *headers(fields, NAMED[1])),
+    )
+    assert opens(policies, wider) <= opens(policies, facts)

@@ -1,8 +1,10 @@
 from __future__ import annotations
 
+import dataclasses
+
 import pytest
 
-from sluicegate.policy import document, rules
+from sluicegate.policy import document, rules, scalars
 from sluicegate.policy.model import Rule
 
 
@@ -11,8 +13,8 @@ def build(text: str, where: str = "allow") -> Rule:
     return rules.build({key.value: value for key, value in node.pairs}, node, where, "label")
 
 
-def refused(text: str, where: str = "allow") -> rules.RuleError:
-    with pytest.raises(rules.RuleError) as caught:
+def refused(text: str, where: str = "allow") -> scalars.RuleError:
+    with pytest.raises(scalars.RuleError) as caught:
         build(text, where)
     return caught.value
 
@@ -142,13 +144,50 @@ def test_ports_that_are_refused(ports: str, said: str, hint: str) -> None:
 
 
 @pytest.mark.parametrize("where", ["allow", "deny"])
-@pytest.mark.parametrize("extra", ["methods: [GET]", "paths: ['/a']"])
-@pytest.mark.parametrize("ports", ["", "ports: [443], ", "ports: [80, 443], "])
-def test_requests_inside_https_are_not_yet_judged(where: str, extra: str, ports: str) -> None:
-    error = refused(f"host: a.example, {ports}{extra}", where)
-    assert "on HTTPS are not yet supported" in error.message
-    assert error.hint == "limit the rule to clear HTTP: ports: [80]"
-    assert build(f"host: a.example, ports: [80, 8080], {extra}", where)
+@pytest.mark.parametrize(
+    ("extra", "rule"),
+    [
+        ("methods: [GET]", {"methods": ("GET",)}),
+        ("paths: ['/a']", {"paths": ("/a",)}),
+        ("query: {b: [y, x, x], a: ''}", {"query": (("a", ""), ("b", "x"), ("b", "y"))}),
+        ("headers: {X-Mode: read*}", {"headers": (("x-mode", "read*"),)}),
+    ],
+)
+@pytest.mark.parametrize("ports", ["", "ports: [443], ", "ports: [80, 8080], "])
+def test_requests_are_judged_in_clear_http_and_https(
+    where: str, extra: str, rule: dict[str, tuple[object, ...]], ports: str
+) -> None:
+    plain = build(f"host: a.example, {ports}", where)
+    assert build(f"host: a.example, {ports}{extra}", where) == dataclasses.replace(plain, **rule)
+    assert build(f"ip: 10.0.0.1, {ports}{extra}", where).narrow
+
+
+@pytest.mark.parametrize("value", [True, False])
+def test_inspect_of_an_allow_rule(*, value: bool) -> None:
+    assert build(f"host: a.example, inspect: {str(value).lower()}").inspect is value
+    assert build("host: a.example").inspect is None
+
+
+@pytest.mark.parametrize(
+    ("text", "where", "said", "hint"),
+    [
+        ("host: a.example, inspect: yes", "allow", "true or false and got yes", "inspect: false"),
+        ("host: a.example, inspect: all", "allow", 'true or false and got "all"', "inspect: false"),
+        ("host: a.example, inspect: true", "deny", "inspect on a deny rule", "remove the key"),
+        ("ip: 10.0.0.1, inspect: false", "allow", "inspect on an ip rule", "rule with the host"),
+        *(
+            (f"host: a.example, inspect: false, {key}: {value}", "allow", f"{key} in one rule", key)
+            for key, value in (
+                *(("methods", "[GET]"), ("paths", "[/]")),
+                *(("query", "{a: b}"), ("headers", "{a: b}")),
+            )
+        ),
+    ],
+)
+def test_inspect_that_is_refused(text: str, where: str, said: str, hint: str) -> None:
+    error = refused(text, where)
+    assert said in error.message
+    assert hint in error.hint
 
 
 @pytest.mark.parametrize(

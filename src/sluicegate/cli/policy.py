@@ -9,14 +9,15 @@ from collections.abc import Sequence
 
 from sluicegate.cli import policyfiles
 from sluicegate.cli.say import complain
-from sluicegate.policy.model import PolicyError
+from sluicegate.policy.model import METHOD, PolicyError
 
 USAGE = """\
 usage: sluicegate policy check [FILE]...
-       sluicegate policy explain URL [--policy FILE]... [--method METHOD]
+       sluicegate policy explain [METHOD] URL [--policy FILE]... [--header NAME:VALUE]...
 
 check     read every FILE (default: sluicegate.yaml) as `run` would, and say what is worth a second look
-explain   say which rule of which file allows or denies URL: http, https, ssh, tcp or HOST:PORT
+explain   say which rule of which file allows or denies METHOD (GET) of URL: http, https, ssh, tcp or HOST:PORT;
+          whether its TLS is opened for that, and which secret is put in
 
 exit: 0 ok, allowed; 1 an error or a finding, denied; 2 usage, a file that explain can not use
 """
@@ -76,17 +77,25 @@ def _check(words: list[str]) -> int:
 def _explain(words: list[str]) -> int:
     from sluicegate.policy import explain
 
-    pairs, urls = getopt.gnu_getopt(words, "h", ["help", "policy=", "method="])
+    pairs, urls = getopt.gnu_getopt(words, "h", ["help", "policy=", "method=", "header="])
     given = dict(pairs)
     if given.keys() & {"-h", "--help"}:
         sys.stdout.write(USAGE)
         return OK
-    if len(urls) != 1:
-        return _usage("explain wants one URL, and each file after --policy")
+    methods = [*urls[:-1], *(value for name, value in pairs if name == "--method")] or ["GET"]
+    if not urls or len(methods) > 1 or not METHOD.fullmatch(methods[0]):
+        return _usage(
+            "explain wants one URL, before it a method in upper case or none, each file after --policy"
+        )
+    headers = [value.partition(":") for name, value in pairs if name == "--header"]
+    if not all(name and colon for name, colon, _ in headers):
+        return _usage("--header wants NAME:VALUE")
     files = [value for name, value in pairs if name == "--policy"]
     try:
         policies = policyfiles.load(files, ".")
-        text, allowed = explain.explain(policies, urls[0], given.get("--method", "GET"))
+        text, allowed = explain.explain(
+            *(policies, urls[-1], methods[0]), [(name, value) for name, _, value in headers]
+        )
     except (PolicyError, explain.UrlError) as error:
         complain(str(error), error.hint)
         return WRONG

@@ -10,8 +10,8 @@ from dataclasses import dataclass, replace
 from itertools import chain
 
 from sluicegate.facts import Decision, Facts, Protocol, Verdict
-from sluicegate.policy import paths
-from sluicegate.policy.model import DEFAULT_PORTS, Policy, Rule
+from sluicegate.policy import conditions, hosts, paths, remedies
+from sluicegate.policy.model import Policy, Rule, Secret
 from sluicegate.wire.addresses import internal
 from sluicegate.wire.names import is_address
 
@@ -20,6 +20,7 @@ from sluicegate.wire.names import is_address
 COMMON_METHODS = frozenset(("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"))
 # What a host's well-known ports speak. Anything else there would be a tunnel that its rule does not show.
 _SPOKEN = {443: (Protocol.TLS,), 80: (Protocol.HTTP, Protocol.TLS)}
+_SEEN_ALWAYS = frozenset((Protocol.SERVER_FIRST, Protocol.HTTPS))
 _NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
 
 
@@ -56,8 +57,10 @@ def relaxed(policies: tuple[Policy, ...]) -> tuple[Policy, ...]:
     return tuple(
         replace(
             policy,
-            allow=tuple(replace(rule, methods=(), paths=()) for rule in policy.allow),
-            deny=tuple(rule for rule in policy.deny if not (rule.methods or rule.paths)),
+            allow=tuple(
+                replace(rule, methods=(), paths=(), query=(), headers=()) for rule in policy.allow
+            ),
+            deny=tuple(rule for rule in policy.deny if not rule.narrow),
         )
         for policy in policies
     )
@@ -68,13 +71,70 @@ def preliminary(loose: tuple[Policy, ...], facts: Facts) -> Decision:
     return decide(loose, replace(facts, protocol=Protocol.SERVER_FIRST))
 
 
+def opens(policies: tuple[Policy, ...], facts: Facts) -> bool:
+    """Whether the TLS connection of `facts` must be opened, so that each request inside is judged: any policy needs it.
+
+    Names and port alone say so. What has no name, or names that differ, is never opened.
+    """
+    return any(opener(policy, facts) is not None for policy in policies)
+
+
+def opener(policy: Policy, facts: Facts) -> str | None:
+    """What of one policy needs the TLS connection of `facts` opened: a rule's label, or words; None if nothing does.
+
+    A rule with `inspect: false` about the subject speaks against `inspect: all` and what other allow rules need: it
+    allows whatever is inside, so they add nothing. Deny rules and secrets do.
+    """
+    about = subject(facts)
+    wrong = facts.fault is not None or isinstance(about, str)
+    if facts.protocol is not Protocol.TLS or wrong or isinstance(about, str) or about.name is None:
+        return None
+    allow = [r for r in policy.allow if about.port in r.ports and names(r, about)]
+    deny = [r for r in policy.deny if about.port in (r.ports or (about.port,)) and names(r, about)]
+    closed = any(rule.inspect is False for rule in allow)
+    needy = [rule for rule in allow if not closed and (rule.narrow or rule.inspect)]
+    needy += [rule for rule in deny if rule.narrow]
+    if needy:
+        return needy[0].label
+    for secret in policy.secrets:
+        if hosts.covers(secret.hosts, about.name):
+            return f"secret {secret.name}"
+    return "inspect: all" if policy.inspect == "all" and not closed else None
+
+
+def named(policies: tuple[Policy, ...]) -> tuple[frozenset[str], frozenset[str]]:
+    """The query parameters and the headers (in lower case) that conditions of any rule are about."""
+    rules = [rule for policy in policies for rule in (*policy.allow, *policy.deny)]
+    return (
+        frozenset(name for rule in rules for name, _ in rule.query),
+        frozenset(name for rule in rules for name, _ in rule.headers),
+    )
+
+
+def placed(secrets: tuple[Secret, ...], facts: Facts, decision: Decision) -> tuple[Secret, ...]:
+    """Those of `secrets` whose values may be put into the request that `decision` is about.
+
+    Only into opened TLS, and only where the gate looks the name up itself: an address that the client chose gets none.
+    """
+    name = decision.name if decision.verdict is Verdict.ALLOW else None
+    if facts.protocol is not Protocol.HTTPS or facts.method is None or name is None:
+        return ()
+    return tuple(
+        secret
+        for secret in secrets
+        if hosts.covers(secret.hosts, name)
+        and (not secret.methods or facts.method in secret.methods)
+    )
+
+
 def _spoken(policies: tuple[Policy, ...], facts: Facts, decision: Decision) -> Decision:
     """Denied where the bytes are not what the port of a named host speaks; a silent client sent none yet.
 
-    An `ip` rule names address and port themselves, and what is spoken there is its author's concern.
+    A request inside opened TLS came in what both ports speak. An `ip` rule names address and port themselves, and
+    what is spoken there is its author's concern.
     """
     wanted = _SPOKEN.get(decision.port, ())
-    if not wanted or facts.protocol in {*wanted, Protocol.SERVER_FIRST}:
+    if not wanted or facts.protocol in _SEEN_ALWAYS.union(wanted):
         return decision
     if decision.verdict is Verdict.DENY and decision.remedy is None:
         return decision
@@ -97,12 +157,11 @@ def _odd_method(policies: tuple[Policy, ...], facts: Facts, decision: Decision) 
     common = decide(policies, replace(facts, method="GET"))
     if common.verdict is Verdict.DENY:
         return decision
-    about = Subject(decision.name, decision.address, decision.port)
     return replace(
         decision,
         rule="method",
         reason=f"a rule must name the method {facts.method} to allow it",
-        remedy=f"{_line(about)}\n  ports: [{decision.port}]\n  methods: [{facts.method}]",
+        remedy=remedies.method(decision.name, decision.address, decision.port, facts.method),
     )
 
 
@@ -238,16 +297,19 @@ def _judge(
     address = None if by_name else about.address
     one = Subject(name, address, about.port)
     what = f"{name or address} port {about.port}"
+    if facts.protocol is Protocol.HTTPS:
+        what = f"this {facts.method} request to {what}"
     if not policies:
         reason = f"no policy allows {what}"
-        return Decision(Verdict.DENY, "default", reason, about.port, name, address, remedy_for(one))
+        remedy = remedies.remedy(name, address, about.port, facts)
+        return Decision(Verdict.DENY, "default", reason, about.port, name, address, remedy)
     found = [_outcome(policy, facts, about, one) for policy in policies]
     rank, rules = min(found, key=lambda outcome: outcome[0])
     rule = next(rules, None)
     observed = rank in {_Rank.WOULD_DENY, _Rank.WOULD_LACK}
+    remedy = remedies.remedy(name, address, about.port, facts) if rule is None else None
     if observed and address is not None and (where := internal(address)) is not None:
         reason = f"{address} is internal ({where}) and no ip rule allows it"
-        remedy = remedy_for(one) if rule is None else None
         return Decision(Verdict.DENY, "internal-address", reason, about.port, None, address, remedy)
     if rank is _Rank.ALLOWED:
         label, reason = rule.label if rule else "default", f"{what} is allowed"
@@ -256,7 +318,6 @@ def _judge(
     else:
         label, reason = rule.label, f"{what} is denied by {rule.label}"
     verdict = Verdict.ALLOW if observed or rank is _Rank.ALLOWED else Verdict.DENY
-    remedy = remedy_for(one) if rule is None else None
     return Decision(verdict, label, reason, about.port, name, address, remedy, observed)
 
 
@@ -290,10 +351,15 @@ def _allows(rule: Rule, about: Subject, facts: Facts) -> bool:
     methods = rule.methods or (() if facts.method is None else COMMON_METHODS)
     if methods and facts.method not in methods:
         return False
-    if not rule.paths:
+    if not rule.narrow:
         return True
-    path = paths.normal(facts.path) if facts.method is not None else None
-    return path is not None and any(paths.matches(glob, path) for glob in rule.paths)
+    if facts.method is None:
+        return False
+    if rule.paths:
+        path = paths.normal(facts.path)
+        if path is None or not any(paths.matches(glob, path) for glob in rule.paths):
+            return False
+    return conditions.hold(rule.query, rule.headers, facts.query, facts.headers)
 
 
 def _denies(rule: Rule, about: Subject, facts: Facts | None) -> bool:
@@ -309,8 +375,12 @@ def _denies(rule: Rule, about: Subject, facts: Facts | None) -> bool:
         return True
     if rule.methods and facts.method not in rule.methods:
         return False
-    path = paths.normal(facts.path)
-    return not rule.paths or path is None or any(paths.matches(g, path) for g in rule.paths)
+    if rule.paths:
+        path = paths.normal(facts.path)
+        if path is not None and not any(paths.matches(glob, path) for glob in rule.paths):
+            return False
+    query = rule.query if facts.path is not None else ()
+    return conditions.may_hold(query, rule.headers, facts.query, facts.headers)
 
 
 def _denying(policies: tuple[Policy, ...], about: Subject, facts: Facts | None) -> Iterator[Rule]:
@@ -345,18 +415,3 @@ def _inside(text: str, address: str, *, deny: bool) -> bool:
     if value in _NAT64 or int(value) >> 32 == 0:
         forms.append(ipaddress.IPv4Address(int(value) & 0xFFFFFFFF))
     return any(form is not None and form in network for form in forms)
-
-
-def remedy_for(about: Subject) -> str:
-    """The YAML lines that would allow the subject."""
-    line = _line(about)
-    return line if about.port in DEFAULT_PORTS else f"{line}\n  ports: [{about.port}]"
-
-
-def _line(about: Subject) -> str:
-    if about.name is not None:
-        return f"- host: {about.name}"
-    value = ipaddress.ip_address(str(about.address))
-    if isinstance(value, ipaddress.IPv6Address) and value.ipv4_mapped is not None:
-        value = value.ipv4_mapped
-    return f"- ip: {value}/{value.max_prefixlen}"

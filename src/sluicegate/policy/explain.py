@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 from sluicegate.facts import Facts, Protocol, Verdict
+from sluicegate.policy import conditions, paths, remedies
 from sluicegate.policy import decide as deciding
-from sluicegate.policy import paths
-from sluicegate.policy.model import Policy, Rule
+from sluicegate.policy.model import Policy, Rule, Secret
+from sluicegate.policy.together import together
 from sluicegate.wire import names
 from sluicegate.wire.cursor import WireError
 
@@ -28,7 +30,7 @@ class UrlError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """What a URL asks the gate for. `host` is canonical; `path` only for clear HTTP."""
+    """What a URL asks the gate for. `host` is canonical; `path` (with its query) only for HTTP, clear or in TLS."""
 
     scheme: str
     host: str
@@ -36,21 +38,43 @@ class Target:
     path: str | None = None
 
 
-def explain(policies: tuple[Policy, ...], url: str, method: str = "GET") -> tuple[str, bool]:
-    """The words, and whether the policies together allow `url`.
+def explain(
+    policies: tuple[Policy, ...],
+    url: str,
+    method: str = "GET",
+    headers: Sequence[tuple[str, str]] = (),
+) -> tuple[str, bool]:
+    """The words, and whether the policies together allow `url`, asked for with `method` and `headers`.
 
     Raises:
         UrlError: not a URL of a kind that is judged here.
     """
     target = read_url(url)
     facts = facts_of(target, method)
+    # As the gate does: the connection is judged by name and port first, then each request inside.
+    outside = deciding.decide(deciding.relaxed(policies), facts)
+    opened = deciding.opens(policies, facts) and outside.verdict is Verdict.ALLOW
+    lines = [_asked(target, method, opened=opened)]
+    if opened:
+        lines += _opening(policies, facts)
+        facts = replace(
+            facts, protocol=Protocol.HTTPS, host=target.host, method=method, path=target.path
+        )
+    if facts.method is not None:
+        parameters, fields = deciding.named(policies)
+        facts = replace(
+            facts,
+            query=conditions.query(target.path, parameters),
+            headers=conditions.headers(headers, fields),
+        )
     decision = deciding.decide(policies, facts)
     allowed = decision.verdict is Verdict.ALLOW
-    lines = [_asked(target, method)]
     for policy in policies:
         lines += _of_file(policy, facts)
     if not policies:
         lines.append("no policy: nothing is allowed")
+    secrets = together(policies).secrets
+    lines += [_put(secret) for secret in deciding.placed(secrets, facts, decision)]
     word = "observed" if decision.observed else "allowed" if allowed else "denied"
     lines.append(f"verdict: {word} ({decision.rule}): {decision.reason}")
     if decision.observed:
@@ -104,11 +128,11 @@ def read_url(url: str) -> Target:
         scheme = {80: "http", 443: "https"}.get(port, scheme)
     path = tail.partition("#")[0]
     path = path if path.startswith("/") else f"/{path}"
-    return Target(scheme, host, port, path if scheme == "http" else None)
+    return Target(scheme, host, port, path if scheme in {"http", "https"} else None)
 
 
 def facts_of(target: Target, method: str) -> Facts:
-    """What the gate would know about a connection to `target`."""
+    """What the gate would know about a connection to `target`, before anything is opened."""
     bare = names.is_address(target.host)
     address = target.host if bare else _SYNTHETIC
     name = None if bare else target.host
@@ -127,11 +151,27 @@ def facts_of(target: Target, method: str) -> Facts:
     return Facts(protocol, address, target.port, synthetic=name, sni=sni)
 
 
-def _asked(target: Target, method: str) -> str:
+def _asked(target: Target, method: str, *, opened: bool) -> str:
     what = f"{target.host} port {target.port}"
-    if target.path is not None:
-        return f"{method} {target.path} at {what}, clear HTTP"
+    if target.scheme == "http" or opened:
+        return f"{method} {target.path} at {what}, {'inside TLS' if opened else 'clear HTTP'}"
     return f"{what}, {'TLS' if target.scheme == 'https' else 'TCP'}: method and path are not seen"
+
+
+def _opening(policies: tuple[Policy, ...], facts: Facts) -> list[str]:
+    """Which files have TLS opened, and what in them."""
+    found = [(policy.source, deciding.opener(policy, facts)) for policy in policies]
+    return [f"{source}: has TLS opened by {why}" for source, why in found if why is not None]
+
+
+def _put(secret: Secret) -> str:
+    place = {
+        "header": f"the header {secret.key}",
+        "query": f"the query parameter {secret.key}",
+        "bearer": "the header authorization, after Bearer",
+        "basic": f"the header authorization, as password of {secret.key or 'the user it names'}",
+    }
+    return f"secret {secret.name}: its value takes the placeholder's place in {place[secret.place]}"
 
 
 def _of_file(policy: Policy, facts: Facts) -> list[str]:
@@ -164,13 +204,22 @@ def _missed(rule: Rule, port: int, facts: Facts) -> str:
     if port not in rule.ports:
         return f"for {_list('port', rule.ports)}, not {port}"
     if facts.method is None:
-        return "for clear HTTP alone: it asks for methods or paths"
+        return "for requests that can be seen: it asks for methods, paths, query or headers"
     methods = rule.methods or tuple(sorted(deciding.COMMON_METHODS))
     if facts.method not in methods:
         return f"for {_list('method', methods)}, not {facts.method}"
-    if paths.normal(facts.path) is None:
+    path = paths.normal(facts.path)
+    if rule.paths and path is None:
         return "the path can be read in two ways"
-    return f"for {_list('path', rule.paths)}"
+    if rule.paths and not any(paths.matches(glob, str(path)) for glob in rule.paths):
+        return f"for {_list('path', rule.paths)}"
+    if not conditions.hold(rule.query, (), facts.query, ()):
+        return f"for {_conditions('query', rule.query)} in every reading"
+    return f"for {_conditions('headers', rule.headers)} in every occurrence"
+
+
+def _conditions(noun: str, pairs: tuple[tuple[str, str], ...]) -> str:
+    return f"{noun} " + ", ".join(f"{name}: {glob}" for name, glob in pairs)
 
 
 def _list(noun: str, values: tuple[int, ...] | tuple[str, ...]) -> str:
@@ -182,16 +231,14 @@ def _lacks(policy: Policy, facts: Facts) -> bool:
 
 
 def _remedy(policies: tuple[Policy, ...], facts: Facts, plain: str) -> str:
-    # Where a rule names methods or paths for this host, the line to add is as narrow as its kind.
+    # Where a rule asks for more of this host's requests, the line to add is as narrow as its kind.
     about = deciding.subject(facts)
     narrow = not isinstance(about, str) and any(
-        (rule.methods or rule.paths) and deciding.names(rule, about)
-        for policy in policies
-        for rule in policy.allow
+        rule.narrow and deciding.names(rule, about) for policy in policies for rule in policy.allow
     )
     path = paths.normal(facts.path)
-    if not narrow or path is None or "*" in path or facts.port == 443:
+    seen = facts.protocol is Protocol.HTTP and facts.method is not None and facts.port != 443
+    if not narrow or not seen or path is None or "*" in path:
         return plain
-    quoted = path.replace("\\", "\\\\").replace('"', '\\"')
-    first = plain.splitlines()[0]
-    return f'{first}\n  ports: [{facts.port}]\n  methods: [{facts.method}]\n  paths: ["{quoted}"]'
+    lines = f"{plain.splitlines()[0]}\n  ports: [{facts.port}]"
+    return remedies.request(lines, str(facts.method), facts.path) or plain

@@ -4,23 +4,36 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import NoReturn
 
-from sluicegate.policy import document, rules
+from sluicegate.policy import credentials, document, rules
 from sluicegate.policy.document import Node
-from sluicegate.policy.model import Policy, PolicyError, Rule
+from sluicegate.policy.model import Policy, PolicyError, Rule, Secret
+from sluicegate.policy.scalars import RuleError, count_of, size_of
 
 VERSION = 1
-KEYS = ("version", "mode", "allow", "deny", "limits", "agent")
+KEYS = ("version", "mode", "allow", "deny", "inspect", "limits", "record", "secrets", "agent")
 # Written here rather than left unknown: a policy that asks for them must not seem to have them.
-LATER = ("inspect", "scan", "secrets", "preset")
-LIMITS = ("connections",)
-LATER_LIMITS = ("upload", "upload_per_host", "names_per_wildcard")
+LATER = ("scan", "preset")
 AGENT = ("env", "bind")
 MODES = ("enforce", "observe")
+INSPECT = ("auto", "all", "none")
+RECORD = ("digests",)
 # The gate's descriptors: two a connection, and a process seldom gets more than a million.
 MAX_CONNECTIONS = 100_000
-_NUMBER = re.compile(r"[1-9][0-9]{0,8}", re.ASCII)
+# More of either limits nothing: a gate serves some thousand requests a second, and asks for fewer names.
+MAX_REQUESTS = 1_000_000
+MAX_NAMES = 100_000
+# The most, and what a remedy shows.
+COUNTS = {
+    "connections": (MAX_CONNECTIONS, 2000),
+    "requests_per_minute": (MAX_REQUESTS, 600),
+    "names_per_wildcard": (MAX_NAMES, 8),
+}
+LIMITS = ("connections", "upload", "upload_per_host", "requests_per_minute", "names_per_wildcard")
+# What one command needs has a handful; each costs a look at every request.
+MAX_SECRETS = 64
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,127}", re.ASCII)
 _BIND = re.compile(r"(?:~/|/)[^\x00-\x1f\x7f]{1,4095}")
 
@@ -47,31 +60,46 @@ class _Reader:
             self._fail(
                 version, f"version is {version.called}, not {VERSION}", f"version: {VERSION}"
             )
-        mode = MODES[0]
-        if "mode" in keys:
-            mode = self._text(keys["mode"], "mode", "mode: enforce")
-            if mode not in MODES:
-                self._fail(keys["mode"], f'mode "{mode}" is not known', _near(mode, MODES))
-        limits = self._optional(keys, "limits", LIMITS, LATER_LIMITS)
-        agent = self._optional(keys, "agent", AGENT, ())
-        return Policy(
+        limits = self._optional(keys, "limits", LIMITS)
+        agent = self._optional(keys, "agent", AGENT)
+        policy = Policy(
             source=self._source,
-            observe=mode == "observe",
+            observe=self._word(keys, "mode", MODES) == "observe",
             allow=self._rules(keys.get("allow"), "allow"),
             deny=self._rules(keys.get("deny"), "deny"),
-            connections=self._connections(limits.get("connections")),
             env=self._env(agent.get("env")),
             bind=self._bind(agent.get("bind")),
+            inspect=self._word(keys, "inspect", INSPECT) or INSPECT[0],
+            digests=self._word(keys, "record", RECORD) == "digests",
+            connections=self._count(limits, "connections"),
+            upload=self._size(limits, "upload"),
+            upload_per_host=self._size(limits, "upload_per_host"),
+            requests_per_minute=self._count(limits, "requests_per_minute"),
+            names_per_wildcard=self._count(limits, "names_per_wildcard"),
         )
+        self._agrees(policy, keys)
+        return replace(policy, secrets=self._secrets(keys.get("secrets"), policy))
 
-    def _rules(self, node: Node | None, where: str) -> tuple[Rule, ...]:
+    def _word(self, keys: dict[str, Node], name: str, known: tuple[str, ...]) -> str | None:
+        if name not in keys:
+            return None
+        word = self._text(keys[name], name, f"{name}: {known[0]}")
+        if word not in known:
+            self._fail(keys[name], f'{name} "{word[:80]}" is not known', _near(word, known))
+        return word
+
+    def _list(self, node: Node | None, where: str, what: str, example: str) -> tuple[Node, ...]:
         # `allow:` with nothing after it is how people write an empty list.
         if node is None or (node.kind == "null" and not node.value):
             return ()
         if node.kind != "list":
-            hint = f"{where}: [{{host: example.com}}]"
-            self._fail(node, f"{where} wants a list of rules and got {node.called}", hint)
-        return tuple(self._rule(item, where, index) for index, item in enumerate(node.items))
+            hint = f"{where}: [{example}]"
+            self._fail(node, f"{where} wants a list of {what} and got {node.called}", hint)
+        return node.items
+
+    def _rules(self, node: Node | None, where: str) -> tuple[Rule, ...]:
+        items = self._list(node, where, "rules", "{host: example.com}")
+        return tuple(self._rule(item, where, index) for index, item in enumerate(items))
 
     def _rule(self, node: Node, where: str, index: int) -> Rule:
         what = f"{where}[{index}]"
@@ -81,19 +109,73 @@ class _Reader:
         keys = self._mapping(node, what, rules.KEYS, rules.LATER)
         try:
             return rules.build(keys, node, where, f"{what} {self._source}:{node.line}")
-        except rules.RuleError as error:
+        except RuleError as error:
             self._fail(error.node, f"{what}: {error.message}", error.hint)
 
-    def _connections(self, node: Node | None) -> int | None:
-        if node is None:
+    def _count(self, limits: dict[str, Node], name: str) -> int | None:
+        if name not in limits:
             return None
-        if node.kind != "int" or not _NUMBER.fullmatch(node.value):
-            message = f"limits.connections wants an integer and got {node.called}"
-            self._fail(node, message, "connections: 2000")
-        if int(node.value) > MAX_CONNECTIONS:
-            message = f"limits.connections is {node.value}, more than {MAX_CONNECTIONS}"
-            self._fail(node, message, f"connections: {MAX_CONNECTIONS}")
-        return int(node.value)
+        try:
+            return count_of(limits[name], f"limits.{name}", *COUNTS[name])
+        except RuleError as error:
+            self._fail(error.node, error.message, error.hint)
+
+    def _size(self, limits: dict[str, Node], name: str) -> int | None:
+        if name not in limits:
+            return None
+        try:
+            return size_of(limits[name], f"limits.{name}")
+        except RuleError as error:
+            self._fail(error.node, error.message, error.hint)
+
+    def _agrees(self, policy: Policy, keys: dict[str, Node]) -> None:
+        """Nothing, if `inspect: none` leaves no rule without what it asks for."""
+        if policy.inspect != "none":
+            return
+        remedy = "write inspect: auto, which opens TLS only where a rule needs it"
+        for where, found in (("allow", policy.allow), ("deny", policy.deny)):
+            # A pair for each rule: an empty `allow` has no items.
+            nodes = keys[where].items if found else ()
+            for index, (rule, node) in enumerate(zip(found, nodes, strict=True)):
+                on_tls = not rule.ports or 443 in rule.ports
+                if rule.inspect or (rule.narrow and on_tls):
+                    what = "inspect: true" if rule.inspect else f"a {_narrowed(rule)}"
+                    message = f"inspect: none, and {where}[{index}] has {what} on TLS"
+                    hint = f"{remedy}, or limit the rule to clear HTTP: ports: [80]"
+                    self._fail(node, message, remedy if rule.inspect else hint)
+        if "secrets" in keys and keys["secrets"].items:
+            message = "inspect: none, and secrets are put only into opened TLS"
+            self._fail(keys["secrets"].items[0], message, remedy)
+
+    def _secrets(self, node: Node | None, policy: Policy) -> tuple[Secret, ...]:
+        items = self._list(node, "secrets", "secrets", credentials.EXAMPLE[2:])
+        if len(items) > MAX_SECRETS and node is not None:
+            message = f"secrets has {len(items)} entries, more than {MAX_SECRETS}"
+            self._fail(node, message, "keep those that the command needs")
+        found: dict[str, Secret] = {}
+        for index, item in enumerate(items):
+            what = f"secrets[{index}]"
+            if item.kind != "mapping":
+                # Not quoted: it may be the secret itself.
+                self._fail(item, f"{what} wants a mapping", credentials.EXAMPLE)
+            for key, _ in item.pairs:
+                if key.value.lower() in credentials.LITERAL:
+                    message = (
+                        f"{what}: {key.value} has no place here: secrets never stand in the file"
+                    )
+                    hint = "say where the value comes from: env: NAME, file: PATH or fd: NAME"
+                    self._fail(key, message, hint)
+            keys = self._mapping(item, what, credentials.KEYS, ())
+            try:
+                secret = credentials.build(keys, item)
+                credentials.check(secret, keys, policy)
+            except RuleError as error:
+                self._fail(error.node, f"{what}: {error.message}", error.hint)
+            if secret.name in found:
+                message = f"{what}: {secret.name} stands twice: a variable has one placeholder"
+                self._fail(item, message, "give one of them another name with as: NAME")
+            found[secret.name] = secret
+        return tuple(found.values())
 
     def _env(self, node: Node | None) -> tuple[str, ...]:
         hint = "env: [HF_HOME]"
@@ -132,9 +214,9 @@ class _Reader:
         return node.value
 
     def _optional(
-        self, keys: dict[str, Node], name: str, known: tuple[str, ...], later: tuple[str, ...]
+        self, keys: dict[str, Node], name: str, known: tuple[str, ...]
     ) -> dict[str, Node]:
-        return self._mapping(keys[name], name, known, later) if name in keys else {}
+        return self._mapping(keys[name], name, known, ()) if name in keys else {}
 
     def _mapping(
         self, node: Node, what: str, known: tuple[str, ...], later: tuple[str, ...]
@@ -153,6 +235,11 @@ class _Reader:
 
     def _fail(self, node: Node, message: str, hint: str) -> NoReturn:
         raise PolicyError(self._source, node.line, node.column, message, hint)
+
+
+def _narrowed(rule: Rule) -> str:
+    kinds = ("methods", "paths", "query", "headers")
+    return "condition on " + next(kind for kind in kinds if getattr(rule, kind))
 
 
 def _near(word: str, known: Iterable[str]) -> str:

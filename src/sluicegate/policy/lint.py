@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import ipaddress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from sluicegate.policy.hosts import within
 from sluicegate.policy.model import Policy, Rule
 
 # Public resolvers that answer over HTTPS: whoever reaches one has a way out through questions.
@@ -54,6 +55,12 @@ def lint(policy: Policy) -> tuple[Finding, ...]:
         if beaten is not None:
             message = f"never allows anything: {beaten.label} denies all of it"
             found.append(Finding(rule, message, "remove one of the two"))
+        closed = next((other for other in policy.allow if _closes(other, rule)), None)
+        if closed is not None:
+            message = (
+                f"is not looked at on TLS: inspect: false of {closed.label} is for the same host"
+            )
+            found.append(Finding(rule, message, "remove one of the two"))
         key = _bare(rule)
         if key in seen:
             found.append(Finding(rule, f"says the same as {seen[key].label}", "remove it"))
@@ -62,7 +69,7 @@ def lint(policy: Policy) -> tuple[Finding, ...]:
 
 
 def _bare(rule: Rule) -> Rule:
-    return Rule("", rule.host, rule.wildcard, rule.network, rule.ports, rule.methods, rule.paths)
+    return replace(rule, label="")
 
 
 def _resolver(rule: Rule) -> str | None:
@@ -75,8 +82,16 @@ def _resolver(rule: Rule) -> str | None:
     return next(under, None) or next(above, None)
 
 
+def _closes(closed: Rule, rule: Rule) -> bool:
+    if closed.inspect is not False or not (rule.narrow or rule.inspect) or rule.host is None:
+        return False
+    # A wildcard rule with one name below it that can not be opened is what people need.
+    host = f"*.{rule.host}" if rule.wildcard else rule.host
+    return within(host, closed) and bool(set(rule.ports) & set(closed.ports))
+
+
 def _beats(deny: Rule, allow: Rule) -> bool:
-    if deny.methods or deny.paths or (deny.ports and not set(allow.ports) <= set(deny.ports)):
+    if deny.narrow or (deny.ports and not set(allow.ports) <= set(deny.ports)):
         return False
     if deny.network is not None or allow.network is not None:
         return (

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 DEFAULT_PORTS = (80, 443)
+# RFC 9110 section 5.6.2, in the upper case that every registered method has.
+METHOD = re.compile(r"[A-Z][A-Z0-9!#$%&'*+.^_`|~-]{0,31}", re.ASCII)
 
 
 class PolicyError(Exception):
@@ -29,8 +32,9 @@ def _shown(text: str) -> str:
 class Rule:
     """One line of `allow` or `deny`: a host (wildcard: names below it) or a network, never both.
 
-    Empty `ports` (deny rules only) means every port; empty `methods` or `paths` means any. `query` and `headers` are
-    (name, glob); `inspect` None: TLS is opened where the rule needs to see what is in it.
+    Empty `ports` (deny rules only) means every port; empty `methods` or `paths` means any. `query` and `headers`
+    are pairs of a name (a header's in lower case) and a glob; several of one name are alternatives. `inspect`
+    None: TLS is opened as needed.
     """
 
     label: str
@@ -44,13 +48,19 @@ class Rule:
     headers: tuple[tuple[str, str], ...] = ()
     inspect: bool | None = None
 
+    @property
+    def narrow(self) -> bool:
+        """Whether it asks for what only a request shows."""
+        return bool(self.methods or self.paths or self.query or self.headers)
+
 
 @dataclass(frozen=True, slots=True)
 class Secret:
-    """A credential that only the gate has: the place in a request to `hosts` into which it puts the real value.
+    """A value that the gate puts into requests; the command's variable `name` holds a placeholder.
 
-    `source` is (env, name), (file, path) or (fd, name); `place` is header, bearer, basic or query, `key` the header's
-    or parameter's name.
+    `source` is ("env", NAME), ("file", PATH) or ("fd", NAME): where the value comes from, never the value. `hosts` are
+    written as in rules; empty `methods` means any. `place` is "header" (`key`: its lower-case name), "bearer" (no
+    key), "basic" (`key`: the user; empty: whom the client names) or "query" (`key`: the parameter).
     """
 
     name: str
@@ -58,14 +68,16 @@ class Secret:
     hosts: tuple[str, ...]
     methods: tuple[str, ...]
     place: str
-    key: str
+    key: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Policy:
     """One policy file. An empty `allow` allows nothing.
 
-    `connections` None: the gate's own limit. `env` and `bind` are the agent's, kept in order.
+    `connections` None: the gate's own limit. `env` and `bind` are the agent's, kept in order. `inspect` is "auto",
+    "all" or "none". `upload` (one flow or request) and `upload_per_host` (the whole run) are bytes; None: no limit,
+    as for `requests_per_minute` and `names_per_wildcard`. `digests`: contents are put on record as digests.
     """
 
     source: str

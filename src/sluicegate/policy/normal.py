@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import hashlib
 import ipaddress
-from typing import Any
+from typing import Any, cast
 
 import orjson
 
 from sluicegate import jcs
-from sluicegate.policy.model import Policy, PolicyError, Rule
+from sluicegate.policy.model import Policy, PolicyError, Rule, Secret
 from sluicegate.wire import names
 from sluicegate.wire.cursor import WireError
 
 VERSION = 1
+# Members that are there only where they are set: a policy without them keeps its hash.
+_LIMITS = ("connections", "upload", "upload_per_host", "requests_per_minute", "names_per_wildcard")
+_PLACES = frozenset(("header", "bearer", "basic", "query"))
+_SOURCES = frozenset(("env", "file", "fd"))
 
 
 def policy_text(policies: tuple[Policy, ...]) -> bytes:
@@ -59,8 +63,31 @@ def _policy(policy: Policy) -> dict[str, jcs.Json]:
         "env": _sorted(policy.env),
         "bind": _sorted(policy.bind),
     }
-    if policy.connections is not None:
-        out["connections"] = policy.connections
+    for name in _LIMITS:
+        if getattr(policy, name) is not None:
+            out[name] = getattr(policy, name)
+    if policy.inspect != "auto":
+        out["inspect"] = policy.inspect
+    if policy.digests:
+        out["record"] = "digests"
+    if policy.secrets:
+        texts = {jcs.encode(_secret(secret)): _secret(secret) for secret in policy.secrets}
+        out["secrets"] = [texts[key] for key in sorted(texts)]
+    return out
+
+
+def _secret(secret: Secret) -> dict[str, jcs.Json]:
+    """Where the value comes from and where it may go; never the value, which no policy holds."""
+    out: dict[str, jcs.Json] = {
+        "name": secret.name,
+        "source": dict((secret.source,)),
+        "hosts": _sorted(secret.hosts),
+        "place": secret.place,
+    }
+    if secret.methods:
+        out["methods"] = _sorted(secret.methods)
+    if secret.key:
+        out["key"] = secret.key
     return out
 
 
@@ -81,7 +108,18 @@ def _rule(rule: Rule) -> jcs.Json:
         out["methods"] = _sorted(rule.methods)
     if rule.paths:
         out["paths"] = _sorted(rule.paths)
+    if rule.query:
+        out["query"] = _pairs(rule.query)
+    if rule.headers:
+        out["headers"] = _pairs(rule.headers)
+    if rule.inspect is not None:
+        out["inspect"] = rule.inspect
     return out
+
+
+def _pairs(conditions: tuple[tuple[str, str], ...]) -> jcs.Json:
+    names = {name for name, _ in conditions}
+    return {name: _sorted(tuple(g for n, g in conditions if n == name)) for name in names}
 
 
 def _sorted(values: tuple[int, ...] | tuple[str, ...]) -> jcs.Json:
@@ -89,20 +127,41 @@ def _sorted(values: tuple[int, ...] | tuple[str, ...]) -> jcs.Json:
 
 
 def _read_policy(item: dict[str, object], place: str) -> Policy:
-    connections = item.get("connections")
-    if connections is not None and type(connections) is not int:
-        raise TypeError("connections")
+    limits = {name: item.get(name) for name in _LIMITS}
+    if not all(value is None or type(value) is int for value in limits.values()):
+        raise TypeError("limits")
     if item["mode"] not in {"enforce", "observe"}:
         raise ValueError("mode")
+    inspect = item.get("inspect", "auto")
+    if inspect not in {"auto", "all", "none"}:
+        raise ValueError("inspect")
     return Policy(
         source=place,
         observe=item["mode"] == "observe",
         allow=_read_rules(item["allow"], f"allow[{{}}] of {place}", deny=False),
         deny=_read_rules(item["deny"], f"deny[{{}}] of {place}", deny=True),
-        connections=connections,
         env=_texts(item["env"]),
         bind=_texts(item["bind"]),
+        inspect=str(inspect),
+        secrets=tuple(_read_secret(secret) for secret in _list(item.get("secrets", []))),
+        digests="record" in item,
+        **cast("Any", limits),
     )
+
+
+def _read_secret(item: object) -> Secret:
+    if not isinstance(item, dict):
+        raise TypeError("secret")
+    ((kind, where),) = item["source"].items()
+    name, place, key = item["name"], item["place"], item.get("key", "")
+    if not all(isinstance(text, str) for text in (name, where, place, key)):
+        raise TypeError("secret")
+    secret_hosts = _texts(item["hosts"])
+    bare = [host.removeprefix("*.") for host in secret_hosts]
+    if kind not in _SOURCES or place not in _PLACES or [names.host(host) for host in bare] != bare:
+        raise ValueError("secret")
+    methods = _texts(item.get("methods", []))
+    return Secret(name, (kind, where), secret_hosts, methods, place, key)
 
 
 def _read_rules(items: object, label: str, *, deny: bool) -> tuple[Rule, ...]:
@@ -132,7 +191,22 @@ def _read_rule(item: object, label: str, *, deny: bool) -> Rule:
         ports=tuple(ports),
         methods=_texts(item.get("methods", [])),
         paths=_texts(item.get("paths", [])),
+        query=_read_pairs(item.get("query", {})),
+        headers=_read_pairs(item.get("headers", {})),
+        inspect=_truth(item.get("inspect")),
     )
+
+
+def _read_pairs(item: object) -> tuple[tuple[str, str], ...]:
+    if not isinstance(item, dict):
+        raise TypeError("conditions")
+    return tuple((name, glob) for name in item for glob in _texts(item[name]))
+
+
+def _truth(value: object) -> bool | None:
+    if value is not None and type(value) is not bool:
+        raise TypeError("inspect")
+    return value
 
 
 def _texts(items: object) -> tuple[str, ...]:

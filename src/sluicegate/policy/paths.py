@@ -7,6 +7,7 @@ import re
 from urllib.parse import unquote_to_bytes
 
 MAX_PATH = 8192  # bytes; longer paths match no rule, so that matching stays cheap
+MAX_GLOB = 1024  # characters of a glob; a rule that needs more is about one request, not a place
 # The deepest real paths have tens. Matching looks at each segment once for each piece of each rule's glob.
 MAX_SEGMENTS = 256
 _ESCAPE = re.compile("%[0-9a-fA-F]{2}")
