@@ -14,10 +14,11 @@ class Verdict(enum.Enum):
 
 
 class Protocol(enum.Enum):
-    """What the client's first bytes are. SERVER_FIRST: it sent none within the grace."""
+    """What the client's first bytes are. SERVER_FIRST: it sent none within the grace. HTTPS: within TLS that we opened."""
 
     TLS = "tls"
     HTTP = "http"
+    HTTPS = "https"
     OPAQUE = "opaque"
     SERVER_FIRST = "server-first"
 
@@ -66,7 +67,8 @@ class Decision:
     `internal-address`, `limit` ... `reason` is one printable ASCII sentence. `remedy` is the YAML
     line that would allow the flow, or None where no line can. `name` is what the gate must look up (None for a
     bare address), `address` the bare address to connect to (None where a name is looked up), `port` the
-    port that was judged. `observed` marks an ALLOW that only observe mode gave.
+    port that was judged. `observed` marks an ALLOW that only observe mode gave,
+    `opened` one of name and port alone: what is asked inside TLS is judged request by request.
     """
 
     verdict: Verdict
@@ -77,3 +79,4 @@ class Decision:
     address: str | None = None
     remedy: str | None = None
     observed: bool = False
+    opened: bool = False

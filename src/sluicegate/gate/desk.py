@@ -7,9 +7,10 @@ import time
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from sluicegate.evidence import ids, records
-from sluicegate.facts import Decision, Facts
+from sluicegate.facts import Decision, Facts, Protocol
 from sluicegate.gate.dial import interleaved
 from sluicegate.gate.ledger import Ledger
 from sluicegate.gate.limits import Limits
@@ -19,8 +20,19 @@ from sluicegate.gate.names import Names
 from sluicegate.gate.pipes import Pipes
 from sluicegate.gate.threads import Threads
 from sluicegate.jcs import Json
-from sluicegate.policy.decide import answered, decide, decisive, preliminary, relaxed
+from sluicegate.policy.decide import (
+    answered,
+    decide,
+    decisive,
+    opening,
+    opens,
+    preliminary,
+    relaxed,
+)
 from sluicegate.policy.model import Policy
+
+if TYPE_CHECKING:
+    from sluicegate.gate.opened import Opener  # with it comes OpenSSL, which few runs need
 
 NS_PER_MS = 1_000_000
 COUNTS = (
@@ -62,6 +74,7 @@ class Desk:
     limits: Limits
     pipes: Pipes
     threads: Threads
+    opener: Opener | None = None
     loose: tuple[Policy, ...] = ()
     counts: dict[str, int] = field(default_factory=lambda: dict.fromkeys(COUNTS, 0))
     refused: Counter[str] = field(default_factory=Counter)  # by limit, until it is on record
@@ -70,6 +83,9 @@ class Desk:
         self.loose = relaxed(self.policies)
 
     def judge(self, facts: Facts) -> Decision:
+        """What the policies say; of TLS that must be opened, about name and port."""
+        if self.opener is not None and opens(self.policies, facts):
+            return opening(self.policies, self.loose, facts)
         return decide(self.policies, facts)
 
     def preliminary(self, facts: Facts) -> Decision:
@@ -175,9 +191,11 @@ class Deed:
         self._begun, self._closed = self._desk.loop.now, False
         self.intend(done, ech=ech)
 
-    def carried(self, up: int, down: int, kernel: tuple[int, int]) -> None:
+    def carried(self, up: int, down: int, kernel: tuple[int, int] | None) -> None:
         """Add what a carrier moved, as it counted and as the kernel did; a request may be sent a second time."""
         self.bytes_up, self.bytes_down = self.bytes_up + up, self.bytes_down + down
+        if kernel is None:
+            return  # within TLS: the connection's own outcome has it
         before = self.kernel or (0, 0)
         self.kernel = before[0] + kernel[0], before[1] + kernel[1]
 
@@ -191,8 +209,10 @@ class Deed:
             return
         self._closed = True
         counts = self._desk.counts
-        counts["bytes_up"] += self.bytes_up
-        counts["bytes_down"] += self.bytes_down
+        if self.facts.protocol is not Protocol.HTTPS:
+            # What is inside an opened connection is counted with that, as TLS sends it.
+            counts["bytes_up"] += self.bytes_up
+            counts["bytes_down"] += self.bytes_down
         up, down = self.kernel or (0, 0)
         counts["kernel_up"] += up
         counts["kernel_down"] += down

@@ -5,12 +5,14 @@ from __future__ import annotations
 import socket
 import struct
 
+from sluicegate.gate.stream import Stream
+
 # struct tcp_info of linux/tcp.h: tcpi_notsent_bytes at 144, tcpi_bytes_sent and tcpi_bytes_retrans at 200 (Linux 4.19).
 INFO_BYTES = 216
 _NOT_SENT, _SENT = struct.Struct("=I"), struct.Struct("=QQ")
 
 
-def written(peer: socket.socket) -> int:
+def written(peer: Stream) -> int:
     """Bytes of data that were written to `peer` since it was connected: those sent once, and those not sent yet.
 
     0 for a socket that is closed already.
@@ -33,7 +35,7 @@ class Meter:
 
     __slots__ = ("_before", "_peers")
 
-    def __init__(self, *peers: socket.socket) -> None:
+    def __init__(self, *peers: Stream) -> None:
         self._peers = peers
         self._before = [written(peer) for peer in peers]
 

@@ -17,7 +17,7 @@ from sluicegate.wire.names import is_address
 # caches and consoles: whoever needs one, or WebDAV's, names it.
 COMMON_METHODS = frozenset(("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"))
 # What a host's well-known ports speak. Anything else there would be a tunnel that its rule does not show.
-_SPOKEN = {443: (Protocol.TLS,), 80: (Protocol.HTTP, Protocol.TLS)}
+_SPOKEN = {443: (Protocol.TLS, Protocol.HTTPS), 80: (Protocol.HTTP, Protocol.TLS, Protocol.HTTPS)}
 _NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
 
 
@@ -59,6 +59,43 @@ def relaxed(policies: tuple[Policy, ...]) -> tuple[Policy, ...]:
         )
         for policy in policies
     )
+
+
+def opens(policies: tuple[Policy, ...], facts: Facts) -> bool:
+    """Whether this TLS connection must be opened before it can be judged: some policy needs to see its requests.
+
+    Only one that has a name is: what is signed for an address would be for whoever has it next.
+    """
+    if facts.protocol is not Protocol.TLS or facts.fault is not None:
+        return False
+    about = subject(facts)
+    if isinstance(about, str) or about.name is None:
+        return False
+    return any(_sees(policy, about) for policy in policies)
+
+
+def _sees(policy: Policy, about: Subject) -> bool:
+    rules = [
+        rule
+        for rule in (*policy.allow, *policy.deny)
+        if (not rule.ports or about.port in rule.ports) and names(rule, about)
+    ]
+    if any(r.methods or r.paths or r.query or r.headers or r.inspect for r in rules):
+        return True
+    secret = any(_named(host, about.name or "") for one in policy.secrets for host in one.hosts)
+    return secret or (policy.inspect == "all" and all(rule.inspect is not False for rule in rules))
+
+
+def _named(host: str, name: str) -> bool:
+    return name.endswith(host[1:]) if host.startswith("*.") else name == host
+
+
+def opening(policies: tuple[Policy, ...], loose: tuple[Policy, ...], facts: Facts) -> Decision:
+    """The verdict on a TLS connection that `opens`: on name and port, as what is asked inside is judged by itself."""
+    made = preliminary(loose, facts)
+    if made.verdict is Verdict.DENY:
+        return decide(policies, facts)
+    return replace(made, opened=True)
 
 
 def preliminary(loose: tuple[Policy, ...], facts: Facts) -> Decision:

@@ -1,0 +1,23 @@
+"""What the gate reads from and writes to: a socket, or one behind TLS, which is another module's and loaded late."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+
+class Stream(Protocol):
+    """The part of a non-blocking socket that a connection's carriers use."""
+
+    def fileno(self) -> int: ...
+
+    def recv(self, size: int, /) -> bytes: ...
+
+    def send(self, data: bytes | bytearray, /) -> int: ...
+
+    def shutdown(self, how: int, /) -> None: ...
+
+    def close(self) -> None: ...
+
+    def setsockopt(self, level: int, name: int, value: int | bytes, /) -> None: ...
+
+    def getsockopt(self, level: int, name: int, size: int, /) -> bytes: ...
