@@ -14,7 +14,10 @@ class Verdict(enum.Enum):
 
 
 class Protocol(enum.Enum):
-    """What the client's first bytes are. SERVER_FIRST: it sent none within the grace. HTTPS: within TLS that we opened."""
+    """What the client's first bytes are. SERVER_FIRST: it sent none within the grace.
+
+    HTTPS: a request within TLS that the gate opened.
+    """
 
     TLS = "tls"
     HTTP = "http"

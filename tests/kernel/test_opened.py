@@ -34,7 +34,12 @@ class Site:
         now = datetime.now(UTC)
         made = (
             x509.CertificateBuilder(
-                subject, subject, key.public_key(), 7, now - timedelta(days=2), now + timedelta(days)
+                subject,
+                subject,
+                key.public_key(),
+                7,
+                now - timedelta(days=2),
+                now + timedelta(days),
             )
             .add_extension(x509.SubjectAlternativeName(map(x509.DNSName, names)), critical=False)
             .sign(key, hashes.SHA256())
@@ -111,7 +116,9 @@ def answer(peer: ssl.SSLSocket) -> bytes:
         data += piece
     head, _, rest = data.partition(b"\r\n\r\n")
     size = next(
-        int(x.split(b":")[1]) for x in head.split(b"\r\n") if x.lower().startswith(b"content-length")
+        int(x.split(b":")[1])
+        for x in head.split(b"\r\n")
+        if x.lower().startswith(b"content-length")
     )
     while len(rest) < size:
         rest += peer.recv(65536)
@@ -143,10 +150,14 @@ def test_requests_are_judged_one_by_one(tmp_path: Path) -> None:
     targets = [m["target"] for m in messages if m.get("phase") != "outcome"][1:]
     base = f"https://{NAME}:{port}"
     assert targets == [f"{base}/a", f"{base}/b", f"{base}/c"]
-    whole = next(m["flow"] for m in messages if m["flow"].get("opened") and m.get("phase") == "outcome")
+    whole = next(
+        m["flow"] for m in messages if m["flow"].get("opened") and m.get("phase") == "outcome"
+    )
     assert whole["bytes_up"] == whole["kernel_up"] > 500
     assert whole["bytes_down"] == whole["kernel_down"] > 500
-    inner = [m["flow"] for m in messages if m.get("phase") == "outcome" and "opened" not in m["flow"]]
+    inner = [
+        m["flow"] for m in messages if m.get("phase") == "outcome" and "opened" not in m["flow"]
+    ]
     assert all("kernel_up" not in flow and flow["status"] == 200 for flow in inner)
 
 

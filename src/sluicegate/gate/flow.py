@@ -271,8 +271,8 @@ class Flow:
         if hello is not None and deed.decision.opened:
             from sluicegate.gate.opened import Opened
 
-            known = (desk, self.who, client, upstream, deed, hello, held)
-            self._carrier = opened = Opened(*known, self._relayed)
+            known = (desk, self.who, client, upstream, deed, hello, held, self._relayed)
+            self._carrier = opened = Opened(*known)
             opened.start()
             return
         self._carrier = relay = Relay(
@@ -297,7 +297,6 @@ class Flow:
         self._finish()
 
     def _exchanged(self, result: Result) -> None:
-        """One request is answered; the connection may serve the next one."""
         deed = self._deed
         if deed is None:
             raise RuntimeError("nothing is allowed")

@@ -180,7 +180,7 @@ class Machine:
             return self._http()
         if self._resumed:
             where = "bytes within TLS" if self._inside else "bytes after the response"
-            return self._fault(f"{where} are not an HTTP/1 request")
+            return self._fault(f"{where} are not an HTTP request")
         if kind is Kind.OPAQUE or lead != self.buffer:
             return self._judge(Protocol.OPAQUE)
         if kind is Kind.TLS:

@@ -14,6 +14,7 @@ import orjson
 
 from sluicegate.evidence import records
 from sluicegate.gate.desk import Desk, action_id, nothing
+from sluicegate.gate.destination import original
 from sluicegate.gate.dial import reset
 from sluicegate.gate.dnstcp import DnsConnection
 from sluicegate.gate.drops import Drops
@@ -30,7 +31,6 @@ from sluicegate.gate.threads import Threads
 from sluicegate.gate.watch import PATTERN, Watch
 from sluicegate.jcs import Json
 from sluicegate.policy.model import Policy
-from sluicegate.wire import names as wire_names
 
 if TYPE_CHECKING:
     from sluicegate.gate.opened import Opener
@@ -54,20 +54,6 @@ Sockets = tuple[
     socket.socket,
 ]
 _SHORT = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
-
-
-def original(client: socket.socket) -> tuple[str, int]:
-    """Where the client connected to: with TPROXY the accepted socket's own address says it."""
-    text, port = client.getsockname()[:2]
-    return canonical(text), port
-
-
-def canonical(text: str) -> str:
-    """An address of a dual-stack socket in the form the policy knows."""
-    text = text.partition("%")[0]
-    if text.startswith("::ffff:") and "." in text:
-        return text[7:]
-    return wire_names.host(text) if ":" in text else text
 
 
 def serve(

@@ -118,7 +118,7 @@ def _spoken(policies: tuple[Policy, ...], facts: Facts, decision: Decision) -> D
         decision,
         verdict=Verdict.ALLOW if observed else Verdict.DENY,
         rule="protocol",
-        reason=f"port {decision.port} of a host is for {' or '.join(p.name for p in wanted)},"
+        reason=f"port {decision.port} of a host is for {' or '.join(p.name for p in wanted if p is not Protocol.HTTPS)},"
         " and these bytes are not",
         remedy=None,
         observed=observed,
