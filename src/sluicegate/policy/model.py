@@ -29,7 +29,8 @@ def _shown(text: str) -> str:
 class Rule:
     """One line of `allow` or `deny`: a host (wildcard: names below it) or a network, never both.
 
-    Empty `ports` (deny rules only) means every port; empty `methods` or `paths` means any.
+    Empty `ports` (deny rules only) means every port; empty `methods` or `paths` means any. `query` and `headers` are
+    (name, glob); `inspect` None: TLS is opened where the rule needs to see what is in it.
     """
 
     label: str
@@ -39,6 +40,25 @@ class Rule:
     ports: tuple[int, ...] = DEFAULT_PORTS
     methods: tuple[str, ...] = ()
     paths: tuple[str, ...] = ()
+    query: tuple[tuple[str, str], ...] = ()
+    headers: tuple[tuple[str, str], ...] = ()
+    inspect: bool | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Secret:
+    """A credential that only the gate has: the place in a request to `hosts` into which it puts the real value.
+
+    `source` is (env, name), (file, path) or (fd, name); `place` is header, bearer, basic or query, `key` the header's
+    or parameter's name.
+    """
+
+    name: str
+    source: tuple[str, str]
+    hosts: tuple[str, ...]
+    methods: tuple[str, ...]
+    place: str
+    key: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,3 +75,10 @@ class Policy:
     connections: int | None = None
     env: tuple[str, ...] = ()
     bind: tuple[str, ...] = ()
+    inspect: str = "auto"
+    upload: int | None = None
+    upload_per_host: int | None = None
+    requests_per_minute: int | None = None
+    names_per_wildcard: int | None = None
+    secrets: tuple[Secret, ...] = ()
+    digests: bool = False
