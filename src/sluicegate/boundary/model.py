@@ -38,6 +38,26 @@ class Command:
 
 
 @dataclass(frozen=True, slots=True)
+class Folder:
+    """A read-only directory of ours at `path`: (name, content) of its files, (name, where to) of its links.
+
+    A name may have directories in it; a content is as `os.fsdecode` gives it, whatever its bytes are.
+    """
+
+    path: str
+    files: tuple[tuple[str, str], ...]
+    links: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Trust:
+    """What of the inside trusts the run's authority: `texts` are (path, content) of files that are there, overlaid."""
+
+    texts: tuple[tuple[str, str], ...] = ()
+    folders: tuple[Folder, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Spec:
     """One boundary: its run, its tier, its command, and what of the host is visible how.
 
@@ -45,6 +65,7 @@ class Spec:
     discarded, `hidden` files and directories are covered with emptiness (the key, what variables point to), and so
     is `packet`, the directory that the evidence is written in.
     `kept` are files in writable trees that the command may read but not change: the policies of this run.
+    `trust` is empty unless something may be opened.
     """
 
     run: str
@@ -56,3 +77,4 @@ class Spec:
     hidden: tuple[str, ...]
     packet: str = ""
     kept: tuple[str, ...] = ()
+    trust: Trust = Trust()

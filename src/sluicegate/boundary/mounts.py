@@ -42,6 +42,7 @@ class Builder:
             Do.PROC: self._proc,
             Do.SYSFS: self._sysfs,
             Do.TEXT: self._text,
+            Do.FOLDER: self._folder,
             Do.COVER: self._cover,
             Do.PINNED: self._pin,
             Do.KEPT: self._keep,
@@ -249,6 +250,27 @@ class Builder:
         tree = sys_.open_tree(source)
         sys_.mount_setattr(tree, _SAFE_ATTRIBUTES | sys_.MOUNT_ATTR_RDONLY)
         self._attach_file(tree, step.target)
+        return "done"
+
+    def _folder(self, step: Step) -> str:
+        self._count += 1
+        source = f"{STAGE}/folder{self._count}"
+        os.mkdir(source)
+        for name, text in step.files:
+            path = f"{source}/{name}"
+            os.makedirs(os.path.dirname(path), exist_ok=True)
+            with open(path, "w", encoding="utf-8", errors="surrogateescape") as file:
+                file.write(text)
+                os.fchmod(file.fileno(), 0o444)
+        for name, points in step.links:
+            os.makedirs(os.path.dirname(f"{source}/{name}"), exist_ok=True)
+            os.symlink(points, f"{source}/{name}")
+        for top, _, _ in os.walk(source):
+            os.chmod(top, step.mode)  # whatever the mask is
+        tree = sys_.open_tree(source)
+        sys_.mount_setattr(tree, _SAFE_ATTRIBUTES | sys_.MOUNT_ATTR_RDONLY)
+        sys_.move_mount(tree, self._made(step.target))
+        os.close(tree)
         return "done"
 
     def _pin(self, step: Step) -> str:

@@ -45,6 +45,7 @@ class Do(enum.Enum):
     PROC = "proc"
     SYSFS = "sysfs, read-only"
     TEXT = "file of ours"
+    FOLDER = "directory of ours, read-only"
     TREE = "bind, writable"
     PINNED = "bound over itself"
     KEPT = "bound over itself, read-only"
@@ -55,8 +56,9 @@ class Do(enum.Enum):
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One step. `source` is a host path or what a link points to; `text` a file's content; the
-    owner of a directory made for the command is `owner`; `share` is what a tmpfs may take of memory.
+    """One step. `source` is a host path or what a link points to; `text` a file's content, `files` and
+    `links` a folder's; the owner of a directory made for the command is `owner`; `share` is what a
+    tmpfs may take of memory.
     """
 
     do: Do
@@ -66,6 +68,8 @@ class Step:
     text: str = ""
     owner: tuple[int, int] = (0, 0)
     share: int = 5
+    files: tuple[tuple[str, str], ...] = ()
+    links: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,13 +107,20 @@ def within(path: str, tree: str) -> bool:
 def mount_plan(spec: Spec, host: Host) -> tuple[Step, ...]:
     """The steps, parents before children, what covers after what it covers."""
     writable = tuple(dict.fromkeys((spec.workspace, *spec.binds)))
+    trusted = [
+        (path, any(within(path, t) for t in writable), text) for path, text in spec.trust.texts
+    ]
     return (
         *_base(spec, host),
         *_private(),
         *_visible(spec, host, writable),
         # After the host's own mounts: containers mount a file over each of these.
         *(Step(Do.TEXT, path, mode=0o644, text=text) for path, text in host.texts),
+        *(Step(Do.FOLDER, f.path, files=f.files, links=f.links) for f in spec.trust.folders),
+        # In them too, and in writable trees, as an environment of Python's in the workspace is.
+        *(Step(Do.TEXT, path, mode=0o644, text=text) for path, own, text in trusted if not own),
         *(Step(Do.TREE, path, path) for path in sorted(writable)),
+        *(Step(Do.TEXT, path, mode=0o644, text=text) for path, own, text in trusted if own),
         *(Step(Do.PINNED, path, path) for path in _above(spec.kept, writable)),
         *(Step(Do.KEPT, path, path) for path in spec.kept),
         *_covers(spec, host, writable),

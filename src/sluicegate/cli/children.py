@@ -17,6 +17,7 @@ from sluicegate.boundary.model import BoundaryError
 from sluicegate.cli import keysource
 from sluicegate.cli.options import OptionError
 from sluicegate.policy.model import Policy
+from sluicegate.policy.opening import Names
 
 # 2,000 connections hold two sockets and two pipes each; the rest is room for look-ups and logs.
 GATE_DESCRIPTORS = 16_384
@@ -37,6 +38,14 @@ class Child:
 
     pid: int
     control: socket.socket
+
+
+@dataclass(frozen=True, slots=True)
+class Opening:
+    """What the gate needs to open TLS: the names it may answer as (None: any), the roots (DER) that it trusts."""
+
+    names: Names | None
+    roots: tuple[bytes, ...]
 
 
 def service_uids(uid_map: str, number: int) -> tuple[int, int, int]:
@@ -100,8 +109,12 @@ def start_gate(
     witness: socket.socket,
     policies: tuple[Policy, ...],
     uid: int | None,
+    opening: Opening | None = None,
 ) -> Child:
-    """The process that parses hostile bytes. It waits for `hand_over` before it serves."""
+    """The process that parses hostile bytes. It waits for `hand_over` before it serves.
+
+    With `opening` it says first `{"authority":{"pem":text}}`, the certificate of the key that it made.
+    """
 
     def work(control: socket.socket) -> int:
         from sluicegate.gate import serve
@@ -110,9 +123,22 @@ def start_gate(
 
         # What a name outside ASCII needs is imported late, and this identity may not read it then.
         names.host("b\u00fccher.example")
+        if opening is not None:
+            from sluicegate.gate import authority, certificates, upstream
         _raise_descriptors()
         become(uid)
         settle()
+        if opening is not None:
+            # Only now: nobody of this identity can look into the process any more.
+            try:
+                made = authority.Authority(opening.names, run)
+            except certificates.AuthorityError as error:
+                control.sendall(_refusal(str(error)))
+                return 1
+            control.sendall(json.dumps({"authority": {"pem": made.pem.decode()}}).encode() + b"\n")
+            servers = upstream.Upstream(opening.roots)
+            # While the boundary is built; the first connection shall not wait for it.
+            servers.context(("h2", "http/1.1"))
         _, descriptors, _, _ = socket.recv_fds(control, MAX_MESSAGE_BYTES, len(SOCKETS))
         if len(descriptors) != len(SOCKETS):
             return 1

@@ -42,6 +42,7 @@ class Plan:
     started_at: str
     secrets: tuple[str, ...] = ()
     checkpoints: str | None = None
+    authority: Mapping[str, object] | None = None
 
 
 @contextlib.contextmanager
@@ -165,5 +166,7 @@ def opened(plan: Plan, wall: build.Boundary, command: supervise.Control) -> dict
             "websocket_frame_scanning": "off",
         },
     }
+    if plan.authority is not None:
+        whole["authority"] = dict(plan.authority)
     # Names and paths of the host may hold bytes that are no text.
     return {name: closing.ascii_values(value) for name, value in whole.items()}

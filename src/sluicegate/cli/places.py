@@ -81,3 +81,22 @@ def links(path: str) -> Iterator[str]:
             points = os.readlink(at)
             done = "/" if points.startswith("/") else done
             left += points.split("/")[::-1]
+
+
+def resolved(path: str, option: str) -> str:
+    """`path` from the root, its directory free of links; the name itself may not exist yet.
+
+    Raises:
+        SetupError: it ends in no name.
+    """
+    name = os.path.basename(path.rstrip("/"))
+    if name in {"", ".", ".."}:
+        raise SetupError(
+            f"{option} {path!r} names nothing that could be made", f"for example {option} out"
+        )
+    return os.path.join(os.path.realpath(os.path.dirname(path.rstrip("/")) or "."), name)
+
+
+def expanded(path: str, home: str) -> str:
+    """`~` is the command's home, which under sudo is not ours."""
+    return home + path[1:] if path == "~" or path.startswith("~/") else path

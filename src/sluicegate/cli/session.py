@@ -29,6 +29,7 @@ from sluicegate.cli import (
     say,
     supervise,
     timing,
+    trusting,
 )
 from sluicegate.cli.opening import Plan, SetupError
 from sluicegate.cli.options import Options
@@ -74,8 +75,8 @@ def prepare(
         tty=(os.isatty(0), os.isatty(0) and os.isatty(1), os.isatty(0) and os.isatty(2)),
         ignored=ignored,
     )
-    out = _resolved(options.packet, "--packet")
-    granted = [_expanded(path, who.home) for path in grants.bind]
+    out = places.resolved(options.packet, "--packet")
+    granted = [places.expanded(path, who.home) for path in grants.bind]
     if missing := [path for path in options.binds if not os.path.exists(path)]:
         raise SetupError(f"--bind {missing[0]} does not exist", "make it, or leave it out")
     # A cache that a policy grants may not be there yet on this machine: then there is nothing to open.
@@ -163,31 +164,12 @@ def _owner(environ: Mapping[str, str]) -> tuple[int, int] | None:
     return None if os.geteuid() or uid is None or gid is None else (uid, gid)
 
 
-def _resolved(path: str, option: str) -> str:
-    """`path` from the root, its directory free of links; the name itself may not exist yet.
-
-    Raises:
-        SetupError: it ends in no name.
-    """
-    name = os.path.basename(path.rstrip("/"))
-    if name in {"", ".", ".."}:
-        raise SetupError(
-            f"{option} {path!r} names nothing that could be made", f"for example {option} out"
-        )
-    return os.path.join(os.path.realpath(os.path.dirname(path.rstrip("/")) or "."), name)
-
-
 def _checkpoints(options: Options, out: str, writable: tuple[str, ...]) -> str | None:
     if options.checkpoint_file is None:
         return None
-    told = _resolved(options.checkpoint_file, "--checkpoint-file")
+    told = places.resolved(options.checkpoint_file, "--checkpoint-file")
     places.outside(told, out, writable)
     return told
-
-
-def _expanded(path: str, home: str) -> str:
-    """`~` is the command's home, which under sudo is not ours."""
-    return home + path[1:] if path == "~" or path.startswith("~/") else path
 
 
 def _named(
@@ -276,7 +258,7 @@ def _perform(
     out: closing.Out,
 ) -> closing.Result:
     state.check()
-    wall = _start(plan, key, processes, out)
+    plan, wall = _start(plan, key, processes, out)
     state.check()
     witnesses, command, documents = _open(plan, processes, wall, out)
     gate, notary, _ = witnesses
@@ -308,8 +290,11 @@ def _otherwise(documents: closing.Documents, network: Mapping[str, object]) -> s
 
 def _start(
     plan: Plan, key: keysource.Source, processes: _Processes, out: closing.Out
-) -> build.Boundary:
-    """Gate, boundary, notary and witness, each preparing itself while the next one is started."""
+) -> tuple[Plan, build.Boundary]:
+    """Gate, boundary, notary and witness, each preparing itself while the next one is started.
+
+    The plan is what became of it: a boundary that must trust the gate's authority waits for that.
+    """
     run, every = plan.spec.run, plan.options.checkpoint_seconds
     uids: tuple[int, int, int] | tuple[None, None, None] = (None, None, None)
     if plan.spec.tier == ROOT_TIER:
@@ -318,9 +303,12 @@ def _start(
     to_notary, to_gate = socket.socketpair()
     to_witness, from_gate = socket.socketpair()
     with to_notary, to_gate, to_witness, from_gate:
-        processes.gate = children.start_gate(run, to_notary, to_witness, plan.policies, uids[0])
+        asked = trusting.opening(plan.policies, os.environ)
+        pair = to_notary, to_witness
+        gate = processes.gate = children.start_gate(run, *pair, plan.policies, uids[0], asked)
         timing.mark("gate forked")
-        wall = processes.boundary = build.begin(plan.spec)
+        if asked is None:
+            processes.boundary = build.begin(plan.spec)
         timing.mark("boundary begun")
         processes.witness = children.start_witness(run, from_gate, uids[2])
         processes.notary = children.start_notary(
@@ -328,9 +316,12 @@ def _start(
         )
         key.close()
     timing.mark("notary forked, verifier loaded")
+    if asked is not None:
+        plan = trusting.trusting(plan, gate, asked, os.environ)
+    wall = processes.boundary = processes.boundary or build.begin(plan.spec)
     wall.ready()
     timing.mark("boundary built")
-    return wall
+    return plan, wall
 
 
 def _open(

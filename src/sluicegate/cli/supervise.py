@@ -133,6 +133,10 @@ class Control:
     def ask(self, message: object, answer: str) -> dict[str, object]:
         """The value of the answer's one member, which must be `answer`."""
         self.send(message)
+        return self.hear(answer)
+
+    def hear(self, answer: str) -> dict[str, object]:
+        """The value of the next message's one member, which must be `answer`."""
         got = self.receive()
         value = got.get(answer)
         if not isinstance(value, dict):
