@@ -9,18 +9,10 @@ import hashlib
 import json
 import os
 import re
-import ssl
-from dataclasses import replace
-from datetime import UTC, datetime
 from pathlib import Path
 
-import pytest
-
-from sluicegate.boundary import rootstore, trust, trustsurvey
-from sluicegate.boundary.model import Spec
-from sluicegate.gate import certificates
+from sluicegate.boundary import rootstore
 from tests.conftest import Tier
-from tests.kernel import host
 
 OPENS = """\
 version: 1
@@ -51,7 +43,9 @@ def test_a_run_that_may_open_something_is_bound_to_its_authority(tier: Tier) -> 
 
 
 def test_a_run_that_may_open_nothing_is_untouched(tier: Tier) -> None:
-    script = "ls /run/sluicegate; env; sha256sum /etc/ssl/certs/ca-certificates.crt; ls /etc/ssl/certs"
+    script = (
+        "ls /run/sluicegate; env; sha256sum /etc/ssl/certs/ca-certificates.crt; ls /etc/ssl/certs"
+    )
     done = tier.run(["sh", "-c", script], env={"PATH": os.environ["PATH"]})
     assert "/run/sluicegate" not in done.out
     assert "CERT" not in done.out

@@ -7,6 +7,7 @@ could not be given them. It also leaves us the count of what was really sent, wh
 from __future__ import annotations
 
 import contextlib
+import encodings.idna  # noqa: F401  # what `ssl` asks for by name, when the gate may not read it any more
 import socket
 import ssl
 from collections.abc import Callable

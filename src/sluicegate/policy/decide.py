@@ -17,7 +17,7 @@ from sluicegate.wire.names import is_address
 # caches and consoles: whoever needs one, or WebDAV's, names it.
 COMMON_METHODS = frozenset(("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"))
 # What a host's well-known ports speak. Anything else there would be a tunnel that its rule does not show.
-_SPOKEN = {443: (Protocol.TLS, Protocol.HTTPS), 80: (Protocol.HTTP, Protocol.TLS, Protocol.HTTPS)}
+_SPOKEN = {443: (Protocol.TLS,), 80: (Protocol.HTTP, Protocol.TLS)}
 _NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
 
 
@@ -104,12 +104,13 @@ def preliminary(loose: tuple[Policy, ...], facts: Facts) -> Decision:
 
 
 def _spoken(policies: tuple[Policy, ...], facts: Facts, decision: Decision) -> Decision:
-    """Denied where the bytes are not what the port of a named host speaks; a silent client sent none yet.
+    """Denied where the bytes are not what the port of a named host speaks; a silent client sent none yet, and
+    a request within TLS came in TLS.
 
     An `ip` rule names address and port themselves, and what is spoken there is its author's concern.
     """
     wanted = _SPOKEN.get(decision.port, ())
-    if not wanted or facts.protocol in {*wanted, Protocol.SERVER_FIRST}:
+    if not wanted or facts.protocol in {*wanted, Protocol.SERVER_FIRST, Protocol.HTTPS}:
         return decision
     if decision.verdict is Verdict.DENY and decision.remedy is None:
         return decision
@@ -118,7 +119,7 @@ def _spoken(policies: tuple[Policy, ...], facts: Facts, decision: Decision) -> D
         decision,
         verdict=Verdict.ALLOW if observed else Verdict.DENY,
         rule="protocol",
-        reason=f"port {decision.port} of a host is for {' or '.join(p.name for p in wanted if p is not Protocol.HTTPS)},"
+        reason=f"port {decision.port} of a host is for {' or '.join(p.name for p in wanted)},"
         " and these bytes are not",
         remedy=None,
         observed=observed,

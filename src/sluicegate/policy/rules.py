@@ -47,10 +47,6 @@ def build(keys: dict[str, Node], node: Node, where: str, label: str) -> Rule:
     ports = _ports(keys["ports"]) if "ports" in keys else () if deny else DEFAULT_PORTS
     methods = _methods(keys["methods"]) if "methods" in keys else ()
     globs = _globs(keys["paths"]) if "paths" in keys else ()
-    for key in ("methods", "paths"):
-        if key in keys and ("ports" not in keys or 443 in ports):
-            message = f"{key} on HTTPS are not yet supported: they need interception"
-            raise RuleError(keys[key], message, "limit the rule to clear HTTP: ports: [80]")
     if "ip" in keys:
         network = _network(keys["ip"], deny=deny)
         return Rule(label, network=network, ports=ports, methods=methods, paths=globs)
