@@ -74,7 +74,8 @@ class Decision:
     `internal-address`, `limit` ... `reason` is one printable ASCII sentence. `remedy` is the YAML
     line that would allow the flow, or None where no line can. `name` is what the gate must look up (None for a
     bare address), `address` the bare address to connect to (None where a name is looked up), `port` the
-    port that was judged. `observed` marks an ALLOW that only observe mode gave.
+    port that was judged. `observed` marks an ALLOW that only observe mode gave,
+    `opened` one of name and port alone: what is asked inside TLS is judged request by request.
     """
 
     verdict: Verdict
@@ -85,3 +86,4 @@ class Decision:
     address: str | None = None
     remedy: str | None = None
     observed: bool = False
+    opened: bool = False

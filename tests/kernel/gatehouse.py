@@ -13,6 +13,7 @@ from typing import Any
 from sluicegate.evidence import ids
 from sluicegate.gate.limits import Limits
 from sluicegate.gate.lookup import Lookup
+from sluicegate.gate.opened import Opener
 from sluicegate.gate.serve import serve_from
 from sluicegate.policy import normal
 from sluicegate.policy.model import Policy, Rule
@@ -81,7 +82,13 @@ class Notary(threading.Thread):
 class Gate:
     """A running gate. `to` is what the next connections are taken to have been made to."""
 
-    def __init__(self, policies: tuple[Policy, ...], limits: Limits, names: Names) -> None:
+    def __init__(
+        self,
+        policies: tuple[Policy, ...],
+        limits: Limits,
+        names: Names,
+        opener: Opener | None = None,
+    ) -> None:
         self.listener = socket.create_server(("127.0.0.1", 0), backlog=4096)
         self.to = ("192.0.2.1", 443)
         ours, theirs = socket.socketpair()
@@ -97,7 +104,7 @@ class Gate:
         def run() -> None:
             sockets = (self.listener, None, None, None, theirs, control)
             where = (lambda _: self.to, answers, sockets, policies, limits)
-            self.code = serve_from(*where, watched=(watched,))
+            self.code = serve_from(*where, watched=(watched,), opener=opener)
 
         self.thread = threading.Thread(target=run, daemon=True)
         self.thread.start()
@@ -121,8 +128,10 @@ class Gate:
 
 
 @contextlib.contextmanager
-def gate(*policies: Policy, names: Names | None = None, **limits: Any) -> Iterator[Gate]:
-    house = Gate(policies, Limits(**limits), names or {})
+def gate(
+    *policies: Policy, names: Names | None = None, opener: Opener | None = None, **limits: Any
+) -> Iterator[Gate]:
+    house = Gate(policies, Limits(**limits), names or {}, opener)
     try:
         yield house
     finally:

@@ -13,12 +13,11 @@ from sluicegate.policy.decide import (
     deciding,
     is_literal,
     named,
-    opener,
-    opens,
     placed,
     relaxed,
 )
 from sluicegate.policy.model import Policy, Rule, Secret
+from sluicegate.policy.opening import opener, opens
 
 POOL = "198.18.0.7"
 BARE = "192.0.2.7"

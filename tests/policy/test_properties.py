@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from sluicegate.facts import Decision, Facts, Protocol, Verdict, Via
 from sluicegate.policy import decide as deciding
-from sluicegate.policy import normal
+from sluicegate.policy import normal, opening
 from sluicegate.policy.conditions import headers, query
 from sluicegate.policy.decide import admit, decide
 from sluicegate.policy.model import Policy, Rule, Secret
@@ -298,7 +298,7 @@ def test_what_is_not_seen_is_allowed_by_no_rule_with_conditions(
 def test_named_tls_that_is_not_opened_is_denied_by_no_rule_with_conditions(
     policies: tuple[Policy, ...], facts: Facts
 ) -> None:
-    if deciding.opens(policies, facts) or facts.synthetic is None:
+    if opening.opens(policies, facts) or facts.synthetic is None:
         return  # of a bare address the rules on networks count, opened or not
     unasked = tuple(
         dataclasses.replace(policy, deny=tuple(rule for rule in policy.deny if not rule.narrow))
@@ -310,7 +310,7 @@ def test_named_tls_that_is_not_opened_is_denied_by_no_rule_with_conditions(
 @given(POLICIES, HELLOS)
 def test_the_normal_form_opens_the_same(policies: tuple[Policy, ...], facts: Facts) -> None:
     again = normal.read(normal.policy_text(policies))
-    assert deciding.opens(again, facts) is deciding.opens(policies, facts)
+    assert opening.opens(again, facts) is opening.opens(policies, facts)
     assert deciding.named(again) == deciding.named(policies)
 
 
@@ -318,8 +318,8 @@ def test_the_normal_form_opens_the_same(policies: tuple[Policy, ...], facts: Fac
 def test_a_further_file_closes_nothing_that_was_opened(
     policies: tuple[Policy, ...], further: Policy, facts: Facts, data: st.DataObject
 ) -> None:
-    assert deciding.opens(policies, facts) <= deciding.opens((*policies, further), facts)
-    assert deciding.opens(shuffled(policies, data), facts) is deciding.opens(policies, facts)
+    assert opening.opens(policies, facts) <= opening.opens((*policies, further), facts)
+    assert opening.opens(shuffled(policies, data), facts) is opening.opens(policies, facts)
 
 
 @given(POLICIES, FLOWS, QUERIES, FIELDS)

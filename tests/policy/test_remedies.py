@@ -56,6 +56,6 @@ def test_other_flows_have_the_plain_line() -> None:
     )
     assert remedies.plain(None, "::ffff:c000:207", 443) == "- ip: 192.0.2.7/32"
     assert remedies.plain(None, "2001:db8::1", 80) == "- ip: 2001:db8::1/128"
-    assert remedies.method("a.example", 80, "TRACE") == (
+    assert remedies.method("a.example", None, 80, "TRACE") == (
         "- host: a.example\n  ports: [80]\n  methods: [TRACE]"
     )

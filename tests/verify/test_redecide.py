@@ -10,7 +10,8 @@ from sluicegate.facts import Decision, Facts, Protocol, Verdict, Via
 from sluicegate.policy import normal
 from sluicegate.policy.decide import answered, decide, preliminary, relaxed
 from sluicegate.policy.model import Policy, Rule
-from sluicegate.verify.redecide import MAX_QUERY_BYTES, Redecide, read
+from sluicegate.verify.redecide import Redecide
+from sluicegate.verify.stated import MAX_QUERY_BYTES, read
 from sluicegate.verify.strict import VerificationError
 from tests.evidence import made
 

@@ -124,10 +124,11 @@ def start_gate(
         # What a name outside ASCII needs is imported late, and this identity may not read it then.
         names.host("b\u00fccher.example")
         if opening is not None:
-            from sluicegate.gate import authority, certificates, upstream
+            from sluicegate.gate import authority, certificates, opened, upstream
         _raise_descriptors()
         become(uid)
         settle()
+        opener = None
         if opening is not None:
             # Only now: nobody of this identity can look into the process any more.
             try:
@@ -138,14 +139,15 @@ def start_gate(
             control.sendall(json.dumps({"authority": {"pem": made.pem.decode()}}).encode() + b"\n")
             servers = upstream.Upstream(opening.roots)
             # While the boundary is built; the first connection shall not wait for it.
-            servers.context(("h2", "http/1.1"))
+            servers.context((opened.HTTP1,))
+            opener = opened.Opener(made, servers)
         _, descriptors, _, _ = socket.recv_fds(control, MAX_MESSAGE_BYTES, len(SOCKETS))
         if len(descriptors) != len(SOCKETS):
             return 1
         tcp, dns_tcp, dns_udp, nflog, *watched = (socket.socket(fileno=n) for n in descriptors)
         control.sendall(b'{"ready":true}\n')
         sockets = (tcp, dns_tcp, dns_udp, nflog, notary, control)
-        return serve.serve(*sockets, policies, Limits(), witness, tuple(watched))
+        return serve.serve(*sockets, policies, Limits(), witness, tuple(watched), opener)
 
     return _fork(f"sluicegate: gate {run}", work, [notary.fileno(), witness.fileno()])
 

@@ -52,7 +52,7 @@ def prepare(
         raise SetupError("the current directory is gone", "change to one that exists") from error
     if not os.path.isdir(workdir):
         raise SetupError(f"--workdir {workdir} is not a directory", "name one that exists")
-    policies = policyfiles.load(options.policies, workdir, observe=options.observe)
+    policies = policyfiles.of_a_run(options.policies, workdir, observe=options.observe)
     tier = ROOT_TIER if os.geteuid() == 0 else ROOTLESS_TIER
     if options.tier not in {"auto", tier}:
         raise SetupError(

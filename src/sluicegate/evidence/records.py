@@ -20,7 +20,9 @@ MAX_ADDRESSES = 16
 COMPLETE = "complete"
 _READ = frozenset(("GET", "HEAD", "OPTIONS", "TRACE"))
 _WRITE = frozenset(("POST", "PUT", "PATCH", "DELETE"))
-_SCHEME = {Protocol.TLS: "tls", Protocol.HTTP: "http"}
+_SCHEME = {Protocol.TLS: "tls", Protocol.HTTP: "http", Protocol.HTTPS: "https"}
+# What a URL leaves out.
+_USUAL = {"http": 80, "https": 443}
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,10 +152,10 @@ def target(facts: Facts, judged: Decision) -> str:
     host = judged.name or judged.address or facts.synthetic or facts.target or facts.address
     where = f"[{host}]" if ":" in host else host
     scheme = _SCHEME.get(facts.protocol, "tcp")
-    if scheme == "http" and facts.method is not None:
-        port = "" if judged.port == 80 else f":{judged.port}"
+    if scheme in _USUAL and facts.method is not None:
+        port = "" if judged.port == _USUAL[scheme] else f":{judged.port}"
         path = _path(facts) or "/"
-        return f"http://{where}{port}{path if path[:1] == '/' else '/' + path}"
+        return f"{scheme}://{where}{port}{path if path[:1] == '/' else '/' + path}"
     return f"{scheme}://{where}:{judged.port}"
 
 
@@ -198,6 +200,7 @@ def _facts(client: Client, facts: Facts, judged: Decision) -> dict[str, Json]:
         "fault": None if facts.fault is None else printable(facts.fault),
         "remedy": judged.remedy,
         "observed": True if judged.observed else None,
+        "opened": True if judged.opened else None,
     }
     return flow | {key: value for key, value in optional.items() if value is not None}
 

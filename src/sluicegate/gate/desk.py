@@ -6,10 +6,11 @@ import os
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
 
 from sluicegate.evidence import ids, records
-from sluicegate.facts import Decision, Facts, Protocol, Via
+from sluicegate.facts import Decision, Facts, Protocol, Verdict, Via
 from sluicegate.gate.dial import interleaved
 from sluicegate.gate.ledger import Ledger
 from sluicegate.gate.limits import Limits
@@ -21,6 +22,10 @@ from sluicegate.gate.threads import Threads
 from sluicegate.jcs import Json
 from sluicegate.policy.decide import answered, decide, decisive, preliminary, relaxed
 from sluicegate.policy.model import Policy
+from sluicegate.policy.opening import opened, opens
+
+if TYPE_CHECKING:
+    from sluicegate.gate.opened import Opener  # with it comes OpenSSL, which few runs need
 
 NS_PER_MS = 1_000_000
 PROXIED = (Via.CONNECT, Via.SOCKS)
@@ -64,6 +69,7 @@ class Desk:
     limits: Limits
     pipes: Pipes
     threads: Threads
+    opener: Opener | None = None
     loose: tuple[Policy, ...] = ()
     counts: dict[str, int] = field(default_factory=lambda: dict.fromkeys(COUNTS, 0))
     refused: Counter[str] = field(default_factory=Counter)  # by limit, until it is on record
@@ -72,11 +78,36 @@ class Desk:
         self.loose = relaxed(self.policies)
 
     def judge(self, facts: Facts) -> Decision:
+        """What the policies say; of TLS that must be opened, about name and port."""
+        if self.opener is not None and opens(self.policies, facts):
+            return opened(self.policies, self.loose, facts)
         return decide(self.policies, facts)
 
     def preliminary(self, facts: Facts) -> Decision:
         """The verdict on name and port alone, whatever will be spoken there."""
         return preliminary(self.loose, facts)
+
+    def waits(self, base: Facts) -> bool:
+        """Whether a client that said nothing within the grace may still say what decides."""
+        facts = replace(base, protocol=Protocol.SERVER_FIRST)
+        decision = self.judge(facts)
+        sure = decision.verdict is Verdict.ALLOW and not decision.observed
+        named = facts.synthetic is not None or facts.target is not None
+        if not sure and not named and self.may_be_named(decision.port):
+            return True  # its hello or Host may yet name it
+        denied = decision.verdict is Verdict.DENY
+        # Its request may yet be one that a rule allows.
+        return denied and self.preliminary(facts).verdict is Verdict.ALLOW
+
+    def half(self, base: Facts) -> bool | None:
+        """Whether half a word within the grace is let through as opaque; None: it may yet become a good request."""
+        facts = replace(base, protocol=Protocol.OPAQUE)
+        decision = self.judge(facts)
+        if decision.rule == "protocol":
+            return None
+        if decision.verdict is Verdict.ALLOW:
+            return True
+        return False if self.preliminary(facts).verdict is Verdict.DENY else None
 
     def may_be_named(self, port: int) -> bool:
         """Whether there is a host that a client of a bare address could still name and be allowed."""
@@ -178,9 +209,11 @@ class Deed:
         self._begun, self._closed = self._desk.loop.now, False
         self.intend(done, ech=ech)
 
-    def carried(self, up: int, down: int, kernel: tuple[int, int]) -> None:
+    def carried(self, up: int, down: int, kernel: tuple[int, int] | None) -> None:
         """Add what a carrier moved, as it counted and as the kernel did; a request may be sent a second time."""
         self.bytes_up, self.bytes_down = self.bytes_up + up, self.bytes_down + down
+        if kernel is None:
+            return  # within TLS: the connection's own outcome has it
         before = self.kernel or (0, 0)
         self.kernel = before[0] + kernel[0], before[1] + kernel[1]
 
@@ -194,14 +227,17 @@ class Deed:
             return
         self._closed = True
         counts = self._desk.counts
-        counts["bytes_up"] += self.bytes_up
-        counts["bytes_down"] += self.bytes_down
+        if self.facts.protocol is not Protocol.HTTPS:
+            # What is inside an opened connection is counted with that, as TLS sends it.
+            counts["bytes_up"] += self.bytes_up
+            counts["bytes_down"] += self.bytes_down
         up, down = self.kernel or (0, 0)
         counts["kernel_up"] += up
         counts["kernel_down"] += down
         counts["broken"] += reason != records.COMPLETE
         counts["proxied"] += self.facts.via in PROXIED
-        if self.facts.protocol is Protocol.HTTP:
+        if self.decision.opened or self.facts.protocol is Protocol.HTTP:
+            # What went up is not what the client sent, but made of it.
             counts["http"] += 1
             counts["http_up"] += self.bytes_up
         end = records.Outcome(

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from sluicegate.evidence.records import MAX_ADDRESSES
 from sluicegate.gate.limits import Limits
 from sluicegate.gate.loop import BROKEN, WRITE, Loop, Timer
+from sluicegate.gate.meter import Stream
 
 # At once: two of one family and one of the other. More would only hold descriptors; the oldest makes room, and
 # so each has three times the stagger at least.
@@ -20,7 +21,7 @@ RESET = struct.pack("ii", 1, 0)  # SO_LINGER on, 0 s: close sends RST
 Done = Callable[[socket.socket | None, str], None]
 
 
-def reset(peer: socket.socket) -> None:
+def reset(peer: Stream) -> None:
     """Close `peer` so that the other end sees a reset."""
     try:
         peer.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)

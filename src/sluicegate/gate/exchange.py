@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import os
-import socket
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from sluicegate.evidence import records
-from sluicegate.facts import Facts
+from sluicegate.facts import Facts, Protocol
 from sluicegate.gate import denials
 from sluicegate.gate.bodies import Body
 from sluicegate.gate.dial import reset
 from sluicegate.gate.loop import BROKEN, READ, WRITE, Loop
 from sluicegate.gate.machine import MAX_WORK_BYTES
-from sluicegate.gate.meter import Meter
+from sluicegate.gate.meter import Meter, Stream
 from sluicegate.wire import http
 from sluicegate.wire.cursor import WireError
 
@@ -33,7 +32,7 @@ class Result:
 
     `upstream`: still open, to be used again or closed. `last`: words to send to the client first.
     `again`: the upstream was gone without a byte, and the request may be sent once more.
-    `kernel`: bytes up and down as the kernel counted them.
+    `kernel`: bytes up and down as the kernel counted them; None within TLS, which it does not see into.
     """
 
     reason: str
@@ -41,10 +40,10 @@ class Result:
     bytes_down: int
     status: int | None
     rest: bytes | None = None
-    upstream: socket.socket | None = None
+    upstream: Stream | None = None
     last: bytes = b""
     again: bool = False
-    kernel: tuple[int, int] = (0, 0)
+    kernel: tuple[int, int] | None = None
 
 
 class Exchange:
@@ -53,8 +52,8 @@ class Exchange:
     def __init__(
         self,
         loop: Loop,
-        client: socket.socket,
-        upstream: socket.socket,
+        client: Stream,
+        upstream: Stream,
         request: http.Request,
         facts: Facts,
         rest: bytes,
@@ -74,7 +73,10 @@ class Exchange:
         sent = replace(request, keep_alive=False) if self._last else request
         self._up, self._down = bytearray(head(sent, facts)), bytearray()
         self._bytes_up = self._bytes_down = 0
-        self._meter, self._kernel = Meter(upstream, client), (0, 0)
+        self._meter: Meter | None = None
+        self._kernel: tuple[int, int] | None = None
+        if facts.protocol is not Protocol.HTTPS:
+            self._meter = Meter(upstream, client)
         self._client_ended = False
         self._began = rest
         self._idle_s, self._seen = idle_s, -1
@@ -303,9 +305,9 @@ class Exchange:
 
     def _release(self) -> None:
         self._timer.cancel()
-        if not self._over:
-            up, down = self._meter.settle()
-            self._kernel = self._kernel[0] + up, self._kernel[1] + down
+        if not self._over and self._meter is not None:
+            before, (up, down) = self._kernel or (0, 0), self._meter.settle()
+            self._kernel = before[0] + up, before[1] + down
         for peer in (self._client, self._upstream):
             if peer.fileno() >= 0:
                 self._loop.forget(peer.fileno())
@@ -323,12 +325,12 @@ def head(request: http.Request, facts: Facts) -> bytes:
     if host is None:
         host = facts.synthetic or facts.target or facts.address
         port = facts.port if facts.target_port is None else facts.target_port
-        port = None if port == 80 else port
+        port = None if port == (443 if facts.protocol is Protocol.HTTPS else 80) else port
     request = replace(request, headers=headers, host=host, host_port=port, upgrade=None)
     return http.write_request(request)
 
 
-def _send(peer: socket.socket, out: bytearray) -> int:
+def _send(peer: Stream, out: bytearray) -> int:
     sent = 0
     try:
         while out:

@@ -9,7 +9,7 @@ import enum
 import functools
 import socket
 from collections.abc import Callable
-from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from sluicegate.evidence import records
 from sluicegate.facts import Decision, Facts, Protocol, Verdict
@@ -21,10 +21,14 @@ from sluicegate.gate.kept import Kept
 from sluicegate.gate.linger import Linger
 from sluicegate.gate.loop import READ
 from sluicegate.gate.machine import Ask, Judge, Machine, Step
+from sluicegate.gate.meter import Stream
 from sluicegate.gate.reach import Reach
 from sluicegate.gate.relay import End, Relay
 from sluicegate.gate.retry import Retry
 from sluicegate.gate.second import Second, same
+
+if TYPE_CHECKING:
+    from sluicegate.gate.opened import Opened
 
 READ_BYTES = 65_536
 
@@ -46,7 +50,7 @@ class Flow:
     def __init__(
         self,
         desk: Desk,
-        client: socket.socket,
+        client: Stream,
         who: records.Client,
         address: str,
         port: int,
@@ -59,7 +63,7 @@ class Flow:
         self._stage = Stage.READING
         self._deed: Deed | None = None
         self._dial: Reach | None = None
-        self._carrier: Relay | Exchange | None = None
+        self._carrier: Relay | Exchange | Opened | None = None
         self._linger: Linger | None = None
         self._kept: Kept | None = None
         self._resumed = self._reused = self._hesitant = False
@@ -81,8 +85,8 @@ class Flow:
             data = self._client.recv(READ_BYTES)
         except BlockingIOError:
             return
-        except OSError:
-            self._leave("client reset")
+        except OSError as error:
+            self._broken(error)
             return
         if not data:
             if self._resumed and not self._machine.buffer:
@@ -95,6 +99,9 @@ class Flow:
             self._deadline.cancel()
             self._deadline = self._desk.loop.after(self._desk.limits.head_s, self._late)
         self._perform(self._machine.received(data))
+
+    def _broken(self, _: OSError) -> None:
+        self._leave("client reset")
 
     def _perform(self, step: Step | None) -> None:
         while step is not None:
@@ -141,27 +148,16 @@ class Flow:
         if self._machine.buffer or self._resumed:
             self._hesitate()
             return
-        facts = replace(self._base, protocol=Protocol.SERVER_FIRST)
-        decision = self._desk.judge(facts)
-        sure = decision.verdict is Verdict.ALLOW and not decision.observed
-        named = facts.synthetic is not None or facts.target is not None
-        if not sure and not named and self._desk.may_be_named(decision.port):
-            return  # its hello or Host may yet name it
-        denied = decision.verdict is Verdict.DENY
-        if denied and self._desk.preliminary(facts).verdict is Verdict.ALLOW:
-            return  # its request may yet be one that a rule allows
-        self._perform(self._machine.silent())
+        if not self._desk.waits(self._base):
+            self._perform(self._machine.silent())
 
     def _hesitate(self) -> None:
         """The grace is over within a word: opaque, unless it may yet be a request that a rule allows."""
         if self._resumed or not self._machine.hesitant:
             return
-        facts = replace(self._base, protocol=Protocol.OPAQUE)
-        decision = self._desk.judge(facts)
-        if decision.rule == "protocol":
-            return
-        self._hesitant = decision.verdict is Verdict.ALLOW
-        if self._hesitant or self._desk.preliminary(facts).verdict is Verdict.DENY:
+        let = self._desk.half(self._base)
+        if let is not None:
+            self._hesitant = let
             self._perform(self._machine.opaque())
 
     def _late(self) -> None:
@@ -230,18 +226,18 @@ class Flow:
         self._dial = Reach(self._desk, deed, self._reached)
         self._dial.start()
 
-    def _reached(self, found: socket.socket | Decision | str) -> None:
+    def _reached(self, found: Stream | Decision | str) -> None:
         self._dial = None
         deed = self._deed
         if isinstance(found, str) or deed is None:
             self._fail(str(found))
-        elif isinstance(found, socket.socket):
-            self._carry(found)
-        else:
+        elif isinstance(found, Decision):
             self._stage = Stage.DECIDING
             done = functools.partial(self._refuse, deed.facts, found)
             self._desk.block(self.who, deed.facts, found, done, addresses=deed.addresses)
             deed.close(f"refused: {found.reason}")
+        else:
+            self._carry(found)
 
     def _fail(self, reason: str) -> None:
         deed = self._deed
@@ -253,12 +249,11 @@ class Flow:
 
     # Carrying.
 
-    def _carry(self, upstream: socket.socket) -> None:
-        deed, machine = self._deed, self._machine
+    def _carry(self, upstream: Stream) -> None:
+        deed, machine, desk = self._deed, self._machine, self._desk
         if deed is None:
             raise RuntimeError("nothing is allowed")
         self._stage = Stage.CARRYING
-        desk = self._desk
         if machine.request is not None:
             rest = machine.buffer[machine.request.size :]
             self._carrier = exchange = Exchange(
@@ -267,11 +262,21 @@ class Flow:
             )
             exchange.start()
             return
+        client = self._client
+        if not isinstance(client, socket.socket) or not isinstance(upstream, socket.socket):
+            raise RuntimeError("only requests are carried within TLS")  # noqa: TRY004
         hello = machine.hello if deed.facts.protocol is Protocol.TLS else None
         size = len(machine.buffer) if hello is None else hello.size
         held, machine.buffer = machine.buffer, b""
+        if hello is not None and deed.decision.opened:
+            from sluicegate.gate.opened import Opened
+
+            known = (desk, self.who, client, upstream, deed, hello, held, self._relayed)
+            self._carrier = opened = Opened(*known)
+            opened.start()
+            return
         self._carrier = relay = Relay(
-            *(desk.loop, desk.pipes, desk.threads, self._client, upstream, held[:size]),
+            *(desk.loop, desk.pipes, desk.threads, client, upstream, held[:size]),
             *(desk.limits.idle_opaque_s, self._relayed),
         )
         if hello is not None:
@@ -292,7 +297,6 @@ class Flow:
         self._finish()
 
     def _exchanged(self, result: Result) -> None:
-        """One request is answered; the connection may serve the next one."""
         deed = self._deed
         if deed is None:
             raise RuntimeError("nothing is allowed")
@@ -373,7 +377,7 @@ class Flow:
                 self._deed.close(reason)
             self._finish()
 
-    def _keep(self, upstream: socket.socket, deed: Deed) -> None:
+    def _keep(self, upstream: Stream, deed: Deed) -> None:
         known = (deed.addresses, deed.address_count, deed.peer or "")
         self._kept = Kept(upstream, deed.decision, *known)
 

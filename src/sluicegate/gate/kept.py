@@ -6,13 +6,14 @@ import socket
 from dataclasses import dataclass
 
 from sluicegate.facts import Decision
+from sluicegate.gate.meter import Stream
 
 
 @dataclass(frozen=True, slots=True)
 class Kept:
     """Open until it is used again or the client is gone."""
 
-    socket: socket.socket
+    socket: Stream
     decision: Decision
     addresses: tuple[str, ...]
     address_count: int
@@ -21,8 +22,13 @@ class Kept:
     @property
     def alive(self) -> bool:
         """Whether it is quiet and open."""
+        peer = self.socket
         try:
-            self.socket.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT)
+            # Behind TLS there may be bytes that are TLS's own, so it is really read: whatever comes ends it.
+            if isinstance(peer, socket.socket):
+                peer.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT)
+            else:
+                peer.recv(1)
         except BlockingIOError:
             return True
         except OSError:

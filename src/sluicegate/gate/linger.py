@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 from sluicegate.gate.dial import reset
 from sluicegate.gate.loop import READ, WRITE, Loop
+from sluicegate.gate.meter import Stream
 
 LINGER_S = 2.0  # a client that has not taken a refusal by then will not
 # What is read and thrown away, so that unread bytes do not turn the close into a reset.
@@ -17,9 +18,7 @@ READ_BYTES = 65_536
 class Linger:
     """Sends `data`, ends the stream, reads until the client ends its own; then `done`."""
 
-    def __init__(
-        self, loop: Loop, peer: socket.socket, data: bytes, done: Callable[[], None]
-    ) -> None:
+    def __init__(self, loop: Loop, peer: Stream, data: bytes, done: Callable[[], None]) -> None:
         self._loop, self._peer, self._data, self._done = loop, peer, data, done
         self._discarded = 0
         self._said = False

@@ -94,6 +94,15 @@ class Machine:
         return self.base.via in {Via.CONNECT, Via.SOCKS}
 
     @property
+    def _inside(self) -> bool:
+        """Whether these are the bytes within a TLS connection that we opened."""
+        return self.base.protocol is Protocol.HTTPS
+
+    @property
+    def _clear(self) -> Protocol:
+        return Protocol.HTTPS if self._inside else Protocol.HTTP
+
+    @property
     def _port(self) -> int:
         return self.base.port if self.base.target_port is None else self.base.target_port
 
@@ -170,7 +179,8 @@ class Machine:
             self.buffer = lead
             return self._http()
         if self._resumed:
-            return self._fault("bytes after the response are not an HTTP request")
+            where = "bytes within TLS" if self._inside else "bytes after the response"
+            return self._fault(f"{where} are not an HTTP request")
         if kind is Kind.OPAQUE or lead != self.buffer:
             return self._judge(Protocol.OPAQUE)
         if kind is Kind.TLS:
@@ -202,17 +212,17 @@ class Machine:
             path=request.path or "*",
         )
         if request.form is http.Form.ABSOLUTE:
-            if self.tunnel:
-                return self._fault("a proxy request inside a tunnel", Protocol.HTTP)
+            if self.tunnel or self._inside:
+                return self._fault("a proxy request inside a tunnel", self._clear)
             target = request.target_host or ""
             self.base = replace(
                 self.base, via=Via.ABSOLUTE, target=target, target_port=request.target_port
             )
             if request.scheme != "http":
-                return self._fault("an https URL in a clear proxy request", Protocol.HTTP)
+                return self._fault("an https URL in a clear proxy request", self._clear)
         if request.upgrade is not None and not _http2(request.upgrade):
-            return self._fault("the request asks for another protocol (Upgrade)", Protocol.HTTP)
-        return self._judge(Protocol.HTTP)
+            return self._fault("the request asks for another protocol (Upgrade)", self._clear)
+        return self._judge(self._clear)
 
     def _connect(self, request: http.Request) -> Step:
         if self.tunnel or self._resumed:
@@ -265,7 +275,7 @@ class Machine:
     def _fault(self, why: str, protocol: Protocol | None = None) -> Judge:
         self._done = True
         if protocol is None:
-            protocol = {Style.HTTP: Protocol.HTTP, Style.TLS: Protocol.TLS}.get(
+            protocol = {Style.HTTP: self._clear, Style.TLS: Protocol.TLS}.get(
                 self.style, Protocol.OPAQUE
             )
         return Judge(replace(self.base, protocol=protocol, fault=why))

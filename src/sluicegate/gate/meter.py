@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 import struct
+from typing import Protocol
 
 # struct tcp_info of linux/tcp.h: tcpi_state at 0, tcpi_notsent_bytes at 144, tcpi_bytes_sent and tcpi_bytes_retrans at
 # 200 (Linux 4.19).
@@ -14,7 +15,25 @@ _ENDING = frozenset((4, 9, 11))
 _NOT_SENT, _SENT = struct.Struct("=I"), struct.Struct("=QQ")
 
 
-def written(peer: socket.socket) -> int:
+class Stream(Protocol):
+    """The part of a non-blocking socket that a connection's carriers use."""
+
+    def fileno(self) -> int: ...
+
+    def recv(self, size: int, /) -> bytes: ...
+
+    def send(self, data: bytes | bytearray, /) -> int: ...
+
+    def shutdown(self, how: int, /) -> None: ...
+
+    def close(self) -> None: ...
+
+    def setsockopt(self, level: int, name: int, value: int | bytes, /) -> None: ...
+
+    def getsockopt(self, level: int, name: int, size: int, /) -> bytes: ...
+
+
+def written(peer: Stream) -> int:
     """Bytes of data that were written to `peer` since it was connected: those sent once, and those not sent yet.
 
     0 for a socket that is closed already.
@@ -38,7 +57,7 @@ class Meter:
 
     __slots__ = ("_before", "_peers")
 
-    def __init__(self, *peers: socket.socket) -> None:
+    def __init__(self, *peers: Stream) -> None:
         self._peers = peers
         self._before = [written(peer) for peer in peers]
 

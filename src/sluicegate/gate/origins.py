@@ -1,4 +1,4 @@
-"""SHELL. The line to the witness: which program made a connection, asked before anything of it is read."""
+"""SHELL. Where a connection was made to, and by which program: the witness is asked before anything of it is read."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import orjson
 
 from sluicegate.gate.loop import READ, WRITE, Loop
 from sluicegate.jcs import Json
+from sluicegate.wire import names as wire_names
 
 # As boundary.witness reads it: number, the client's end, the end it connected to.
 QUESTION = struct.Struct("!Q16sH16sH")
@@ -118,3 +119,17 @@ def _end(name: Peer) -> tuple[bytes, int]:
     text = str(name[0]).partition("%")[0]
     mapped = text if ":" in text else f"::ffff:{text}"
     return socket.inet_pton(socket.AF_INET6, mapped), int(name[1])
+
+
+def original(client: socket.socket) -> tuple[str, int]:
+    """Where the client connected to: with TPROXY the accepted socket's own address says it."""
+    text, port = client.getsockname()[:2]
+    return canonical(text), port
+
+
+def canonical(text: str) -> str:
+    """An address of a dual-stack socket in the form the policy knows."""
+    text = text.partition("%")[0]
+    if text.startswith("::ffff:") and "." in text:
+        return text[7:]
+    return wire_names.host(text) if ":" in text else text

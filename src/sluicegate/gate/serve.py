@@ -8,6 +8,7 @@ import os
 import resource
 import socket
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import orjson
 
@@ -22,14 +23,16 @@ from sluicegate.gate.limits import Limits
 from sluicegate.gate.lookup import Lookup, only_as_written
 from sluicegate.gate.loop import READ, SECOND, WRITE, Loop
 from sluicegate.gate.names import Names
-from sluicegate.gate.origins import Asked, Origins, Peer, WitnessError, question_of
+from sluicegate.gate.origins import Asked, Origins, Peer, WitnessError, original, question_of
 from sluicegate.gate.pipes import Pipes
 from sluicegate.gate.resolver import Resolver
 from sluicegate.gate.threads import Threads
 from sluicegate.gate.watch import Watch
 from sluicegate.jcs import Json
 from sluicegate.policy.model import Policy
-from sluicegate.wire import names as wire_names
+
+if TYPE_CHECKING:
+    from sluicegate.gate.opened import Opener
 
 DONE, BROKEN = 0, 1
 TICK_S = 0.25  # how long a group of questions, drops or refusals waits for its receipt at most
@@ -52,20 +55,6 @@ Sockets = tuple[
 _SHORT = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
 
 
-def original(client: socket.socket) -> tuple[str, int]:
-    """Where the client connected to: with TPROXY the accepted socket's own address says it."""
-    text, port = client.getsockname()[:2]
-    return canonical(text), port
-
-
-def canonical(text: str) -> str:
-    """An address of a dual-stack socket in the form the policy knows."""
-    text = text.partition("%")[0]
-    if text.startswith("::ffff:") and "." in text:
-        return text[7:]
-    return wire_names.host(text) if ":" in text else text
-
-
 def serve(
     tcp: socket.socket,
     dns_tcp: socket.socket | None,
@@ -77,16 +66,17 @@ def serve(
     limits: Limits,
     witness: socket.socket,
     watched: tuple[socket.socket, ...] = (),
+    opener: Opener | None = None,
 ) -> int:
     """Runs until `control` says `{"stop":true}` (0, everything recorded) or it, notary or witness is gone (1).
 
     After a stop, `{"stopped":{counts}}` is the last line on `control`. `watched` are subscriptions to changes of the
     boundary's network: after the first every connection is ended, none is accepted, and `{"changed":{"what":words}}`
-    is said when it is on record.
+    is said when it is on record. `opener`: what is needed to open TLS, where a policy asks for that.
     """
     sockets = (tcp, dns_tcp, dns_udp, nflog, notary, control)
     only_as_written()
-    return serve_from(original, Lookup(), sockets, policies, limits, watched, witness)
+    return serve_from(original, Lookup(), sockets, policies, limits, watched, witness, opener)
 
 
 def serve_from(
@@ -97,6 +87,7 @@ def serve_from(
     limits: Limits,
     watched: tuple[socket.socket, ...] = (),
     witness: socket.socket | None = None,
+    opener: Opener | None = None,
 ) -> int:
     """As `serve`, with its questions to the world given: where to, which addresses, and (or none) by which program."""
     tcp, dns_tcp, dns_udp, nflog, notary, control = sockets
@@ -106,7 +97,7 @@ def serve_from(
             resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     ledger, names, loop = Ledger(notary, limits.record_bytes), Names(), Loop()
     desk = Desk(
-        *(loop, ledger, lookup, names, policies, limits, Pipes(), Threads()),
+        *(loop, ledger, lookup, names, policies, limits, Pipes(), Threads(), opener),
     )
     gate = _Gate(desk, tcp, dns_tcp, control, destination)
     if dns_udp is not None:

@@ -71,37 +71,6 @@ def preliminary(loose: tuple[Policy, ...], facts: Facts) -> Decision:
     return decide(loose, replace(facts, protocol=Protocol.SERVER_FIRST))
 
 
-def opens(policies: tuple[Policy, ...], facts: Facts) -> bool:
-    """Whether the TLS connection of `facts` must be opened, so that each request inside is judged: any policy needs it.
-
-    Names and port alone say so. What has no name, or names that differ, is never opened.
-    """
-    return any(opener(policy, facts) is not None for policy in policies)
-
-
-def opener(policy: Policy, facts: Facts) -> str | None:
-    """What of one policy needs the TLS connection of `facts` opened: a rule's label, or words; None if nothing does.
-
-    A rule with `inspect: false` about the subject speaks against `inspect: all` and what other allow rules need: it
-    allows whatever is inside, so they add nothing. Deny rules and secrets do.
-    """
-    about = subject(facts)
-    wrong = facts.fault is not None or isinstance(about, str)
-    if facts.protocol is not Protocol.TLS or wrong or isinstance(about, str) or about.name is None:
-        return None
-    allow = [r for r in policy.allow if about.port in r.ports and names(r, about)]
-    deny = [r for r in policy.deny if about.port in (r.ports or (about.port,)) and names(r, about)]
-    closed = any(rule.inspect is False for rule in allow)
-    needy = [rule for rule in allow if not closed and (rule.narrow or rule.inspect)]
-    needy += [rule for rule in deny if rule.narrow]
-    if needy:
-        return needy[0].label
-    for secret in policy.secrets:
-        if hosts.covers(secret.hosts, about.name):
-            return f"secret {secret.name}"
-    return "inspect: all" if policy.inspect == "all" and not closed else None
-
-
 def named(policies: tuple[Policy, ...]) -> tuple[frozenset[str], frozenset[str]]:
     """The query parameters and the headers (in lower case) that conditions of any rule are about."""
     rules = [rule for policy in policies for rule in (*policy.allow, *policy.deny)]

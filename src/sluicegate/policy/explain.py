@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from sluicegate.facts import Facts, Protocol, Verdict
-from sluicegate.policy import conditions, paths, remedies
+from sluicegate.policy import conditions, opening, paths, remedies
 from sluicegate.policy import decide as deciding
 from sluicegate.policy.model import Policy, Rule, Secret
 from sluicegate.policy.together import together
@@ -53,7 +53,7 @@ def explain(
     facts = facts_of(target, method)
     # As the gate does: the connection is judged by name and port first, then each request inside.
     outside = deciding.decide(deciding.relaxed(policies), facts)
-    opened = deciding.opens(policies, facts) and outside.verdict is Verdict.ALLOW
+    opened = opening.opens(policies, facts) and outside.verdict is Verdict.ALLOW
     lines = [_asked(target, method, opened=opened)]
     if opened:
         lines += _opening(policies, facts)
@@ -160,7 +160,7 @@ def _asked(target: Target, method: str, *, opened: bool) -> str:
 
 def _opening(policies: tuple[Policy, ...], facts: Facts) -> list[str]:
     """Which files have TLS opened, and what in them."""
-    found = [(policy.source, deciding.opener(policy, facts)) for policy in policies]
+    found = [(policy.source, opening.opener(policy, facts)) for policy in policies]
     return [f"{source}: has TLS opened by {why}" for source, why in found if why is not None]
 
 

@@ -1,9 +1,13 @@
-"""Whose TLS the policies can make the gate open: the upper bound that the run's authority is limited to. Pure."""
+"""Whose TLS the policies make the gate open, and whose they can: what the run's authority is limited to. Pure."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 
+from sluicegate.facts import Decision, Facts, Protocol, Verdict
+from sluicegate.policy import hosts
+from sluicegate.policy.decide import decide, names, preliminary, subject
 from sluicegate.policy.model import Policy, Rule
 
 # What a rule for this port alone sees needs no opening: it is in the clear.
@@ -79,3 +83,45 @@ def _hosts(rules: Iterable[Rule]) -> Names | None:
 
 def _written(host: str) -> tuple[str, bool]:
     return host.removeprefix("*."), host.startswith("*.")
+
+
+def opens(policies: tuple[Policy, ...], facts: Facts) -> bool:
+    """Whether the TLS connection of `facts` must be opened, so that each request inside is judged: any policy needs it.
+
+    Names and port alone say so. What has no name, or names that differ, is never opened.
+    """
+    return any(opener(policy, facts) is not None for policy in policies)
+
+
+def opener(policy: Policy, facts: Facts) -> str | None:
+    """What of one policy needs the TLS connection of `facts` opened: a rule's label, or words; None if nothing does.
+
+    A rule with `inspect: false` about the subject speaks against `inspect: all` and what other allow rules need: it
+    allows whatever is inside, so they add nothing. Deny rules and secrets do.
+    """
+    about = subject(facts)
+    wrong = facts.fault is not None or isinstance(about, str)
+    if facts.protocol is not Protocol.TLS or wrong or isinstance(about, str) or about.name is None:
+        return None
+    allow = [r for r in policy.allow if about.port in r.ports and names(r, about)]
+    deny = [r for r in policy.deny if about.port in (r.ports or (about.port,)) and names(r, about)]
+    closed = any(rule.inspect is False for rule in allow)
+    needy = [rule for rule in allow if not closed and (rule.narrow or rule.inspect)]
+    needy += [rule for rule in deny if rule.narrow]
+    if needy:
+        return needy[0].label
+    for secret in policy.secrets:
+        if hosts.covers(secret.hosts, about.name):
+            return f"secret {secret.name}"
+    return "inspect: all" if policy.inspect == "all" and not closed else None
+
+
+def opened(policies: tuple[Policy, ...], loose: tuple[Policy, ...], facts: Facts) -> Decision:
+    """The verdict on a TLS connection that `opens`: on name and port, as what is asked inside is judged by itself.
+
+    `loose` are the policies as `decide.relaxed` makes them.
+    """
+    made = preliminary(loose, facts)
+    if made.verdict is Verdict.DENY:
+        return decide(policies, facts)
+    return replace(made, opened=True)

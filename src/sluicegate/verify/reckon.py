@@ -32,6 +32,8 @@ class Reckoning:
     # Every number up to `_below` has been seen; of those above it, these.
     _below: int = 0
     _ahead: set[int] = field(default_factory=set)
+    # Bytes up and down of the requests within TLS, by connection, until that has ended.
+    _within: dict[object, tuple[int, int]] = field(default_factory=dict)
 
     def add(self, record: Mapping[str, object], flow: Mapping[str, object], what: str) -> None:
         """Count one receipt and its facts.
@@ -102,14 +104,25 @@ class Reckoning:
 
     def _outcome(self, flow: Mapping[str, object], what: str) -> None:
         sums, up = self.sums, strict.member(flow, "bytes_up", what)
+        down, number = strict.member(flow, "bytes_down", what), flow["connection"]
+        sums.broken += flow.get("outcome") != records.COMPLETE
+        if flow.get("protocol") == Protocol.HTTPS.value:
+            # Its bytes are in those of the connection that it came in, as TLS sent them.
+            before = self._within.get(number, (0, 0))
+            self._within[number] = before[0] + up, before[1] + down
+            return
+        opened = "opened" in flow
+        if opened:
+            inside = self._within.pop(number, (0, 0))
+            if inside[0] > up or inside[1] > down:
+                raise strict.VerificationError(f"{what}: fewer bytes than its requests have")
         sums.up += up
-        sums.down += strict.member(flow, "bytes_down", what)
+        sums.down += down
         # There is no such count where nothing was connected to.
         if "kernel_up" in flow or "kernel_down" in flow:
             sums.kernel_up += strict.member(flow, "kernel_up", what)
             sums.kernel_down += strict.member(flow, "kernel_down", what)
-        sums.broken += flow.get("outcome") != records.COMPLETE
-        if flow.get("protocol") == Protocol.HTTP.value:
+        if opened or flow.get("protocol") == Protocol.HTTP.value:
             sums.http += 1
             sums.http_up += up
 

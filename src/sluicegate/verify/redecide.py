@@ -13,28 +13,27 @@ from typing import NoReturn
 import orjson
 
 from sluicegate.evidence import records
-from sluicegate.facts import Decision, Facts, Protocol, Verdict, Via
+from sluicegate.facts import Decision, Facts, Protocol, Verdict
 from sluicegate.policy import decide as policy
 from sluicegate.policy import normal
 from sluicegate.policy.model import PolicyError
-from sluicegate.verify import strict
-from sluicegate.verify.counted import MAX_PORT, Bound, ranged
+from sluicegate.policy.opening import opened, opens
+from sluicegate.verify import stated, strict
+from sluicegate.verify.counted import MAX_PORT, Bound
 from sluicegate.verify.labels import Labels
 from sluicegate.verify.rebuilt import MEMBERS, compared
 from sluicegate.verify.strict import VerificationError, need
 
 KEPT = 4096  # different decisions; a run asks for hundreds
-MAX_QUERY_BYTES = 65_536  # the gate reads no longer head of a request
-_TEXTS = ("synthetic", "target", "sni", "host", "method", "fault")
-_NUMBERS = ("target_port", "host_port")
 _ALWAYS = {
     *("kind", "connection", "client_port", "address", "port", "protocol", "via", "url", "rule"),
     "reason",
 }
 _OPTIONAL = {
-    *_TEXTS,
-    *_NUMBERS,
-    *("path", "query_bytes", "remedy", "observed", "ech", "asked", "addresses", "process"),
+    *stated.TEXTS,
+    *stated.NUMBERS,
+    *("path", "query_bytes", "remedy", "observed", "opened", "ech", "asked", "addresses"),
+    "process",
 }
 _OUTCOME = {
     *("outcome", "bytes_up", "bytes_down", "duration_ms", "kernel_up", "kernel_down"),
@@ -50,9 +49,10 @@ _SPECIAL = _OUTCOME | {"ech", "asked"}
 # What a denial after a look-up says of its own decision, and not of the connection that its intent began.
 _JUDGED = {"rule", "reason", "remedy", "observed"}
 _OWN = 4  # of `MEMBERS`
+_SHARED = ("address", "port", "via", "synthetic", "target", "target_port", "sni")
+_HTTP = (Protocol.HTTP.value, Protocol.HTTPS.value)
+CERTIFICATE = "certificate"  # the rule of a denial because of what the server could not prove
 _BY = " is denied by "
-# What the gate takes for a response: RFC 9110 section 15 has a client treat those beyond 599 as some 5xx.
-_LEAST_STATUS, _MOST_STATUS = 200, 999
 # Rules that no line of the policy stands for; a label is `allow[i] where` or `deny[i] where`.
 _WORDS = frozenset(("default", "mismatch", "fault", "internal-address", "protocol", "method"))
 
@@ -110,6 +110,8 @@ class Redecide:
         self._refused: dict[tuple[int, int], _Refused] = {}
         # Warnings whose intent comes next.
         self._warned: set[tuple[int, int, bytes]] = set()
+        # Opened connections that have not ended, and what was known of each from outside.
+        self._inside: dict[tuple[int, int], tuple[object, ...]] = {}
 
     def decision(self, record: Mapping[str, object], flow: Mapping[str, object], what: str) -> None:
         """Nothing, if the policies give this receipt for these facts.
@@ -136,13 +138,17 @@ class Redecide:
             made = None if flow.keys() & _SPECIAL else self._good.get(known)
             if made is None:
                 need(_ALWAYS <= flow.keys() <= _KNOWN, f"{what}: members that no connection has")
-                made = self._compare(record, flow, read(flow, what), what)
+                made = self._compare(record, flow, stated.read(flow, what), what)
                 if not flow.keys() & _SPECIAL:
                     if len(self._good) >= KEPT:
                         self._good.clear()
                     self._good[known] = made
         except ValueError as error:
             raise VerificationError(f"{what}: {error}") from error
+        if flow.get("protocol") == Protocol.HTTPS.value:
+            known_outside = self._inside.get(begun[:2])
+            if known_outside is None or known_outside != _outside(flow):
+                raise VerificationError(f"{what}: a request within TLS that was not opened")
         if record["verdict"] == "warn":
             self._warned.add(begun)
         elif "observed" in flow:
@@ -151,6 +157,8 @@ class Redecide:
             self._warned.discard(begun)
         if phase == "intent":
             self._open[name] = _Intent(begun, said, made)
+            if made.opened:
+                self._inside[begun[:2]] = _outside(flow)
         elif "addresses" in flow:
             key = begun[:2]
             fresh = key not in self._refused and len(self._refused) < len(self._open)
@@ -180,7 +188,7 @@ class Redecide:
         same = intent is not None and intent.begun == begun and not flow.keys() & _FIRST
         if intent is None or not same:
             raise VerificationError(f"{what}: an outcome with other facts")
-        end = _outcome(flow, what)
+        end = stated.outcome(flow, what)
         words = ("allow", "outcome", records.outcome_pattern(end))
         wanted = (*intent.said[:_OWN], *words)
         for member, found, given in zip(MEMBERS, said, wanted, strict=True):
@@ -192,18 +200,19 @@ class Redecide:
         idle = not (end.bytes_up or end.bytes_down or any(end.kernel or ())) and end.status is None
         if end.peer is None and not idle:
             raise VerificationError(f"{what}: bytes or a status of nobody")
-        if end.status is not None and flow["protocol"] != "http":
+        if end.status is not None and flow["protocol"] not in _HTTP:
             raise VerificationError(f"{what}: a status of what is no HTTP")
+        if "opened" in flow:
+            self._inside.pop(begun[:2], None)
         if not end.addresses:
             return
-        good = self._admitted(intent.made, end.addresses)
-        if good == end.addresses:
+        good, told = self._admitted(intent.made, end.addresses), self._refused.pop(begun[:2], None)
+        if good == end.addresses and told is None:
             return
-        if good or end.peer is not None:
+        if good != end.addresses and (good or end.peer is not None):
             raise VerificationError(f"{what}: an address that the policy does not admit")
-        # The look-up's answer was refused, which is another receipt.
+        # The look-up's answer, or what the server showed, was refused, which is another receipt.
         refused = _Refused.of(flow)
-        told = self._refused.pop(begun[:2], None)
         if told is None or (told.addresses, told.common) != (refused.addresses, refused.common):
             raise VerificationError(
                 f"{what}: addresses that are not admitted, without their denial"
@@ -225,15 +234,13 @@ class Redecide:
         """The decision on `facts`, which gives the receipt."""
         made = self._decide(facts, asked="asked" in flow)
         phase, verdict = record.get("decision_phase"), record["verdict"]
-        addresses = _addresses(flow, what)
+        addresses = stated.addresses(flow, what)
+        need("opened" not in flow or verdict != "block", f"{what}: opened, and denied")
         need("asked" not in flow or verdict == "block", f"{what}: more than its target was known")
         if addresses:
             need(phase is None and verdict == "block", f"{what}: addresses before a look-up")
             need(made.verdict is Verdict.ALLOW, f"{what}: looked up what is denied")
-            _, refused = policy.answered(self._policies, made, addresses)
-            if refused is None:
-                _differs(what, "block", "allow")
-            made = refused
+            made = self._barred(made, addresses, flow, what)
         wanted = {"block": Verdict.DENY, "allow": Verdict.ALLOW, "warn": Verdict.ALLOW}
         if made.verdict is not wanted.get(str(verdict)):
             _differs(what, str(verdict), made.verdict.value)
@@ -246,7 +253,28 @@ class Redecide:
     def _decide(self, facts: Facts, *, asked: bool) -> Decision:
         if asked:
             return policy.preliminary(self._loose, facts)
+        if opens(self._policies, facts):
+            return opened(self._policies, self._loose, facts)
         return policy.decide(self._policies, facts)
+
+    def _barred(
+        self, made: Decision, addresses: tuple[str, ...], flow: Mapping[str, object], what: str
+    ) -> Decision:
+        """The denial of what `made` allows, because of its addresses or of what the server could not prove there."""
+        good, refused = policy.answered(self._policies, made, addresses)
+        if refused is not None:
+            return refused
+        inside = flow["protocol"] == Protocol.HTTPS.value and flow["rule"] == CERTIFICATE
+        if not inside or good != addresses:
+            _differs(what, "block", "allow")
+        # What the server showed is nowhere on record; it is the gate's word, and it denies.
+        said = strict.text(flow["reason"], f"{what}: reason")
+        need(
+            said.startswith(f"the server can not prove that it is {made.name}: "),
+            f"{what}: the reason of another denial",
+        )
+        denied = replace(made, verdict=Verdict.DENY, rule=CERTIFICATE, reason=said)
+        return replace(denied, observed=False, remedy=None)
 
     def _worded(
         self, made: Decision, facts: Facts, flow: Mapping[str, object], what: str
@@ -256,7 +284,7 @@ class Redecide:
         kind = _kind(made.rule)
         need(_kind(rule) == kind, f"{what}: by {rule}, policy says {made.rule}")
         if kind in {"allow", "deny"}:
-            policies = self._loose if "asked" in flow else self._policies
+            policies = self._loose if "asked" in flow or made.opened else self._policies
             self._labels.hold(rule, policy.deciding(policies, facts, made), what)
             # The reason of a denial ends with its rule.
             reason = made.reason.removesuffix(made.rule) + (rule if kind == "deny" else "")
@@ -286,93 +314,15 @@ class Redecide:
                 *(client, facts, judged, name),
                 ech=flow.get("ech") is True,
                 asked=flow.get("asked") is True,
-                addresses=_addresses(flow, what),
+                addresses=stated.addresses(flow, what),
             )
         left = {key: value for key, value in flow.items() if key != "process"}
         compared(message, record, left, what)
 
 
-def read(flow: Mapping[str, object], what: str) -> Facts:
-    """The facts that a line of a connection states.
-
-    Raises:
-        VerificationError: one of another kind than its writer's.
-    """
-    texts = {n: strict.text(flow[n], f"{what}: {n}") for n in _TEXTS if n in flow}
-    numbers = {n: ranged(flow[n], 1, MAX_PORT, f"{what}: {n}") for n in _NUMBERS if n in flow}
-    path = None
-    if "path" in flow:
-        path = strict.text(flow["path"], f"{what}: path")
-        if "query_bytes" in flow:
-            size = strict.count(flow["query_bytes"], f"{what}: query_bytes")
-            # Its text is nobody's business; its length decides whether the whole is too long to match a rule.
-            need(size <= MAX_QUERY_BYTES, f"{what}: query_bytes")
-            path += "?" + "-" * size
-    try:
-        protocol, via = Protocol(flow["protocol"]), Via(flow["via"])
-    except ValueError as error:
-        raise VerificationError(f"{what}: {error}") from error
-    address = strict.text(flow["address"], f"{what}: address")
-    need(policy.is_literal(address) and "%" not in address, f"{what}: {address} is no address")
-    return Facts(
-        protocol=protocol,
-        address=address,
-        # The kernel lets a program ask for port 0, too.
-        port=ranged(flow["port"], 0, MAX_PORT, f"{what}: port"),
-        via=via,
-        synthetic=texts.get("synthetic"),
-        target=texts.get("target"),
-        target_port=numbers.get("target_port"),
-        sni=texts.get("sni"),
-        host=texts.get("host"),
-        host_port=numbers.get("host_port"),
-        method=texts.get("method"),
-        path=path,
-        fault=texts.get("fault"),
-    )
-
-
-def _addresses(flow: Mapping[str, object], what: str) -> tuple[str, ...]:
-    found = flow.get("addresses", [])
-    if not isinstance(found, list):
-        raise VerificationError(f"{what}: addresses")
-    addresses = tuple(strict.text(address, f"{what}: address") for address in found)
-    good = all(map(policy.is_literal, addresses))
-    need(good and len(addresses) <= records.MAX_ADDRESSES, f"{what}: addresses that are none")
-    return addresses
-
-
-def _outcome(flow: Mapping[str, object], what: str) -> records.Outcome:
-    addresses = _addresses(flow, what)
-    up, down, duration = (strict.member(flow, name, what) for name in _COUNTS)
-    kernel = None
-    if "kernel_up" in flow or "kernel_down" in flow:
-        kernel = strict.member(flow, "kernel_up", what), strict.member(flow, "kernel_down", what)
-    peer = strict.text(flow["peer"], f"{what}: peer") if "peer" in flow else None
-    need(peer is None or peer in addresses, f"{what}: connected to what the name has not")
-    many = strict.count(flow.get("address_count", 0), f"{what}: address_count")
-    beyond = many > len(addresses) if "address_count" in flow else True
-    need(beyond, f"{what}: address_count")
-    need(addresses or "addresses" not in flow, f"{what}: addresses")
-    status = None
-    if "status" in flow:
-        status = ranged(flow["status"], _LEAST_STATUS, _MOST_STATUS, f"{what}: status")
-    reason = strict.text(flow.get("outcome"), f"{what}: outcome")
-    need(records.printable(reason) == reason, f"{what}: outcome")
-    return records.Outcome(
-        reason=reason,
-        bytes_up=up,
-        bytes_down=down,
-        duration_ms=duration,
-        addresses=addresses,
-        peer=peer,
-        status=status,
-        address_count=many,
-        kernel=kernel,
-    )
-
-
-_COUNTS = ("bytes_up", "bytes_down", "duration_ms")
+def _outside(flow: Mapping[str, object]) -> tuple[object, ...]:
+    """What requests within TLS share with the connection that they came in."""
+    return tuple(map(flow.get, _SHARED))
 
 
 def _kind(rule: str) -> str:

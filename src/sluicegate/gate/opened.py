@@ -1,0 +1,267 @@
+"""SHELL. A TLS connection that the gate answers itself: the server's side first, then the client's, then requests.
+
+The server is asked before the client is answered, so that both speak the same protocol, and a server that can not
+prove its name is never shown to the client as one that could.
+"""
+
+from __future__ import annotations
+
+import socket
+import ssl
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+
+from sluicegate.evidence import records
+from sluicegate.facts import Decision, Facts, Protocol, Verdict
+from sluicegate.gate.authority import Authority
+from sluicegate.gate.certificates import AuthorityError
+from sluicegate.gate.desk import Deed, Desk
+from sluicegate.gate.dial import reset
+from sluicegate.gate.flow import Flow
+from sluicegate.gate.kept import Kept
+from sluicegate.gate.machine import Machine
+from sluicegate.gate.meter import Stream
+from sluicegate.gate.relay import End
+from sluicegate.gate.secure import Handshake, Secure
+from sluicegate.gate.upstream import Upstream, distrust, failure
+from sluicegate.wire.tls import ClientHello
+
+HTTP1 = "http/1.1"
+# Sessions kept for servers that are asked again, 3 KB each; a full handshake is all that is lost with one.
+MAX_SESSIONS = 512
+CERTIFICATE = "certificate"  # the rule of a denial because of what the server could not prove
+
+
+@dataclass(slots=True)
+class Opener:
+    """What all opened connections share: both sides' contexts, and the sessions of servers."""
+
+    authority: Authority
+    upstream: Upstream
+    _sessions: OrderedDict[tuple[str, tuple[str, ...]], ssl.SSLSession] = field(
+        default_factory=OrderedDict
+    )
+
+    def towards(
+        self,
+        peer: socket.socket,
+        name: str,
+        alpn: tuple[str, ...],
+        told: Callable[[int, int], None],
+    ) -> Secure:
+        """The client's side of TLS with the server `name`.
+
+        Raises:
+            ValueError: not a name that a certificate can hold.
+        """
+        session = self._sessions.get((name, alpn))
+        return Secure(peer, self.upstream.context(alpn), name=name, session=session, told=told)
+
+    def remember(self, name: str, alpn: tuple[str, ...], secure: Secure) -> None:
+        """Keep the session, if the server gave a ticket for it: it may be some time after the handshake."""
+        session = secure.tls.session
+        if session is None or not session.has_ticket:
+            return
+        self._sessions[name, alpn] = session
+        self._sessions.move_to_end((name, alpn))
+        if len(self._sessions) > MAX_SESSIONS:
+            self._sessions.popitem(last=False)
+
+
+class Opened:
+    """After `start`, `done` is called once: how the connection as a whole ended, its bytes as TLS sent them."""
+
+    def __init__(
+        self,
+        desk: Desk,
+        who: records.Client,
+        client: socket.socket,
+        upstream: socket.socket,
+        deed: Deed,
+        hello: ClientHello,
+        held: bytes,
+        done: Callable[[End], None],
+    ) -> None:
+        if desk.opener is None or deed.decision.name is None:
+            raise RuntimeError("nothing can be opened")
+        self._desk, self._who, self._opener = desk, who, desk.opener
+        self._client, self._upstream, self._deed, self._done = client, upstream, deed, done
+        self._hello, self._held, self._name = hello, held, deed.decision.name
+        self.alpn = (HTTP1,) if hello.alpn else ()
+        self._handshake: Handshake | None = None
+        self._server: Secure | None = None
+        self._facing: Secure | None = None
+        self._inside: Inside | None = None
+        self._up = self._down = self._kernel_up = self._kernel_down = 0
+        self._over = False
+
+    def start(self) -> None:
+        """Begin; `done` may be called before this returns."""
+        try:
+            self._server = self.towards(self._upstream)
+        except ValueError:
+            self._finish("the name of the server is none that a certificate can hold")
+            return
+        seconds = self._desk.limits.connect_s
+        self._handshake = Handshake(self._desk.loop, self._server, seconds, self._connected)
+        self._handshake.start()
+
+    def abort(self, reason: str) -> None:
+        """Reset both sides."""
+        if self._inside is not None:
+            self._inside.stop(reason)
+        self._finish(reason)
+
+    def towards(self, peer: socket.socket) -> Secure:
+        """TLS with the server, its bytes counted for this connection."""
+        return self._opener.towards(peer, self._name, self.alpn, self._told_up)
+
+    def remember(self, secure: Secure) -> None:
+        self._opener.remember(self._name, self.alpn, secure)
+
+    def _connected(self, error: OSError | None) -> None:
+        server = self._server
+        if error is not None and server is not None:
+            # Said again, and more readably, in answer to the client's request.
+            reset(server)
+            self._server = None
+        try:
+            context = self._opener.authority.context(self._name, self.alpn)
+        except AuthorityError as refusal:
+            self._finish(str(refusal))
+            return
+        self._facing = Secure(self._client, context, heard=self._held, told=self._told_down)
+        seconds = self._desk.limits.head_s
+        self._handshake = Handshake(self._desk.loop, self._facing, seconds, self._answered)
+        self._handshake.start()
+
+    def _answered(self, error: OSError | None) -> None:
+        facing, self._handshake = self._facing, None
+        if error is not None or facing is None:
+            self._finish(self._why(error))
+            return
+        base = replace(self._deed.facts, protocol=Protocol.HTTPS)
+        kept = None
+        if self._server is not None:
+            deed = self._deed
+            known = (deed.addresses, deed.address_count, deed.peer or "")
+            kept = Kept(self._server, deed.decision, *known)
+        self._server = None
+        self._inside = Inside(self, self._desk, self._who, facing, base, kept)
+        self._inside.start()
+
+    def _why(self, error: OSError | None) -> str:
+        said = None if error is None else distrust(error)
+        if said is not None:
+            return (
+                f"the client does not trust our certificate ({said});"
+                f" inspect: false in {self._deed.decision.rule} would leave it closed"
+            )
+        return "client: the TLS handshake failed" if error is None else f"client: {_words(error)}"
+
+    def ended(self, reason: str) -> None:
+        """What is inside is over."""
+        self._inside = None
+        self._finish(reason)
+
+    def distrusted(self, error: OSError) -> str | None:
+        """Why a client left that had finished its handshake, if it was our certificate (TLS 1.3 says so then)."""
+        return None if distrust(error) is None else self._why(error)
+
+    def _told_up(self, sent: int, kernel: int) -> None:
+        self._up, self._kernel_up = self._up + sent, self._kernel_up + kernel
+
+    def _told_down(self, sent: int, kernel: int) -> None:
+        self._down, self._kernel_down = self._down + sent, self._kernel_down + kernel
+
+    def _finish(self, reason: str) -> None:
+        if self._over:
+            return
+        self._over = True
+        if self._handshake is not None:
+            self._handshake.cancel()
+        ends: tuple[Secure | socket.socket | None, ...] = (
+            self._server,
+            self._facing,
+            self._client,
+            self._upstream,
+        )
+        for end in ends:
+            if end is not None and end.fileno() >= 0:
+                self._desk.loop.forget(end.fileno())
+                reset(end)
+        self._done(End(reason, self._up, self._down, (self._kernel_up, self._kernel_down)))
+
+
+class Inside(Flow):
+    """The requests of an opened connection, each judged as one of clear HTTP is."""
+
+    def __init__(
+        self,
+        opened: Opened,
+        desk: Desk,
+        who: records.Client,
+        client: Secure,
+        base: Facts,
+        kept: Kept | None,
+    ) -> None:
+        super().__init__(desk, client, who, base.address, base.port, self._left)
+        self._opened, self._base, self._kept = opened, base, kept
+        self._machine = Machine(base, desk.names.name, resumed=True)
+        self._grace.cancel()
+        self._resumed = True
+        self._reason = "complete"
+        self._securing: Handshake | None = None
+
+    def _left(self, _: Flow) -> None:
+        if self._securing is not None:
+            self._securing.cancel()
+        self._opened.ended(self._reason)
+
+    def _broken(self, error: OSError) -> None:
+        self._reason = self._opened.distrusted(error) or "client reset"
+        super()._broken(error)
+
+    def stop(self, reason: str) -> None:
+        """End it now, the outcome of what is under way recorded."""
+        self._reason = reason
+        super().stop(reason)
+
+    def _drop_kept(self) -> None:
+        if self._kept is not None and isinstance(self._kept.socket, Secure):
+            self._opened.remember(self._kept.socket)
+        super()._drop_kept()
+
+    def _reached(self, found: Stream | Decision | str) -> None:
+        if not isinstance(found, socket.socket):
+            super()._reached(found)
+            return
+        self._dial = None
+        secure = self._opened.towards(found)
+
+        def done(error: OSError | None) -> None:
+            self._securing = None
+            super(Inside, self)._reached(secure if error is None else self._refused(secure, error))
+
+        self._securing = Handshake(self._desk.loop, secure, self._desk.limits.connect_s, done)
+        self._securing.start()
+
+    def _refused(self, secure: Secure, error: OSError) -> Decision | str:
+        reset(secure)
+        why = failure(error)
+        deed = self._deed
+        if deed is None or not isinstance(error, ssl.SSLCertVerificationError):
+            return f"the server's TLS can not be used: {why.words}"
+        return replace(
+            deed.decision,
+            verdict=Verdict.DENY,
+            rule=CERTIFICATE,
+            reason=f"the server can not prove that it is {deed.decision.name}: {why.words}",
+            observed=False,
+        )
+
+
+def _words(error: OSError) -> str:
+    said = error.reason if isinstance(error, ssl.SSLError) else error.strerror
+    return records.printable(str(said or error)).lower().replace("_", " ")

@@ -1,0 +1,111 @@
+"""What a line of a connection states: its facts, and how it ended. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from sluicegate.evidence import records
+from sluicegate.facts import Facts, Protocol, Via
+from sluicegate.policy import decide as policy
+from sluicegate.verify import strict
+from sluicegate.verify.counted import MAX_PORT, ranged
+from sluicegate.verify.strict import VerificationError, need
+
+MAX_QUERY_BYTES = 65_536  # the gate reads no longer head of a request
+TEXTS = ("synthetic", "target", "sni", "host", "method", "fault")
+NUMBERS = ("target_port", "host_port")
+# What the gate takes for a response: RFC 9110 section 15 has a client treat those beyond 599 as some 5xx.
+_LEAST_STATUS, _MOST_STATUS = 200, 999
+_COUNTS = ("bytes_up", "bytes_down", "duration_ms")
+
+
+def read(flow: Mapping[str, object], what: str) -> Facts:
+    """The facts that a line of a connection states.
+
+    Raises:
+        VerificationError: one of another kind than its writer's.
+    """
+    texts = {n: strict.text(flow[n], f"{what}: {n}") for n in TEXTS if n in flow}
+    numbers = {n: ranged(flow[n], 1, MAX_PORT, f"{what}: {n}") for n in NUMBERS if n in flow}
+    path = None
+    if "path" in flow:
+        path = strict.text(flow["path"], f"{what}: path")
+        if "query_bytes" in flow:
+            size = strict.count(flow["query_bytes"], f"{what}: query_bytes")
+            # Its text is nobody's business; its length decides whether the whole is too long to match a rule.
+            need(size <= MAX_QUERY_BYTES, f"{what}: query_bytes")
+            path += "?" + "-" * size
+    try:
+        protocol, via = Protocol(flow["protocol"]), Via(flow["via"])
+    except ValueError as error:
+        raise VerificationError(f"{what}: {error}") from error
+    address = strict.text(flow["address"], f"{what}: address")
+    need(policy.is_literal(address) and "%" not in address, f"{what}: {address} is no address")
+    return Facts(
+        protocol=protocol,
+        address=address,
+        # The kernel lets a program ask for port 0, too.
+        port=ranged(flow["port"], 0, MAX_PORT, f"{what}: port"),
+        via=via,
+        synthetic=texts.get("synthetic"),
+        target=texts.get("target"),
+        target_port=numbers.get("target_port"),
+        sni=texts.get("sni"),
+        host=texts.get("host"),
+        host_port=numbers.get("host_port"),
+        method=texts.get("method"),
+        path=path,
+        fault=texts.get("fault"),
+    )
+
+
+def addresses(flow: Mapping[str, object], what: str) -> tuple[str, ...]:
+    """Those it lists, in order; empty for none.
+
+    Raises:
+        VerificationError: one that is none, or too many.
+    """
+    found = flow.get("addresses", [])
+    if not isinstance(found, list):
+        raise VerificationError(f"{what}: addresses")
+    listed = tuple(strict.text(address, f"{what}: address") for address in found)
+    good = all(map(policy.is_literal, listed))
+    need(good and len(listed) <= records.MAX_ADDRESSES, f"{what}: addresses that are none")
+    return listed
+
+
+def outcome(flow: Mapping[str, object], what: str) -> records.Outcome:
+    """How the line says that an allowed flow ended.
+
+    Raises:
+        VerificationError: as no gate says it.
+    """
+    listed = addresses(flow, what)
+    up, down, duration = (strict.member(flow, name, what) for name in _COUNTS)
+    kernel = None
+    if "kernel_up" in flow or "kernel_down" in flow:
+        kernel = strict.member(flow, "kernel_up", what), strict.member(flow, "kernel_down", what)
+    peer = strict.text(flow["peer"], f"{what}: peer") if "peer" in flow else None
+    need(peer is None or peer in listed, f"{what}: connected to what the name has not")
+    many = strict.count(flow.get("address_count", 0), f"{what}: address_count")
+    beyond = many > len(listed) if "address_count" in flow else True
+    need(beyond, f"{what}: address_count")
+    need(listed or "addresses" not in flow, f"{what}: addresses")
+    status = None
+    if "status" in flow:
+        status = ranged(flow["status"], _LEAST_STATUS, _MOST_STATUS, f"{what}: status")
+    reason = strict.text(flow.get("outcome"), f"{what}: outcome")
+    need(records.printable(reason) == reason, f"{what}: outcome")
+    inside = flow.get("protocol") == Protocol.HTTPS.value
+    need(kernel is None or not inside, f"{what}: the kernel does not see into TLS")
+    return records.Outcome(
+        reason=reason,
+        bytes_up=up,
+        bytes_down=down,
+        duration_ms=duration,
+        addresses=listed,
+        peer=peer,
+        status=status,
+        address_count=many,
+        kernel=kernel,
+    )

@@ -1,0 +1,239 @@
+"""TLS that the gate opens: real handshakes on both sides, requests judged one by one."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import ssl
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+
+from sluicegate.gate.authority import Authority
+from sluicegate.gate.opened import Opener
+from sluicegate.gate.upstream import Upstream
+from sluicegate.policy.model import Policy, Rule
+from tests.kernel import gatehouse
+
+NAME = "api.example"
+
+
+class Site:
+    """A TLS server on loopback that echoes requests, and its own root."""
+
+    def __init__(self, directory: Path, names: tuple[str, ...] = (NAME,), days: int = 1) -> None:
+        key = ec.generate_private_key(ec.SECP256R1())
+        subject = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, names[0])])
+        now = datetime.now(UTC)
+        made = (
+            x509.CertificateBuilder(
+                subject,
+                subject,
+                key.public_key(),
+                7,
+                now - timedelta(days=2),
+                now + timedelta(days),
+            )
+            .add_extension(x509.SubjectAlternativeName(map(x509.DNSName, names)), critical=False)
+            .sign(key, hashes.SHA256())
+        )
+        self.root = made.public_bytes(Encoding.DER)
+        pem = directory / "site.pem"
+        private = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+        pem.write_bytes(private + made.public_bytes(Encoding.PEM))
+        self.context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        self.context.load_cert_chain(pem)
+        self.heard = list[bytes]()
+        self.server = gatehouse.Server(self._serve)
+
+    def _serve(self, raw: socket.socket) -> None:
+        with self.context.wrap_socket(raw, server_side=True) as peer:
+            data = b""
+            while piece := peer.recv(65536):
+                data += piece
+                while b"\r\n\r\n" in data:
+                    head, _, data = data.partition(b"\r\n\r\n")
+                    size = 0
+                    for line in head.split(b"\r\n"):
+                        if line.lower().startswith(b"content-length:"):
+                            size = int(line.split(b":")[1])
+                    while len(data) < size:
+                        data += peer.recv(65536)
+                    body, data = data[:size], data[size:]
+                    self.heard.append(head + b"\r\n\r\n" + body)
+                    answer = head.split(b" ")[1] + b" " + str(len(body)).encode()
+                    peer.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(answer))
+                    peer.sendall(answer)
+
+
+class House:
+    def __init__(self, gate: gatehouse.Gate, opener: Opener) -> None:
+        self.gate, self.opener = gate, opener
+
+    def context(self) -> ssl.SSLContext:
+        return ssl.create_default_context(cadata=self.opener.authority.pem.decode())
+
+    def connect(self, name: str = NAME, context: ssl.SSLContext | None = None) -> ssl.SSLSocket:
+        raw = self.gate.connect()
+        peer = (context or self.context()).wrap_socket(raw, server_hostname=name)
+        gatehouse.OPENED.append(peer)
+        return peer
+
+
+@contextlib.contextmanager
+def house(site: Site, *rules: Rule, trusted: bool = True, **more: Any) -> Iterator[House]:
+    policy = Policy("p", allow=(*rules, gatehouse.local(site.server.port)), **more)
+    opener = Opener(
+        Authority(frozenset({("example", True)}), "test"),
+        Upstream((site.root,) if trusted else ()),
+    )
+    names = {NAME: "127.0.0.1"}
+    with gatehouse.gate(policy, names=names, opener=opener) as gate:
+        gate.to = ("192.0.2.1", site.server.port)
+        yield House(gate, opener)
+
+
+def ask(peer: ssl.SSLSocket, line: str, body: bytes = b"", host: str = NAME) -> bytes:
+    """Send one request, and read its answer."""
+    length = f"Content-Length: {len(body)}\r\n" if body else ""
+    peer.sendall(f"{line} HTTP/1.1\r\nHost: {host}\r\n{length}\r\n".encode() + body)
+    return answer(peer)
+
+
+def answer(peer: ssl.SSLSocket) -> bytes:
+    data = b""
+    while b"\r\n\r\n" not in data:
+        piece = peer.recv(65536)
+        if not piece:
+            return data
+        data += piece
+    head, _, rest = data.partition(b"\r\n\r\n")
+    size = next(
+        int(x.split(b":")[1])
+        for x in head.split(b"\r\n")
+        if x.lower().startswith(b"content-length")
+    )
+    while len(rest) < size:
+        rest += peer.recv(65536)
+    return head + b"\r\n\r\n" + rest
+
+
+def reading(site: Site) -> Rule:
+    return Rule("allow[0] p:0", host=NAME, ports=(site.server.port,), methods=("GET",))
+
+
+def test_requests_are_judged_one_by_one(tmp_path: Path) -> None:
+    site = Site(tmp_path)
+    with house(site, reading(site)) as place:
+        peer = place.connect()
+        port = site.server.port
+        host = f"{NAME}:{port}"
+        assert ask(peer, "GET /a", host=host).endswith(b"/a 0")
+        assert ask(peer, "GET /b", host=host).endswith(b"/b 0")
+        said = ask(peer, "POST /c", b"x" * 10, host=host)
+        assert said.startswith(b"HTTP/1.1 403 ")
+        assert b"sluicegate: denied https://api.example" in said
+        messages = place.gate.notary.messages
+        place.gate.stop()
+    assert [one.split(b" ")[1] for one in site.heard] == [b"/a", b"/b"]
+    assert site.server.accepted == 1
+    first = messages[0]
+    assert (first["phase"], first["flow"]["opened"]) == ("intent", True)
+    assert first["target"] == f"tls://{NAME}:{port}"
+    targets = [m["target"] for m in messages if m.get("phase") != "outcome"][1:]
+    base = f"https://{NAME}:{port}"
+    assert targets == [f"{base}/a", f"{base}/b", f"{base}/c"]
+    whole = next(
+        m["flow"] for m in messages if m["flow"].get("opened") and m.get("phase") == "outcome"
+    )
+    assert whole["bytes_up"] == whole["kernel_up"] > 500
+    assert whole["bytes_down"] == whole["kernel_down"] > 500
+    inner = [
+        m["flow"] for m in messages if m.get("phase") == "outcome" and "opened" not in m["flow"]
+    ]
+    assert all("kernel_up" not in flow and flow["status"] == 200 for flow in inner)
+
+
+@pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
+def test_large_bodies_both_ways(tmp_path: Path, version: ssl.TLSVersion) -> None:
+    site = Site(tmp_path)
+    rule = Rule("allow[0] p:0", host=NAME, ports=(site.server.port,), inspect=True)
+    with house(site, rule) as place:
+        context = place.context()
+        context.maximum_version = version
+        peer = place.connect(context=context)
+        body = bytes(range(256)) * 20_000
+        said = ask(peer, "POST /up", body, host=f"{NAME}:{site.server.port}")
+        assert said.endswith(b"/up %d" % len(body))
+        place.gate.stop()
+    assert site.heard[0].endswith(body)
+
+
+def test_a_server_without_a_proof_of_its_name(tmp_path: Path) -> None:
+    for trusted, names, days, why in (
+        (False, (NAME,), 1, b"signed by itself"),
+        (True, ("other.example",), 1, b"for another host"),
+        (True, (NAME,), -1, b"has expired"),
+    ):
+        site = Site(tmp_path, names, days)
+        with house(site, reading(site), trusted=trusted) as place:
+            said = ask(place.connect(), "GET /a", host=f"{NAME}:{site.server.port}")
+            assert said.startswith(b"HTTP/1.1 403 "), said
+            assert why in said
+            place.gate.stop()
+            block = place.gate.notary.verdict("block")
+        assert block["pattern"] == "certificate"
+        assert not site.heard
+
+
+def test_a_client_that_does_not_trust_us(tmp_path: Path) -> None:
+    site = Site(tmp_path)
+    with house(site, reading(site)) as place:
+        with pytest.raises(ssl.SSLError):
+            place.connect(context=ssl.create_default_context())
+        ended = place.gate.notary.wait(lambda m: m.get("phase") == "outcome")
+        place.gate.stop()
+    assert "does not trust our certificate" in ended["flow"]["outcome"]
+    assert "inspect: false in allow[0] p:0" in ended["flow"]["outcome"]
+
+
+def test_what_is_not_http_goes_nowhere(tmp_path: Path) -> None:
+    site = Site(tmp_path)
+    with house(site, reading(site)) as place:
+        peer = place.connect()
+        peer.sendall(b"\0\1\2 not a request\r\n\r\n")
+        assert answer(peer).startswith(b"HTTP/1.1 40")
+        place.gate.stop()
+        fault = place.gate.notary.verdict("block")
+    assert fault["flow"]["protocol"] == "https"
+    assert not site.heard
+
+
+def test_another_host_inside(tmp_path: Path) -> None:
+    site = Site(tmp_path)
+    with house(site, reading(site)) as place:
+        said = ask(place.connect(), "GET /a", host="evil.example")
+        assert said.startswith(b"HTTP/1.1 403 ")
+        place.gate.stop()
+        assert place.gate.notary.verdict("block")["pattern"] == "mismatch"
+    assert not site.heard
+
+
+def test_a_rule_that_needs_no_look_inside_leaves_it_closed(tmp_path: Path) -> None:
+    site = Site(tmp_path)
+    rule = Rule("allow[0] p:0", host=NAME, ports=(site.server.port,))
+    with house(site, rule) as place:
+        context = ssl.create_default_context()
+        context.load_verify_locations(cadata=site.root)
+        peer = place.connect(context=context)
+        assert ask(peer, "POST /c", b"x" * 10).endswith(b"/c 10")
+        peer.close()
+        place.gate.stop()
+        assert all("opened" not in m["flow"] for m in place.gate.notary.messages)
