@@ -793,7 +793,7 @@ const sluicegate = (() => {
     const objects = (items) => sorted(items, isObject, (one, other) => byCodePoint(jcs(one), jcs(other)));
 
     function readRule(rule, label, deny) {
-      of(rule, [], ['host', 'ip', 'ports', 'methods', 'paths']);
+      of(rule, [], ['host', 'ip', 'ports', 'methods', 'paths', 'inspect']);
       need(rule.has('host') !== rule.has('ip'), `${what}: a rule of both host and network, or of neither`);
       const given = rule.get('host') ?? '', text = rule.get('ip') ?? '';
       need(isText(given) && isText(text), `${what}: a host or network that is no text`);
@@ -803,18 +803,22 @@ const sluicegate = (() => {
       const ports = some(rule, 'ports', isPort, bySize);
       need(ports.length || deny, `${what}: an allow rule without ports`);
       const methods = some(rule, 'methods', isText, byCodePoint), paths = some(rule, 'paths', isText, byCodePoint);
-      return { label, host, wildcard, network, ports, methods, paths };
+      const inspect = rule.get('inspect');
+      need(!rule.has('inspect') || isBoolean(inspect), `${what}: inspect is no truth`);
+      return { label, host, wildcard, network, ports, methods, paths, inspect };
     }
 
     function readPolicy(policy, place) {
-      of(policy, ['mode', 'allow', 'deny', 'env', 'bind'], ['connections']);
+      of(policy, ['mode', 'allow', 'deny', 'env', 'bind'], ['connections', 'inspect']);
       need(['enforce', 'observe'].includes(policy.get('mode')), `${what}: an unknown mode`);
       need(Number.isInteger(policy.get('connections') ?? 0) && policy.get('connections') !== null,
         `${what}: connections is no number`);
       for (const name of ['env', 'bind']) sorted(policy.get(name), isText, byCodePoint);
       const rules = (name) => objects(policy.get(name)).map((rule, at) =>
         readRule(rule, `${name}[${at}] of policies[${place}] policy.json`, name === 'deny'));
-      return { observe: policy.get('mode') === 'observe', allow: rules('allow'), deny: rules('deny') };
+      need(!policy.has('inspect') || ['all', 'none'].includes(policy.get('inspect')), `${what}: an unknown inspect`);
+      const mode = { observe: policy.get('mode') === 'observe', inspect: policy.get('inspect') ?? 'auto' };
+      return { ...mode, allow: rules('allow'), deny: rules('deny') };
     }
 
     of(found, ['policies', 'version'], []);
@@ -822,12 +826,15 @@ const sluicegate = (() => {
     return objects(found.get('policies')).map(readPolicy);
   }
 
+  // Whether it asks for what only a request shows.
+  const isNarrow = (rule) => rule.methods.length > 0 || rule.paths.length > 0;
+
   // Policies as far as name and port go: of a proxy client's target nothing else is known.
   function relaxed(policies) {
     return policies.map((policy) => ({
       ...policy,
       allow: policy.allow.map((rule) => ({ ...rule, methods: [], paths: [] })),
-      deny: policy.deny.filter((rule) => !rule.methods.length && !rule.paths.length),
+      deny: policy.deny.filter((rule) => !isNarrow(rule)),
     }));
   }
 
@@ -842,6 +849,7 @@ const sluicegate = (() => {
   // sorted policies do not say.
 
   const COMMON_METHODS = ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS']; // of a rule that names none
+  const METHOD = /^[A-Z][A-Z0-9!#$%&'*+.^_`|~-]{0,31}$/, MAX_GLOB = 1024; // what a rule can name
   const SPOKEN = new Map([[443, ['tls']], [80, ['http', 'tls']]]); // at the well-known ports of a host
   // What one policy says; of several, the least counts.
   const DENIED = 0, LACKING = 1, WOULD_DENY = 2, WOULD_LACK = 3, ALLOWED = 4;
@@ -913,16 +921,38 @@ const sluicegate = (() => {
     return [80, 443].includes(about.port) ? line : `${line}\n  ports: [${about.port}]`;
   }
 
+  // For a request within TLS, which was opened to see it, its method and path alone.
+  function remedyOf(about, facts) {
+    const line = remedyFor(about), { method } = facts;
+    if (facts.protocol !== 'https' || method === undefined) return line;
+    if (!METHOD.test(method) || method === 'CONNECT') return undefined;
+    const certain = /^[A-Z]{3,32}$/.test(method) && !['YES', 'OFF', 'TRUE', 'FALSE', 'NULL'].includes(method);
+    const lines = `${line}\n  methods: [${certain ? method : `"${method}"`}]`, path = normalPath(facts.path);
+    if (path === null || path.includes('*') || [...path].length > MAX_GLOB || normalPath(path) !== path) return lines;
+    return `${lines}\n  paths: ["${[...path].map(quoted).join('')}"]`;
+  }
+
+  // What stands between double quotes in YAML, in printable ASCII.
+  function quoted(character) {
+    if (character === '"' || character === '\\') return `\\${character}`;
+    if (character >= ' ' && character <= '~') return character;
+    const code = character.codePointAt(0), digits = code.toString(16);
+    return code <= 0xffff ? `\\u${digits.padStart(4, '0')}` : `\\U${digits.padStart(8, '0')}`;
+  }
+
   // By the name or by the bare address that `about` has; `whole` has both.
   function judged(policies, facts, whole, about) {
-    const what = `${about.name || about.address} port ${about.port}`, made = { ...about, allowed: false, observed: false };
+    const inside = facts.protocol === 'https' && facts.method !== undefined;
+    const request = inside ? `this ${facts.method} request to ` : '';
+    const what = `${request}${about.name || about.address} port ${about.port}`;
+    const made = { ...about, allowed: false, observed: false };
     if (!policies.length) {
-      return { ...made, rule: 'default', reason: `no policy allows ${what}`, remedy: remedyFor(about) };
+      return { ...made, rule: 'default', reason: `no policy allows ${what}`, remedy: remedyOf(about, facts) };
     }
     const found = policies.map((policy) => outcomeOf(policy, facts, whole, about));
     const rank = Math.min(...found.map(([its]) => its)), rules = found.flatMap(([its, by]) => (its === rank ? by : []));
     const [rule] = rules;
-    const remedy = rule ? undefined : remedyFor(about);
+    const remedy = rule ? undefined : remedyOf(about, facts);
     const observed = [WOULD_DENY, WOULD_LACK].includes(rank);
     const where = observed && about.address !== undefined ? internal(address(about.address)) : '';
     if (where) {
@@ -938,7 +968,7 @@ const sluicegate = (() => {
   // Denied where the bytes are not what the port of a named host speaks. A silent client sent none yet.
   function ofItsPort(policies, facts, decision) {
     const wanted = SPOKEN.get(decision.port) ?? [];
-    if (!wanted.length || [...wanted, 'server-first'].includes(facts.protocol)) return decision;
+    if (!wanted.length || [...wanted, 'server-first', 'https'].includes(facts.protocol)) return decision;
     if (!decision.allowed && decision.remedy === undefined) return decision;
     const observed = policies.length > 0 && policies.every((policy) => policy.observe);
     const words = wanted.map((protocol) => protocol.toUpperCase()).join(' or ');
@@ -977,6 +1007,28 @@ const sluicegate = (() => {
 
   // On name and port alone, whatever will be spoken there; of `relaxed` policies.
   const preliminary = (loose, facts) => decide(loose, { ...facts, protocol: 'server-first' });
+
+  // Whether one policy needs to see what is inside this TLS connection. A rule with `inspect: false` speaks against
+  // `inspect: all` and what other allow rules need.
+  function needsToSee(policy, about) {
+    const allow = policy.allow.filter((rule) => rule.ports.includes(about.port) && isAbout(rule, about, false));
+    const closed = allow.some((rule) => rule.inspect === false);
+    if (!closed && (policy.inspect === 'all' || allow.some((rule) => isNarrow(rule) || rule.inspect))) return true;
+    return policy.deny.some((rule) =>
+      (!rule.ports.length || rule.ports.includes(about.port)) && isAbout(rule, about, false) && isNarrow(rule));
+  }
+
+  function opens(policies, facts) {
+    const about = subjectOf(facts);
+    if (facts.protocol !== 'tls' || facts.fault !== undefined || isText(about) || about.name === undefined) return false;
+    return policies.some((policy) => needsToSee(policy, about));
+  }
+
+  // On name and port, as what is asked inside is judged by itself.
+  function openedBy(policies, loose, facts) {
+    const found = preliminary(loose, facts);
+    return found.allowed ? { ...found, opened: true } : decide(policies, facts);
+  }
 
   // Which of the addresses of a name may be dialled, and where none may, why and by which rules. One internal address
   // that no ip rule of every policy allows refuses the whole answer.
@@ -1024,10 +1076,10 @@ const sluicegate = (() => {
   const MAX_SHOWN_PATH = 8192; // of a path, which the policy matches up to this length
   const MAX_ADDRESSES = 16; // of one name
   const MAX_QUERY_BYTES = 65536; // the gate reads no longer head of a request
-  const PROTOCOLS = ['tls', 'http', 'opaque', 'server-first'], WAYS = ['direct', 'connect', 'absolute-form', 'socks'];
+  const PROTOCOLS = ['tls', 'http', 'https', 'opaque', 'server-first'], WAYS = ['direct', 'connect', 'absolute-form', 'socks'];
   const CLAIMS = ['synthetic', 'target', 'sni', 'host', 'method', 'fault'], CLAIMED_PORTS = ['target_port', 'host_port'];
   const FLOW = ['kind', 'connection', 'client_port', 'address', 'port', 'protocol', 'via', 'url', 'rule', 'reason'];
-  const FLOW_OPTIONAL = [...CLAIMS, ...CLAIMED_PORTS, 'path', 'query_bytes', 'remedy', 'observed', 'ech', 'asked',
+  const FLOW_OPTIONAL = [...CLAIMS, ...CLAIMED_PORTS, 'path', 'query_bytes', 'remedy', 'observed', 'opened', 'ech', 'asked',
     'addresses', 'process'];
   const FLOW_FIRST = ['ech', 'asked', 'process']; // of an intent, a denial or a warning alone
   const FLOW_END = ['outcome', 'bytes_up', 'bytes_down', 'duration_ms', 'kernel_up', 'kernel_down', 'peer', 'status',
@@ -1091,11 +1143,12 @@ const sluicegate = (() => {
   function targetOf(facts, decision) {
     const host = decision.name || decision.address || facts.synthetic || facts.target || facts.address;
     const where = host.includes(':') ? `[${host}]` : host;
-    if (facts.protocol === 'http' && facts.method !== undefined) {
-      const path = printable((facts.path ?? '').split('?')[0]) || '/';
-      return `http://${where}${decision.port === 80 ? '' : `:${decision.port}`}${path[0] === '/' ? path : `/${path}`}`;
+    const usual = { http: 80, https: 443 }[facts.protocol];
+    if (usual && facts.method !== undefined) {
+      const path = printable((facts.path ?? '').split('?')[0]) || '/', port = decision.port === usual ? '' : `:${decision.port}`;
+      return `${facts.protocol}://${where}${port}${path[0] === '/' ? path : `/${path}`}`;
     }
-    return `${['tls', 'http'].includes(facts.protocol) ? facts.protocol : 'tcp'}://${where}:${decision.port}`;
+    return `${['tls', 'http', 'https'].includes(facts.protocol) ? facts.protocol : 'tcp'}://${where}:${decision.port}`;
   }
 
   // What the gate writes of `facts` and its decision: the members of the line, and those of the receipt.
@@ -1108,7 +1161,7 @@ const sluicegate = (() => {
       path: plain.length > MAX_SHOWN_PATH ? `${plain.slice(0, MAX_SHOWN_PATH)}...` : plain,
       query_bytes: query.length ? query.join('?').length : undefined,
       fault: facts.fault === undefined ? undefined : printable(facts.fault),
-      observed: decision.observed || undefined,
+      observed: decision.observed || undefined, opened: decision.opened || undefined,
     };
     if (facts.path === undefined) delete members.path;
     if (verdict !== 'warn') {
@@ -1149,10 +1202,11 @@ const sluicegate = (() => {
     for (const name of ['bytes_up', 'bytes_down', 'duration_ms']) count(flow.get(name), `${what}: ${name}`);
     if (flow.has('kernel_up') || flow.has('kernel_down')) {
       for (const name of ['kernel_up', 'kernel_down']) count(flow.get(name), `${what}: ${name}`);
+      need(flow.get('protocol') !== 'https', `${what}: the kernel does not see into TLS`);
     }
     if (flow.has('status')) {
       ranged(flow.get('status'), MIN_STATUS, MAX_STATUS, `${what}: status`);
-      need(flow.get('protocol') === 'http', `${what}: a status of what is no HTTP`);
+      need(['http', 'https'].includes(flow.get('protocol')), `${what}: a status of what is no HTTP`);
     }
     end.peer = flow.has('peer') ? text(flow.get('peer'), `${what}: peer`) : undefined;
     need(end.peer === undefined || end.addresses.includes(end.peer), `${what}: connected to what the name has not`);
@@ -1195,6 +1249,9 @@ const sluicegate = (() => {
   // What a denial after a look-up says of its own decision, and not of the connection that its intent began.
   const JUDGED = ['rule', 'reason', 'remedy', 'observed'];
 
+  const SHARED = ['address', 'port', 'via', 'synthetic', 'target', 'target_port', 'sni'];
+  const CERTIFICATE = 'certificate'; // the rule of a denial because of what the server could not prove
+
   // Every connection decided again, in the record's order.
   class Decisions {
     open = new Map(); // what was begun and has no outcome yet, by action
@@ -1203,6 +1260,7 @@ const sluicegate = (() => {
     labels = new Map(); // by name the rules it may stand for: those that decided each time it was given
     bound = new Bound();
     changes = 0; // receipts of changes to the boundary
+    inside = new Map(); // opened connections that have not ended, and what was known of each from outside
 
     constructor(policies) {
       this.policies = policies;
@@ -1220,12 +1278,18 @@ const sluicegate = (() => {
         return;
       }
       const decision = this.decided(record, flow, what);
+      if (flow.get('protocol') === 'https') {
+        const outside = this.inside.get(this.client(flow));
+        need(outside === this.outside(flow), `${what}: a request within TLS that was not opened`);
+      }
       if (record.get('verdict') === 'warn') this.warned.add(begun);
       else if (flow.has('observed')) {
         need(this.warned.delete(begun), `${what}: let through by observe mode without its warning`);
       }
-      if (phase === 'intent') this.open.set(action, { begun, record, decision });
-      else if (flow.has('addresses')) {
+      if (phase === 'intent') {
+        this.open.set(action, { begun, record, decision });
+        if (decision.opened) this.inside.set(this.client(flow), this.outside(flow));
+      } else if (flow.has('addresses')) {
         const fresh = !this.refused.has(this.client(flow)) && this.refused.size < this.open.size;
         need(fresh, `${what}: a look-up that nothing was begun for`);
         this.refused.set(this.client(flow), { facts: this.lookedUp(flow), reason: flow.get('reason') });
@@ -1242,6 +1306,11 @@ const sluicegate = (() => {
       return `${flow.get('connection')} ${flow.get('client_port')}`;
     }
 
+    // What requests within TLS share with the connection that they came in.
+    outside(flow) {
+      return jcs(SHARED.map((name) => flow.get(name) ?? null));
+    }
+
     lookedUp(flow) {
       return jcs(this.common(flow, JUDGED).set('addresses', flow.get('addresses')));
     }
@@ -1252,13 +1321,13 @@ const sluicegate = (() => {
       const facts = factsOf(flow, what), verdict = record.get('verdict'), addresses = addressesOf(flow, what);
       const asked = flow.has('asked');
       need(!asked || verdict === 'block', `${what}: more than its target was known`);
-      const decision = asked ? preliminary(this.loose, facts) : decide(this.policies, facts);
+      need(!flow.has('opened') || verdict !== 'block', `${what}: opened, and denied`);
+      const decision = asked ? preliminary(this.loose, facts) : this.full(facts);
       let receipt = decision;
       if (addresses.length) {
         need(verdict === 'block', `${what}: addresses before a look-up`);
         need(decision.allowed, `${what}: looked up what is denied`);
-        receipt = answered(this.policies, decision, addresses);
-        need(receipt, `${what}: the receipt says block, the policies give allow`);
+        receipt = answered(this.policies, decision, addresses) ?? this.unproven(decision, addresses, flow, what);
       }
       const gives = receipt.allowed ? 'allow' : 'block';
       need(receipt.allowed === (verdict !== 'block'), `${what}: the receipt says ${verdict}, the policies give ${gives}`);
@@ -1267,6 +1336,22 @@ const sluicegate = (() => {
       const [members, said] = madeAgain(flow, facts, this.worded(receipt, flow, what), verdict, addresses);
       compared(record, flow, members, said, what);
       return receipt;
+    }
+
+    full(facts) {
+      const { policies, loose } = this;
+      return opens(policies, facts) ? openedBy(policies, loose, facts) : decide(policies, facts);
+    }
+
+    // The denial because of what a server could not prove, which is nowhere on record: the gate's word, and it denies.
+    unproven(decision, addresses, flow, what) {
+      const [good] = admitted(this.policies, decision, addresses);
+      const inside = flow.get('protocol') === 'https' && flow.get('rule') === CERTIFICATE;
+      need(inside && same(good, addresses), `${what}: the receipt says block, the policies give allow`);
+      const reason = text(flow.get('reason'), `${what}: reason`);
+      const known = reason.startsWith(`the server can not prove that it is ${decision.name}: `);
+      need(known, `${what}: the reason of another denial`);
+      return { ...decision, allowed: false, rule: CERTIFICATE, reason, remedy: undefined, observed: false };
     }
 
     // The decision, with the names that the receipt has for the rules of policies.
@@ -1307,11 +1392,13 @@ const sluicegate = (() => {
       need(bare === undefined || !end.addresses.length || same(end.addresses, [bare]),
         `${what}: an address that was not asked for`);
       need(end.peer !== undefined || end.idle, `${what}: bytes or a status of nobody`);
+      if (flow.has('opened')) this.inside.delete(this.client(flow));
+      if (!end.addresses.length) return;
       const [good] = admitted(this.policies, intent.decision, end.addresses);
-      if (same(good, end.addresses)) return;
-      need(!good.length && end.peer === undefined, `${what}: an address that the policy does not admit`);
-      // The look-up's answer was refused, which is another receipt.
-      const denial = this.refused.get(this.client(flow));
+      const denial = this.refused.get(this.client(flow)), admissible = same(good, end.addresses);
+      if (admissible && !denial) return;
+      need(admissible || (!good.length && end.peer === undefined), `${what}: an address that the policy does not admit`);
+      // The look-up's answer, or what the server showed, was refused, which is another receipt.
       need(denial?.facts === this.lookedUp(flow), `${what}: addresses that are not admitted, without their denial`);
       this.refused.delete(this.client(flow));
       need(end.reason === printable(`refused: ${denial.reason}`), `${what}: another outcome`);
@@ -1499,6 +1586,7 @@ const sluicegate = (() => {
     proxied = 0n; // denials and outcomes behind CONNECT or SOCKS
     http = 0n; // outcomes of clear HTTP, and their bytes:
     http_up = 0n;
+    within = new Map(); // bytes up and down of requests within TLS, by connection, until that has ended
     // What the gate alone counts: its receipts, questions of any way, and decisions.
     receipts = 0n;
     asked = 0n;
@@ -1522,12 +1610,23 @@ const sluicegate = (() => {
           if (['connect', 'socks'].includes(flow.get('via'))) this.proxied++;
         }
         if (phase !== 'outcome') return;
+        if (flow.get('outcome') !== 'complete') this.broken++;
+        const number = flow.get('connection'), bytes = ['bytes_up', 'bytes_down'].map((name) => BigInt(flow.get(name)));
+        const inside = this.within.get(number) ?? [0n, 0n];
+        if (flow.get('protocol') === 'https') {
+          // Its bytes are in those of the connection that it came in, as TLS sent them.
+          this.within.set(number, bytes.map((its, at) => its + inside[at]));
+          return;
+        }
+        if (flow.has('opened')) {
+          need(inside.every((its, at) => its <= bytes[at]), `${what}: fewer bytes than its requests have`);
+          this.within.delete(number);
+        }
         plus('up', flow.get('bytes_up'));
         plus('down', flow.get('bytes_down'));
         // There is no such count where nothing was connected to.
         for (const name of ['kernel_up', 'kernel_down']) plus(name, flow.get(name) ?? 0);
-        if (flow.get('outcome') !== 'complete') this.broken++;
-        if (flow.get('protocol') !== 'http') return;
+        if (flow.get('protocol') !== 'http' && !flow.has('opened')) return;
         this.http++;
         plus('http_up', flow.get('bytes_up'));
       } else if (kind === 'dns') {
@@ -2630,7 +2729,7 @@ const sluicegate = (() => {
 
   // What decides, for those who compare it with another's.
   const parts = {
-    readPolicies, relaxed, decide, preliminary, admitted, answered, isHost, address, isAddress, internal, normalPath,
+    readPolicies, relaxed, decide, preliminary, opens, openedBy, admitted, answered, isHost, address, isAddress, internal, normalPath,
     globMatches, solved,
   };
   return { verifyPacket, readKey, asText, provide, parts, RECORD, FINISHED, USAGE };

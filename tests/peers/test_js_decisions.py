@@ -17,6 +17,7 @@ from sluicegate.facts import Decision, Facts, Protocol, Verdict, Via
 from sluicegate.policy import decide as policy
 from sluicegate.policy import normal, paths
 from sluicegate.policy.model import Policy, PolicyError, Rule
+from sluicegate.policy.opening import opened, opens
 from sluicegate.wire import addresses, names
 from sluicegate.wire.cursor import WireError
 from tests.peers.second import VERIFIER, node
@@ -96,6 +97,8 @@ class Dice(random.Random):
             more |= {"methods": (), "paths": ()}
         if not deny and not more["ports"]:
             more["ports"] = (80, 443)
+        if self.random() < 0.5 and not deny:
+            more["inspect"] = self.maybe((True, False, None))
         if self.random() < 0.5:
             return Rule(label, self.choice(NAMES), self.random() < 0.3, **more)  # type: ignore[arg-type]
         return Rule(label, network=self.choice(NETWORKS), **more)  # type: ignore[arg-type]
@@ -108,7 +111,13 @@ class Dice(random.Random):
             )
 
         return tuple(
-            Policy("p", self.random() < 0.3, rules("allow", 6), rules("deny", 2))
+            Policy(
+                "p",
+                self.random() < 0.3,
+                rules("allow", 6),
+                rules("deny", 2),
+                inspect=self.choice(("auto", "auto", "all", "none")),
+            )
             for _ in range(self.choice((0, 1, 1, 1, 2, 3)))
         )
 
@@ -134,7 +143,9 @@ class Dice(random.Random):
         if self.random() < 0.5:
             web = {"method": self.choice(METHODS), "path": self.path()}
             web |= {"host": said, "host_port": self.maybe((port,))}
-            found = dataclasses.replace(found, protocol=Protocol.HTTP, sni=None, **web)
+            kind = self.choice((Protocol.HTTP, Protocol.HTTP, Protocol.HTTPS))
+            sni = name if kind is Protocol.HTTPS else None
+            found = dataclasses.replace(found, protocol=kind, sni=sni, **web)
         if self.random() < 0.1:
             claim = self.choice(("synthetic", "target", "sni", "host"))
             found = dataclasses.replace(found, **{claim: self.choice((*NAMES, *ADDRESSES[:3]))})
@@ -154,7 +165,9 @@ def called(calls: Sequence[Sequence[object]], directory: Path) -> list[Any]:
 
 def told(facts: Facts) -> dict[str, object]:
     """As a line has them."""
-    found = {key: value for key, value in dataclasses.asdict(facts).items() if value is not None}
+    given = dataclasses.asdict(facts)
+    # Of what rules may ask for by name this file draws none.
+    found = {key: value for key, value in given.items() if value is not None and value != ()}
     return found | {"protocol": facts.protocol.value, "via": facts.via.value}
 
 
@@ -164,6 +177,7 @@ def shown(made: Decision | None) -> dict[str, object] | None:
         return None
     found = dataclasses.asdict(made) | {"allowed": made.verdict is Verdict.ALLOW}
     del found["verdict"]
+    found["opened"] = found["opened"] or None
     return {key: value for key, value in found.items() if value is not None}
 
 
@@ -205,6 +219,24 @@ def test_of_a_proxy_client_too(
     for call, (_, policies, facts), ours in zip(calls, drawn, called(calls, tmp_path), strict=True):
         ours.pop("rules", None)
         assert ours == shown(policy.preliminary(policy.relaxed(policies), facts)), call
+
+
+def test_and_of_tls_that_is_opened(
+    drawn: list[tuple[str, tuple[Policy, ...], Facts]], tmp_path: Path
+) -> None:
+    hellos = [
+        dataclasses.replace(facts, protocol=Protocol.TLS, method=None, path=None, host=None)
+        for _, _, facts in drawn
+    ]
+    asked = [(text, told(facts)) for (text, _, _), facts in zip(drawn, hellos, strict=True)]
+    seen = Counter(called([["opens", *one] for one in asked], tmp_path))
+    assert min(seen[True], seen[False]) > TIMES / 20, seen
+    both = called([[name, *one] for one in asked for name in ("opens", "openedBy")], tmp_path)
+    for at, (facts, (_, policies, _)) in enumerate(zip(hellos, drawn, strict=True)):
+        assert both[2 * at] is opens(policies, facts), asked[at]
+        both[2 * at + 1].pop("rules", None)
+        theirs = opened(policies, policy.relaxed(policies), facts)
+        assert both[2 * at + 1] == shown(theirs), asked[at]
 
 
 def test_and_of_what_a_name_has(

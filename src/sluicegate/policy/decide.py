@@ -266,7 +266,7 @@ def _judge(
     address = None if by_name else about.address
     one = Subject(name, address, about.port)
     what = f"{name or address} port {about.port}"
-    if facts.protocol is Protocol.HTTPS:
+    if facts.protocol is Protocol.HTTPS and facts.method is not None:
         what = f"this {facts.method} request to {what}"
     if not policies:
         reason = f"no policy allows {what}"

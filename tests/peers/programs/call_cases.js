@@ -18,6 +18,8 @@ const calls = {
   read: (text) => policies(text).length,
   decide: (text, facts) => parts.decide(policies(text), facts),
   preliminary: (text, facts) => parts.preliminary(parts.relaxed(policies(text)), facts),
+  opens: (text, facts) => parts.opens(policies(text), facts),
+  openedBy: (text, facts) => parts.openedBy(policies(text), parts.relaxed(policies(text)), facts),
   admitted: (text, facts, given) => parts.admitted(policies(text), parts.decide(policies(text), facts), given).slice(0, 2),
   answered: (text, facts, given) => parts.answered(policies(text), parts.decide(policies(text), facts), given),
   isHost: parts.isHost,
