@@ -1,4 +1,4 @@
-"""Real clients whose TLS the gate opens, none told about it: a request that a rule names goes through, another does not.
+"""Real clients whose TLS the gate opens, none told about it: a request that a rule names goes through, no other does.
 
 The packet of such a run is accepted by both verifiers, each request decided again.
 """
