@@ -177,7 +177,7 @@ def test_pages_of_runs_with_much_to_say(tmp_path: Path, monkeypatch: pytest.Monk
             {**made.probed({"write root": "open"}), "command": command("`*`")},
             {},
         ),
-        "changed": ([*many, changed], {"command": command("caf\u00e9 \U0001f511")}, {}),
+        "changed": ([*many, changed], {"command": command("caf \\xe9 <b>")}, {}),
         "network": (many, {"network": network}, {"key": "ephemeral"}),
     }
     cases = list[Case]()
