@@ -93,6 +93,28 @@ CLOSED: dict[str, object] = {
 }
 
 
+def probed(changes: Mapping[str, str]) -> dict[str, object]:
+    """The members of the open part that follow from other outcomes."""
+    outcomes = {**OUTCOMES, **changes}
+    taken = frozenset(CAPTURED)
+    holes = list(posture.holes(outcomes, taken))
+    results = posture.results(outcomes, taken)
+    return {
+        "probe": {
+            "outcomes": outcomes,
+            "captured": CAPTURED,
+            "docker": False,
+            "holes": holes,
+            "results": results,
+        },
+        "holes_ignored": bool(holes),
+        "posture": {
+            **OPENED["posture"],  # type: ignore[dict-item]
+            **posture.members(outcomes, taken, docker=False),
+        },
+    }
+
+
 def digest(data: bytes) -> str:
     return "sha256:" + hashlib.sha256(data).hexdigest()
 

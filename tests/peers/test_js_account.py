@@ -140,6 +140,10 @@ def test_packets_changed_by_somebody_without_a_key(tmp_path: Path) -> None:
     assert Counter(outcomes)[INVALID] > 150
 
 
+def command(name: str) -> dict[str, object]:
+    return {"name": name, "args": 2, "argv_sha256": "0" * 64}
+
+
 def test_pages_of_runs_with_much_to_say(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """What is printed of holes, changes and denials is the same to the byte: else the packet would be refused."""
     refused = [{**counts.overload(3, "record", made.action(5))}]
@@ -151,19 +155,36 @@ def test_pages_of_runs_with_much_to_say(tmp_path: Path, monkeypatch: pytest.Monk
     many = [*made.some(), *refused, bare, made.message(10, "w.example"), *flows]
     what: list[dict[str, Json]] = [{"what": "new `link`", "count": 2}, {"what": "x", "count": 1}]
     changed = {**counts.changes(what, made.action(200))}
-    holes = [f"hole <{n}> caf\u00e9" for n in range(12)]
+    calls = (
+        "bpf",
+        "ptrace",
+        "keyctl",
+        "mount",
+        "setns",
+        "userfaultfd",
+        "perf_event_open",
+        "clone3",
+    )
+    holes = dict.fromkeys((f"call {name}" for name in calls), "open")
+    holes |= {"read hidden": "/a/<b>`c` caf\u00e9", "write root": "open", "links": "lo eth0"}
+    plan = [["net namespace", "net:[1]", "done"]] * 2
+    network = made.NETWORK | {"links": ["lo", "eth0"]}
     told: dict[str, tuple[list[dict[str, object]], dict[str, object], dict[str, object]]] = {
-        "quiet": ([], {"plan": [1, 2]}, {"key": "ephemeral"}),
-        "holes": (many, {"probe": {"holes": holes}, "command": {"name": "a" * 400, "args": 2}}, {}),
-        "few": (made.some(), {"probe": {"holes": ["x"]}, "tier": "*", "command": {}}, {}),
-        "changed": ([*many, changed], {"command": ["a", "caf\u00e9 \U0001f511"]}, {}),
-        "network": (many, {"network": {"a": 1, "b": [2]}}, {"key": "ephemeral"}),
+        "quiet": ([], {"plan": plan}, {"key": "ephemeral"}),
+        "holes": (many, {**made.probed(holes), "command": command("a" * 400)}, {}),
+        "few": (
+            made.some(),
+            {**made.probed({"write root": "open"}), "command": command("`*`")},
+            {},
+        ),
+        "changed": ([*many, changed], {"command": command("caf \\xe9 <b>")}, {}),
+        "network": (many, {"network": network}, {"key": "ephemeral"}),
     }
     cases = list[Case]()
     for name, (messages, opened, run) in told.items():
         closed = made.CLOSED | {"run": dict(made.CLOSED["run"]) | run}  # type: ignore[call-overload]
         if name == "network":
-            closed |= {"network": {"c": None, "b": [2]}}
+            closed |= {"network": network | {"links": ["lo"], "generation": 3}}
         with monkeypatch.context() as patched:
             patched.setattr(made, "OPENED", made.OPENED | opened)
             patched.setattr(made, "CLOSED", closed)

@@ -155,14 +155,13 @@ def test_the_commands_for_people_are_compared_by_both(files: Files, tmp_path: Pa
 def test_a_run_that_says_more_of_itself(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     told: dict[str, object] = {
         "commit": "c" * 40,
-        "command": {"name": "curl", "args": 2},
-        "probe": {"results": {"b": "passed", "a": "passed", "c": "unknown"}},
-        "note": 'caf\u00e9 \u2028 \x7f \x01 \U0001f511 "',
+        "command": {"name": "curl", "args": 2, "argv_sha256": "0" * 64},
+        **made.probed({"read hidden": 'caf\u00e9 \u2028 \x7f \x01 \U0001f511 "'}),
     }
     run = dict(made.CLOSED["run"])  # type: ignore[call-overload]
     run |= {"agent_identity": '\u00e9\x7f\U0001f511"\n', "key": "ephemeral", "agent_exit_code": -1}
     monkeypatch.setattr(made, "OPENED", made.OPENED | told)
-    monkeypatch.setattr(made, "CLOSED", {"counters": {}, "run": run})
+    monkeypatch.setattr(made, "CLOSED", made.CLOSED | {"run": run})
     whole = made.files(tmp_path, made.some())
     assert json.loads(whole["packet.json"])["run"]["agent_identity"] == run["agent_identity"]
     statement = base64.b64decode(json.loads(whole[seal.SEAL])["dsseEnvelope"]["payload"])
