@@ -26,7 +26,7 @@ const sluicegate = (() => {
   const FINISHED = ['packet.json', 'summary.md', 'VERIFY.md', 'checkpoint', PROBES, SEAL]; // of a closed record only
   // VERIFY.md holds commands that a reader runs, and nothing of the record but the run and its signer: the SHA-256 of
   // the rest of it.
-  const COMMANDS = '981fe7c016b9226c8eb451fb84adb098cf9f6d1ffb92e260ad8bf513ce6669f3';
+  const COMMANDS = '0aabe6f4fd21d9a956ab1551d03dddac7f7358b59edbb4f7575e50443824e52b';
   const SESSION = 'proxy', LIFECYCLE = 'receipt_session', BOUNDARY = 'boundary';
 
   class Refusal extends Error {} // the bytes do not support their claims

@@ -81,3 +81,12 @@ def test_a_checkpoint_file_lies_outside_of_all_that() -> None:
     for file in ("/w/cp", "/w/a/cp", "/cache/cp", "/out/cp", "/out"):
         with pytest.raises(SetupError, match="lies in the packet, or where the command writes"):
             places.outside(file, "/out", ("/w", "/cache"))
+
+
+def test_a_link_that_can_not_be_read_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    def closed(_: str) -> str:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr("os.path.realpath", closed)
+    with pytest.raises(SetupError, match="--packet '/proc/1/cwd' can not be followed: permission"):
+        places.resolved("/proc/1/cwd/x", "--packet")

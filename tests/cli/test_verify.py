@@ -80,6 +80,8 @@ def test_exit_4_without_the_right_pin(where: Path, capsys: pytest.CaptureFixture
     assert "no key given" in capsys.readouterr().out
     assert run(where, "--key", OTHER) == 4
     assert f"another key than the given: {made.PUBLIC}" in capsys.readouterr().out
+    assert run(where, "--require", "INTACT", "--require", "CLOSED") == 0
+    assert run(where, "--require", "PINNED", "--require", "INTACT") == 4
     assert run(where, "--require", "INTACT,CLOSED") == 0
 
 
@@ -148,6 +150,7 @@ def test_what_the_caller_expects(where: Path, capsys: pytest.CaptureFixture[str]
         ["--key", "no-such-file"],
         ["--key", "/"],
         ["--require", "TRUSTED"],
+        ["--require", "INTACT", "--require", ","],
         ["--expect", "colour=red"],
         ["--expect", "root"],
     ],

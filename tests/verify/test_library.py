@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -150,3 +151,31 @@ def test_importing_it_loads_nothing_it_does_not_need() -> None:
     )
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert out.stdout.strip() == "[]"
+
+
+def test_a_path_that_is_no_text(where: Path) -> None:
+    assert verify(where, [made.PIN]).signer_key == made.PUBLIC
+
+
+@pytest.mark.parametrize(
+    ("given", "more", "said"),
+    [
+        (None, {}, "want a path as a text"),
+        (7, {}, "want a path as a text"),
+        ("", {}, "want a path as a text"),
+        ("a\0b", {}, "want a path as a text"),
+        (b"packet", {}, "want a path as a text"),
+        (".", {"keys": made.PUBLIC}, "keys: want a list, each bytes or str"),
+        (".", {"keys": None}, "keys: want a list, each bytes or str"),
+        (".", {"keys": [7]}, "keys: want a list, each bytes or str"),
+        (".", {"require": "INTACT"}, "require: want a list, each Level or str"),
+        (".", {"checkpoints": b"head"}, "checkpoints: want a list, each bytes"),
+        (".", {"checkpoints": ["head"]}, "checkpoints: want a list, each bytes"),
+        (".", {"expect": ["sha"]}, "expect: want a mapping of texts to texts"),
+        (".", {"expect": {"sha": 7}}, "expect: want a mapping of texts to texts"),
+    ],
+)
+def test_arguments_of_another_kind(given: Any, more: dict[str, Any], said: str) -> None:
+    keys_given = more.pop("keys", [made.PIN])
+    with pytest.raises(library.UsageError, match=said):
+        verify(given, keys_given, **more)

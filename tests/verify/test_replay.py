@@ -6,6 +6,7 @@ import json
 import tracemalloc
 from collections import deque
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 
@@ -208,3 +209,14 @@ def test_the_quick_reading_takes_no_number_that_nobody_looks_at(number: str) -> 
         return
     assert found == json.loads(more)
     assert number in {"true", "[]"}  # for the shape to refuse
+
+
+def test_no_more_is_open_than_a_gate_can_hold(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    files = made.files(tmp_path, [*made.pair(1), *made.pair(2)])
+    lines = files["evidence.jsonl"], files["flows.jsonl"]
+    assert replay(*lines).closed
+    monkeypatch.setattr(record, "MAX_OPEN", 0)
+    with pytest.raises(strict.VerificationError, match="more than 0 intents are open"):
+        replay(*lines)

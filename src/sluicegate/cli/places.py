@@ -83,18 +83,33 @@ def links(path: str) -> Iterator[str]:
             left += points.split("/")[::-1]
 
 
+def real(path: str, option: str) -> str:
+    """`path` from the root, free of links.
+
+    Raises:
+        SetupError: a link in it can not be read, as those of other users' processes in /proc.
+    """
+    try:
+        return os.path.realpath(path)
+    except OSError as error:
+        why = (error.strerror or str(error)).lower()
+        raise SetupError(
+            f"{option} {path!r} can not be followed: {why}", "name a place that you may enter"
+        ) from error
+
+
 def resolved(path: str, option: str) -> str:
     """`path` from the root, its directory free of links; the name itself may not exist yet.
 
     Raises:
-        SetupError: it ends in no name.
+        SetupError: it ends in no name, or can not be followed.
     """
     name = os.path.basename(path.rstrip("/"))
     if name in {"", ".", ".."}:
         raise SetupError(
             f"{option} {path!r} names nothing that could be made", f"for example {option} out"
         )
-    return os.path.join(os.path.realpath(os.path.dirname(path.rstrip("/")) or "."), name)
+    return os.path.join(real(os.path.dirname(path.rstrip("/")) or ".", option), name)
 
 
 def expanded(path: str, home: str) -> str:

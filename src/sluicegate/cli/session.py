@@ -47,7 +47,7 @@ def prepare(
 ) -> Plan:
     """The plan of `run`; `ignored` are the signals that the command ignores too, `secret` files it must not see."""
     try:
-        workdir = os.path.realpath(options.workdir)
+        workdir = places.real(options.workdir, "--workdir")
     except FileNotFoundError as error:
         raise SetupError("the current directory is gone", "change to one that exists") from error
     if not os.path.isdir(workdir):
@@ -81,7 +81,7 @@ def prepare(
         raise SetupError(f"--bind {missing[0]} does not exist", "make it, or leave it out")
     # A cache that a policy grants may not be there yet on this machine: then there is nothing to open.
     binds = [*filter(os.path.exists, granted), *options.binds]
-    writable = (workdir, *(os.path.realpath(path) for path in binds))
+    writable = (workdir, *(places.real(path, "--bind") for path in binds))
     places.apart(out, writable)
     told = _checkpoints(options, out, writable)
     spec = Spec(
@@ -89,7 +89,7 @@ def prepare(
         tier=tier,
         command=command,
         workspace=workdir,
-        binds=tuple(os.path.realpath(path) for path in binds),
+        binds=writable[1:],
         home=who.home,
         hidden=(*_pointed(environ, withheld, workdir), *secret, *_key(options), *_file(told)),
         packet=out,

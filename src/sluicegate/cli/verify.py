@@ -54,7 +54,11 @@ def _parser() -> argparse.ArgumentParser:
     add("packet", help="a packet's directory, or a recorder file (.jsonl) or receipt (.json) alone")
     add("--key", action="append", default=[], help="a trusted public key: a file, or 64 hex digits")
     levels = ",".join(level.value for level in packet.DEFAULT)
-    add("--require", default=levels, help=f"the levels that must be reached (default {levels})")
+    add(
+        "--require",
+        action="append",
+        help=f"the levels that must be reached (default {levels}); several add up",
+    )
     names = ", ".join(expect.EXPECTABLE)
     add(
         "--expect",
@@ -81,8 +85,9 @@ def _parser() -> argparse.ArgumentParser:
 
 def _verify(args: argparse.Namespace) -> packet.Report:
     pins = [_key(text) for text in args.key]
-    require = [library.level(name) for name in args.require.split(",") if name]
-    if not require:
+    asked = args.require or [",".join(level.value for level in packet.DEFAULT)]
+    require = [library.level(name) for text in asked for name in text.split(",") if name]
+    if not all(text.strip(",") for text in asked):
         # A variable of a job that was never set must not ask for nothing.
         raise library.UsageError("--require names no level: for example --require INTACT,CLOSED")
     pairs = [_pair(text) for some in args.expect for text in some]

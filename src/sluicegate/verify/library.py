@@ -5,6 +5,7 @@ from __future__ import annotations
 import string
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 from sluicegate.evidence import keys as texts
 from sluicegate.verify import bare, expect, files, foreign, packet, strict, summary, verifymd
@@ -60,8 +61,14 @@ class Verified:
     boundary: Mapping[str, object]
 
 
+class Place(Protocol):
+    """A path that is no text, as those of pathlib."""
+
+    def __fspath__(self) -> str: ...
+
+
 def verify(
-    path: str,
+    path: str | Place,
     keys: Sequence[bytes | str],
     *,
     require: Sequence[Level | str] = DEFAULT,
@@ -80,6 +87,8 @@ def verify(
             UntrustedError (the signer, or what was expected) and UsageError, UnreadableError (nothing was verified).
             `exit_code` is the command's, `report` is what was found, where something was.
     """
+    path = _place(path)
+    _kinds(keys, require, expect, checkpoints)
     try:
         pins = [key(one) for one in keys]
         levels = [level(one) for one in require]
@@ -111,6 +120,30 @@ def verify(
         questions=account.questions,
         boundary=report.boundary,
     )
+
+
+def _place(path: object) -> str:
+    """The text of a path."""
+    found = path.__fspath__() if hasattr(path, "__fspath__") else path
+    if not isinstance(found, str) or not found or "\0" in found:
+        raise UsageError(f"want a path as a text, got {found!a:.80}")
+    return found
+
+
+def _kinds(keys: object, require: object, expect: object, checkpoints: object) -> None:
+    """Nothing, if each argument of `verify` is of its kind: a text is a sequence of texts to Python, and no list."""
+    for name, given, kinds in (
+        ("keys", keys, (bytes, str)),
+        ("require", require, (Level, str)),
+        ("checkpoints", checkpoints, (bytes,)),
+    ):
+        listed = isinstance(given, Sequence) and not isinstance(given, str | bytes)
+        if not listed or not all(isinstance(one, kinds) for one in given):  # type: ignore[attr-defined]
+            words = " or ".join(kind.__name__ for kind in kinds)
+            raise UsageError(f"{name}: want a list, each {words}, got {given!a:.80}")
+    pairs = expect.items() if isinstance(expect, Mapping) else () if expect is None else None
+    if pairs is None or not all(isinstance(one, str) for pair in pairs for one in pair):
+        raise UsageError(f"expect: want a mapping of texts to texts, got {expect!a:.80}")
 
 
 def examine(

@@ -28,6 +28,9 @@ VERDICTS = frozenset(["allow", "block", "warn"])
 
 _PLAIN = frozenset([str, int, type(None), dict])
 _FREE = "contract_generation"  # the one number of a record that is compared with nothing
+# Allowed actions without their outcome. A gate holds 100,000 connections open at most (`limits.connections`), and of
+# each that it opened a request besides; each costs a verifier some 5 kB.
+MAX_OPEN = 200_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -313,3 +316,4 @@ def _pair(state: Replay, record: Mapping[str, object], what: str) -> None:
     state.latest[whose] = name
     if phase == "intent":
         state.waiting.add(name)
+        need(len(state.waiting) <= MAX_OPEN, f"{what}: more than {MAX_OPEN} intents are open")

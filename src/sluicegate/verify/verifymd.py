@@ -53,7 +53,8 @@ sha256sum --strict -c "$T/files" && ls -A | grep -Fvx seal.sigstore.json | LC_AL
   sed 's/.*  //' "$T/files" | LC_ALL=C sort | diff - "$T/here"
 ```
 
-All of it good means: the holder of your key signed exactly these files. It does not show that the lines of
+All of it good means: the holder of your key signed, for this run, the SHA-256 of each of these files and of no other
+(the seal itself excepted). It does not show that the lines of
 `evidence.jsonl` are the leaves of the signed tree, that each receipt is signed and chained, that the facts and the
 policy are those of the receipts, or that the summary is what they say. For that:
 
