@@ -80,9 +80,11 @@ class House:
     def context(self) -> ssl.SSLContext:
         return ssl.create_default_context(cadata=self.opener.authority.pem.decode())
 
-    def connect(self, name: str = NAME, context: ssl.SSLContext | None = None) -> ssl.SSLSocket:
+    def connect(
+        self, name: str = NAME, context: ssl.SSLContext | None = None, **more: Any
+    ) -> ssl.SSLSocket:
         raw = self.gate.connect()
-        peer = (context or self.context()).wrap_socket(raw, server_hostname=name)
+        peer = (context or self.context()).wrap_socket(raw, server_hostname=name, **more)
         gatehouse.OPENED.append(peer)
         return peer
 
@@ -196,8 +198,9 @@ def test_a_server_without_a_proof_of_its_name(tmp_path: Path) -> None:
 def test_a_client_that_does_not_trust_us(tmp_path: Path) -> None:
     site = Site(tmp_path)
     with house(site, reading(site)) as place:
-        with pytest.raises(ssl.SSLError):
-            place.connect(context=ssl.create_default_context())
+        peer = place.connect(context=ssl.create_default_context(), do_handshake_on_connect=False)
+        with pytest.raises(ssl.SSLCertVerificationError):
+            peer.do_handshake()
         ended = place.gate.notary.wait(lambda m: m.get("phase") == "outcome")
         place.gate.stop()
     assert "does not trust our certificate" in ended["flow"]["outcome"]
@@ -237,3 +240,58 @@ def test_a_rule_that_needs_no_look_inside_leaves_it_closed(tmp_path: Path) -> No
         peer.close()
         place.gate.stop()
         assert all("opened" not in m["flow"] for m in place.gate.notary.messages)
+
+
+def test_a_client_that_speaks_something_else_within_tls(tmp_path: Path) -> None:
+    site = Site(tmp_path)
+    with house(site, reading(site)) as place:
+        context = place.context()
+        context.set_alpn_protocols(["h2"])
+        out = ssl.MemoryBIO()
+        half = context.wrap_bio(ssl.MemoryBIO(), out, server_hostname=NAME)
+        with pytest.raises(ssl.SSLWantReadError):
+            half.do_handshake()
+        raw = place.gate.connect()
+        raw.sendall(out.read())
+        with pytest.raises(ConnectionResetError):
+            raw.recv(1)
+        ended = place.gate.notary.outcome()
+        place.gate.stop()
+    assert "speaks no http/1.1" in ended["flow"]["outcome"]
+    assert "inspect: false in allow[0] p:0" in ended["flow"]["outcome"]
+    assert not site.heard
+
+
+def test_http1_is_agreed_where_the_client_offers_more(tmp_path: Path) -> None:
+    site = Site(tmp_path)
+    site.context.set_alpn_protocols(["h2", "http/1.1"])
+    with house(site, reading(site)) as place:
+        context = place.context()
+        context.set_alpn_protocols(["h2", "http/1.1"])
+        peer = place.connect(context=context)
+        assert peer.selected_alpn_protocol() == "http/1.1"
+        assert ask(peer, "GET /a", host=f"{NAME}:{site.server.port}").endswith(b"/a 0")
+        place.gate.stop()
+
+
+def test_a_response_that_is_cut_short_does_not_look_whole(tmp_path: Path) -> None:
+    site = Site(tmp_path)
+
+    def cut(raw: socket.socket) -> None:
+        with site.context.wrap_socket(raw, server_side=True) as peer:
+            peer.recv(65536)
+            peer.sendall(b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\nhalf of")
+            peer.shutdown(socket.SHUT_RDWR)
+
+    site.server.handle = cut
+    with house(site, reading(site)) as place:
+        # A client that minds how a stream ends.
+        peer = place.connect(suppress_ragged_eofs=False)
+        peer.sendall(f"GET /a HTTP/1.1\r\nHost: {NAME}:{site.server.port}\r\n\r\n".encode())
+        ended = place.gate.notary.wait(
+            lambda m: m.get("phase") == "outcome" and m["flow"]["protocol"] == "https"
+        )
+        place.gate.stop()
+        assert ended["flow"]["outcome"] == "upstream: ended without a closing alert"
+        with pytest.raises(OSError, match=r"EOF|reset"):
+            gatehouse.read_all(peer)

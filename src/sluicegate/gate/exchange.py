@@ -343,6 +343,9 @@ def _send(peer: Stream, out: bytearray) -> int:
 
 
 def _words(error: Exception) -> str:
-    if isinstance(error, OSError):
-        return os.strerror(error.errno or 0).lower()
+    said = getattr(error, "reason", None)
+    if isinstance(said, str):
+        return f"tls: {said.lower().replace('_', ' ')}"
+    if isinstance(error, OSError) and error.errno:
+        return os.strerror(error.errno).lower()
     return str(error)

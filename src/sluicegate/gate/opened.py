@@ -98,6 +98,9 @@ class Opened:
 
     def start(self) -> None:
         """Begin; `done` may be called before this returns."""
+        if self._hello.alpn and HTTP1 not in self._hello.alpn:
+            self._finish(f"the client speaks no {HTTP1}, and nothing else is opened; {self._leave}")
+            return
         try:
             self._server = self.towards(self._upstream)
         except ValueError:
@@ -151,13 +154,14 @@ class Opened:
         self._inside = Inside(self, self._desk, self._who, facing, base, kept)
         self._inside.start()
 
+    @property
+    def _leave(self) -> str:
+        return f"inspect: false in {self._deed.decision.rule} would leave it closed"
+
     def _why(self, error: OSError | None) -> str:
         said = None if error is None else distrust(error)
         if said is not None:
-            return (
-                f"the client does not trust our certificate ({said});"
-                f" inspect: false in {self._deed.decision.rule} would leave it closed"
-            )
+            return f"the client does not trust our certificate ({said}); {self._leave}"
         return "client: the TLS handshake failed" if error is None else f"client: {_words(error)}"
 
     def ended(self, reason: str) -> None:

@@ -76,17 +76,19 @@ class Secure:
             self._flush()
             return True
 
-    def recv(self, size: int) -> bytes:
-        """Up to about `size` bytes; empty at the end of the peer's stream.
+    def recv(self, _: int) -> bytes:
+        """All that has come and can be read: whoever waits for the socket would not hear of what is left in our memory.
+
+        No more than a read of the socket and a record begun before it. Empty at the end of the peer's stream.
 
         Raises:
             BlockingIOError: nothing has come.
             OSError: the connection is broken, or ended without TLS saying so (the last bytes may be missing).
         """
-        pieces, total = list[bytes](), 0
-        while total < size:
+        pieces = list[bytes]()
+        while True:
             try:
-                piece = self.tls.read(size - total)
+                piece = self.tls.read(READ_BYTES)
             except ssl.SSLWantReadError:
                 if pieces:
                     break
@@ -102,7 +104,6 @@ class Secure:
             if not piece:
                 break
             pieces.append(piece)
-            total += len(piece)
         return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
     def send(self, data: bytes | bytearray) -> int:
