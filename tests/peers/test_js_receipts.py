@@ -9,10 +9,11 @@ from pathlib import Path
 import pytest
 
 from sluicegate.evidence import records
-from sluicegate.facts import Verdict
+from sluicegate.facts import Decision, Facts, Protocol, Verdict
 from sluicegate.policy import decide as policy
 from sluicegate.policy import normal
 from sluicegate.policy.model import Policy, Rule
+from sluicegate.policy.opening import opened, opens
 from sluicegate.verify.packet import INVALID, UNPROVEN
 from sluicegate.wire.names import is_address
 from tests.evidence import made
@@ -32,30 +33,77 @@ def begun(dice: Dice, policies: tuple[Policy, ...], number: int, seen: Counter[s
         facts = dataclasses.replace(facts, address=made.bound(facts.synthetic))
     elif "%" in facts.address:
         return begun(dice, policies, number, seen)
-    judged, who = policy.decide(policies, facts), records.Client(number, 40_000)
-    asked = facts.target is not None and dice.random() < 0.3
+    if facts.protocol is Protocol.HTTPS:
+        return within(dice, policies, number, facts, seen)
+    return told(dice, policies, number, facts, seen)
+
+
+def within(
+    dice: Dice, policies: tuple[Policy, ...], number: int, facts: Facts, seen: Counter[str]
+) -> Messages:
+    """A request inside TLS, between the two receipts of its connection; the hello alone where that is not opened."""
+    bare = {"method": None, "path": None, "host": None, "host_port": None}
+    hello = dataclasses.replace(facts, protocol=Protocol.TLS, **bare)  # type: ignore[arg-type]
+    judged = judge(policies, hello)
+    if not judged.opened:
+        return told(dice, policies, number, hello, seen)
+    who, at = records.Client(number, 40_000), 2 * number
+    found = (judged.address or "203.0.113.9",)
+    if not policy.answered(policies, judged, found)[0]:
+        return told(dice, policies, number, hello, seen)
+    seen["opened"] += 1
+    end = records.Outcome("complete", 50, 70, 9, found, found[0], kernel=(50, 70))
+    name = made.action(at + 1)
+    first: Messages = [{**records.decision(who, hello, judged, name)}]
+    if judged.observed:
+        first.insert(0, {**records.warning(who, hello, judged, made.action(at))})
+    last = {**records.outcome(who, hello, judged, name, end)}
+    return [*first, *told(dice, policies, number, facts, seen, at + 2), last]
+
+
+def judge(policies: tuple[Policy, ...], facts: Facts) -> Decision:
+    """As the gate does."""
+    if opens(policies, facts):
+        return opened(policies, policy.relaxed(policies), facts)
+    return policy.decide(policies, facts)
+
+
+def told(
+    dice: Dice,
+    policies: tuple[Policy, ...],
+    number: int,
+    facts: Facts,
+    seen: Counter[str],
+    at: int | None = None,
+) -> Messages:
+    """What the gate says of one decision, and of what came of it; `at` is the first of three ids."""
+    at = 2 * number if at is None else at
+    judged, who = judge(policies, facts), records.Client(number, 40_000)
+    inside = facts.protocol is Protocol.HTTPS
+    asked = facts.target is not None and not inside and dice.random() < 0.3
     if asked:
         early = policy.preliminary(policy.relaxed(policies), facts)
         if early.verdict is Verdict.DENY:
             seen["asked"] += 1
-            return [{**records.decision(who, facts, early, made.action(2 * number), asked=True)}]
+            return [{**records.decision(who, facts, early, made.action(at), asked=True)}]
     ech = dice.random() < 0.1
-    said = [{**records.decision(who, facts, judged, made.action(2 * number + 1), ech=ech)}]
+    said = [{**records.decision(who, facts, judged, made.action(at + 1), ech=ech)}]
     seen[str(said[0]["verdict"])] += 1
     seen[str(said[0]["action_type"])] += 1
     if judged.observed:
         seen["warn"] += 1
-        said.insert(0, {**records.warning(who, facts, judged, made.action(2 * number))})
+        said.insert(0, {**records.warning(who, facts, judged, made.action(at))})
     if judged.verdict is Verdict.ALLOW:
         found = (judged.address,) if judged.address is not None else ("203.0.113.9",)
-        end = records.Outcome("complete", 5, 7, 9, found, found[0], kernel=(5, 7))
+        kernel = None if inside else (5, 7)
+        end = records.Outcome("complete", 5, 7, 9, found, found[0], kernel=kernel)
         good, denied = policy.answered(policies, judged, found)
         if not good and denied is not None:
             seen["refused"] += 1
             end = records.Outcome(f"refused: {denied.reason}", addresses=found)
-            name = made.action(2 * number + 2)
+            name = made.action(at + 2)
             said.append({**records.decision(who, facts, denied, name, addresses=found)})
-        said.append({**records.outcome(who, facts, judged, made.action(2 * number + 1), end)})
+        said.append({**records.outcome(who, facts, judged, made.action(at + 1), end)})
     return said
 
 
@@ -80,7 +128,7 @@ def test_what_the_gate_writes_is_made_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     dice, cases, seen = Dice(SEED), list[Case](), Counter[str]()
-    for number in range(60):
+    for number in range(150):
         policies = normal.read(normal.policy_text(dice.policies()))
         said = [begun(dice, policies, 3 * n, seen) for n in range(1, 9)]
         messages = [message for some in said for message in some]
@@ -89,6 +137,7 @@ def test_what_the_gate_writes_is_made_again(
     (tmp_path / "work").mkdir()
     assert agree(cases, tmp_path / "work") == [UNPROVEN] * len(cases)
     kinds = ("allow", "block", "warn", "asked", "read", "write", "unclassified", "refused")
+    kinds += ("opened",)
     assert all(seen[kind] for kind in kinds), seen
 
 
