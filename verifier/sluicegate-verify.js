@@ -1064,7 +1064,7 @@ const sluicegate = (() => {
     const [good, reason, rules] = admitted(policies, decision, addresses);
     if (good.length) return null;
     const { remedy } = decide(policies, { protocol: 'opaque', address: addresses[0], port: decision.port });
-    return { ...decision, allowed: false, rule: 'internal-address', rules, reason, remedy, observed: false };
+    return { ...decision, allowed: false, rule: 'internal-address', rules, reason, remedy, observed: false, opened: undefined };
   }
 
   // ---- the receipts of connections, made again ---------------------------------------------------------------------
@@ -1247,7 +1247,7 @@ const sluicegate = (() => {
   const LABEL = /^(allow|deny)\[(?:0|[1-9][0-9]{0,6})\] ./;
   const BY = ' is denied by ';
   // What a denial after a look-up says of its own decision, and not of the connection that its intent began.
-  const JUDGED = ['rule', 'reason', 'remedy', 'observed'];
+  const JUDGED = ['rule', 'reason', 'remedy', 'observed', 'opened'];
 
   const SHARED = ['address', 'port', 'via', 'synthetic', 'target', 'target_port', 'sni'];
   const CERTIFICATE = 'certificate'; // the rule of a denial because of what the server could not prove

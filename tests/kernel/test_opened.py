@@ -298,3 +298,21 @@ def test_a_response_that_is_cut_short_does_not_look_whole(tmp_path: Path) -> Non
         assert ended["flow"]["outcome"] == "upstream: ended without a closing alert"
         with pytest.raises(OSError, match=r"EOF|reset"):
             gatehouse.read_all(peer)
+
+
+def test_a_name_that_is_inside_is_not_opened(tmp_path: Path) -> None:
+    """Its look-up is refused after the intent: the denial is of a connection that was never opened."""
+    site = Site(tmp_path)
+    opener = Opener(Authority(frozenset({("example", True)}), "test"), Upstream((site.root,)))
+    policy = Policy("p", allow=(reading(site),))
+    with gatehouse.gate(policy, names={NAME: "127.0.0.1"}, opener=opener) as gate:
+        gate.to = ("192.0.2.1", site.server.port)
+        place = House(gate, opener)
+        peer = place.connect(do_handshake_on_connect=False)
+        with pytest.raises(ssl.SSLError, match="ACCESS_DENIED"):
+            peer.do_handshake()
+        gate.stop()
+        block = gate.notary.verdict("block")
+    assert block["pattern"] == "internal-address"
+    assert "opened" not in block["flow"]
+    assert not site.heard

@@ -179,6 +179,7 @@ def answered(
         reason=why or "no address is admitted",
         remedy=decide(policies, bare).remedy,
         observed=False,
+        opened=False,
     )
     return (), denied
 

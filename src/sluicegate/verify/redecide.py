@@ -47,7 +47,7 @@ _VARYING = _OUTCOME | _FIRST | {"connection", "client_port"}
 # What changes the decision, or has no place in one.
 _SPECIAL = _OUTCOME | {"ech", "asked"}
 # What a denial after a look-up says of its own decision, and not of the connection that its intent began.
-_JUDGED = {"rule", "reason", "remedy", "observed"}
+_JUDGED = {"rule", "reason", "remedy", "observed", "opened"}
 _OWN = 4  # of `MEMBERS`
 _SHARED = ("address", "port", "via", "synthetic", "target", "target_port", "sni")
 _HTTP = (Protocol.HTTP.value, Protocol.HTTPS.value)
