@@ -31,11 +31,11 @@ def _check(value: object) -> None:
         if abs(value) > MAX_SAFE_INTEGER:
             raise ValueError(f"integer {value} is not exact in RFC 8785")
     elif isinstance(value, dict):
-        for key, item in value.items():
-            if not isinstance(key, str) or not key.isascii():
-                raise ValueError(f"key {key!r} is not an ASCII string")
+        _keys(value)
+        for item in value.values():
             # Most values are texts or small numbers, and a call for each would cost more than all the rest.
-            if type(item) is str or (type(item) is int and -_SMALL < item < _SMALL):
+            kind = type(item)
+            if kind is str or (kind is int and -_SMALL < item < _SMALL):
                 continue
             _check(item)
     elif isinstance(value, list | tuple):
@@ -43,3 +43,14 @@ def _check(value: object) -> None:
             _check(item)
     else:
         raise ValueError(f"{type(value).__name__} has no place in our canonical form")  # noqa: TRY004
+
+
+def _keys(value: dict[object, object]) -> None:
+    try:
+        if "".join(value).isascii():  # type: ignore[arg-type]
+            return
+    except TypeError:
+        pass  # one is no text: told below
+    for key in value:
+        if not isinstance(key, str) or not key.isascii():
+            raise ValueError(f"key {key!r} is not an ASCII string")
