@@ -2252,7 +2252,11 @@ const sluicegate = (() => {
   const FAILURE = /^(E[A-Z0-9]+|[A-Z][A-Za-z]*Error|unknown error)$/;
 
   function ofAProbe(name, said) {
-    if (Object.hasOwn(EXACT, name) || IDENTITY.includes(name) || name === 'host sockets tried') return true;
+    if (Object.hasOwn(EXACT, name) || IDENTITY.includes(name)) return true;
+    if (name === 'host sockets tried') {
+      const some = /^(0|[1-9][0-9]{0,9}) of (0|[1-9][0-9]{0,9})$/.exec(said);
+      return some !== null && Number(some[1]) <= Number(some[2]);
+    }
     if (!REFUSED.includes(name) && !TAKEN.includes(name)) return false;
     return said === 'open' || FAILURE.test(said) || (name === 'read key' && said === 'no file');
   }
@@ -2307,12 +2311,13 @@ const sluicegate = (() => {
       need(ofAProbe(name, said), `boundary.json: an outcome that no probe has: ${shown(name)}`);
     }
     need(rises(captured, byCodePoint), 'boundary.json: captured is not a sorted set');
+    need(captured.every((name) => name === 'log' || TAKEN.includes(name)), 'boundary.json: captured what no probe sends');
     const holes = holesOf(outcomes, captured);
     const ways = [...REFUSED, ...Object.keys(EXACT), ...TAKEN, ...IDENTITY];
     const number = (name) => (/^(0|[1-9][0-9]{0,9})$/.test(outcomes.get(name) ?? '') ? Number(outcomes.get(name)) : -1);
     const posture = {
       enforcement_mode: `linux_${opened.get('tier').replaceAll('-', '_')}_tproxy`,
-      runner_os: opened.get('posture').get('runner_os'),
+      runner_os: 'Linux',
       runner_arch: opened.get('posture').get('runner_arch'),
       raw_socket_status: rawSockets(outcomes),
       docker_socket_status: dockerSocket(outcomes, probe.get('docker')),
@@ -2337,7 +2342,15 @@ const sluicegate = (() => {
   // Closed sets of members, each of its kind.
   const isDigest = (value) => isText(value) && /^[0-9a-f]{64}$/.test(value);
   const isBoolean = (value) => value === true || value === false;
-  const isCounts = (value) => isObject(value) && [...value.values()].every(isCount);
+  const SHOWN = ['memberships', 'Tcp.AttemptFails', 'TcpExt.ListenOverflows', 'TcpExt.ListenDrops', 'Ip.OutDiscards',
+    'Udp.RcvbufErrors'];
+  const GATE = ['connections', 'flows', 'allowed', 'denied', 'observed', 'overload', 'bytes_up', 'bytes_down',
+    'kernel_up', 'kernel_down', 'dns_tcp', 'changes', 'receipts', 'broken', 'refused_requests', 'proxied', 'http', 'http_up',
+    'dns_asked', 'dns_stream', 'dns_captured', 'dns_lost', 'drops_seen', 'drops_lost', 'drops_sequence'];
+  // Counts of known names; which of them are there depends on the kernel.
+  const countsOf = (names) => (value) => isObject(value)
+    && [...value].every(([name, count]) => names.includes(name) && isCount(count));
+  const isCounts = countsOf([...COUNTERS, ...SHOWN]);
   const isWords = (value) => isObject(value) && [...value.values()].every(isText);
   const isStep = (value) => Array.isArray(value) && value.length === 3 && value.every(isText);
   const COMMAND = { name: isText, args: isCount, argv_sha256: isDigest };
@@ -2354,7 +2367,7 @@ const sluicegate = (() => {
     ...named(['withheld', 'workspace_credentials'], isTexts), holes_ignored: isBoolean,
     plan: (value) => Array.isArray(value) && value.length > 0 && value.every(isStep),
   };
-  const CLOSE = { ...named(['network', 'run', 'equation'], isObject), counters: isCounts, gate: isCounts };
+  const CLOSE = { ...named(['network', 'run', 'equation'], isObject), counters: isCounts, gate: countsOf(GATE) };
 
   const exactly = (found, known, what) => members(found, known, Object.keys(known), `boundary.json: ${what}`);
 
@@ -2366,9 +2379,7 @@ const sluicegate = (() => {
     exactly(opened.get('probe'), PROBE, 'probe');
     exactly(opened.get('network'), NETWORK, 'network at the open');
     if (opened.has('authority')) exactly(opened.get('authority'), AUTHORITY, 'authority');
-    for (const name of ['runner_os', 'runner_arch']) {
-      need(word(opened.get('posture').get(name)), `boundary.json: posture's ${name}`);
-    }
+    need(word(opened.get('posture').get('runner_arch')), 'boundary.json: posture\'s runner_arch');
     probed(opened);
   }
 

@@ -45,7 +45,9 @@ _REFUSED = (
     *("write sysrq", "regain root", *(f"udp {host} {port}" for host, port in UDP_TARGETS)),
 )
 # Ways with an outcome of their own: who one is, and what the look at the host's sockets went through.
-_FREE = ("uid", "gid", "host sockets tried")
+_FREE = ("uid", "gid")
+_SEEN = "host sockets tried"
+_SOME = re.compile("(0|[1-9][0-9]{0,9}) of (0|[1-9][0-9]{0,9})")
 # An errno, or the error of a wait that was too long.
 _ERROR = re.compile("E[A-Z0-9]+|[A-Z][A-Za-z]*Error|unknown error")
 _OTHER = (("read key", "no file"),)
@@ -53,6 +55,10 @@ _TAKEN = tuple(
     [f"tcp {host} {port}" for host, port in TCP_TARGETS]
     + [f"dns {host} {port}" for host, port in DNS_TARGETS]
 )
+
+# What can be in the boundary's own sockets after the probe; `log`: a packet that was refused on its way out.
+CAPTURABLE = frozenset((*_TAKEN, "log"))
+SYSTEM = "Linux"  # there is no boundary on another
 
 
 def holes(outcomes: Mapping[str, str], captured: frozenset[str]) -> tuple[str, ...]:
@@ -111,12 +117,18 @@ def enforcement(tier: str) -> str:
 def strange(outcomes: Mapping[str, str]) -> str:
     """The first way, or word about one, that the probe does not have; empty if it has them all."""
     for name, said in outcomes.items():
-        if name in _EXACT or name in _FREE:
+        if name in _EXACT or name in _FREE or (name == _SEEN and _whole(said)):
             continue
         known = name in _REFUSED or name in _TAKEN
         if not known or not (said == OPEN or _ERROR.fullmatch(said) or (name, said) in _OTHER):
             return f"{name}: {said}"
     return ""
+
+
+def _whole(said: str) -> bool:
+    """Whether so many of so many were tried, and no more than there were."""
+    found = _SOME.fullmatch(said)
+    return found is not None and int(found[1]) <= int(found[2])
 
 
 def _refusal(outcomes: Mapping[str, str], names: tuple[str, ...]) -> str:

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from sluicegate.verify import bare
+from sluicegate.verify.packet import VALID
 from tests.evidence import made
 from tests.evidence.test_journal import VECTOR
 from tests.peers.conftest import Packet
@@ -38,6 +40,14 @@ def test_a_record_of_our_notary(ours: Path) -> None:
     assert accepts(ours, "--key", made.PUBLIC)
     assert accepts(ours)
     assert not accepts(ours, "--key", VECTOR_KEY)
+
+
+def test_it_passes_over_empty_lines_and_so_do_we(ours: Path) -> None:
+    lines = ours.read_bytes().splitlines(keepends=True)
+    ours.write_bytes(b"\n".join([*lines[:3], b" ", *lines[3:]]))
+    assert accepts(ours, "--key", made.PUBLIC)
+    report = bare.verify(ours.read_bytes(), [made.PIN])
+    assert report.outcome == VALID, report.reached
 
 
 def test_it_still_rejects_what_was_changed(ours: Path) -> None:

@@ -179,3 +179,11 @@ def test_arguments_of_another_kind(given: Any, more: dict[str, Any], said: str) 
     keys_given = more.pop("keys", [made.PIN])
     with pytest.raises(library.UsageError, match=said):
         verify(given, keys_given, **more)
+
+
+@pytest.mark.parametrize("text", ["a\0b", "\ud800", ""])
+def test_what_no_file_can_be_called_is_wrong_usage(where: Path, text: str) -> None:
+    with pytest.raises(library.UsageError):
+        verify(text, [made.PIN])
+    with pytest.raises(library.UsageError):
+        verify(str(where), [text])

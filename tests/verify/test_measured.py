@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import copy
 import json
+import re
 from typing import Any
 
 import pytest
 
 from sluicegate import posture
+from sluicegate.boundary import counters, rules
+from sluicegate.evidence import equation
+from sluicegate.gate import desk
 from sluicegate.verify import measured
 from sluicegate.verify.strict import VerificationError
 from tests.evidence import made
@@ -73,6 +77,8 @@ def test_no_outcome_can_be_changed_alone(name: str) -> None:
     found = whole()
     outcomes = found["open"]["probe"]["outcomes"]
     outcomes[name] = "EPERM" if outcomes[name] == "open" else "open"
+    if name == "host sockets tried":
+        outcomes[name] = "1 of 2"
     if name == "host sockets tried" or name.startswith("tcp "):
         measured.checked(found, closed=True)
         return
@@ -82,7 +88,7 @@ def test_no_outcome_can_be_changed_alone(name: str) -> None:
 
 @pytest.mark.parametrize("name", sorted(made.OPENED["posture"]))  # type: ignore[call-overload]
 def test_no_posture_can_be_changed_alone(name: str) -> None:
-    if name in {"runner_os", "runner_arch"}:
+    if name == "runner_arch":
         return  # where it was measured, which nothing here says again
     for value in ("allowed", "unknown", 0, ["write root"]):
         found = whole()
@@ -127,3 +133,42 @@ def _paths(value: Any, before: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
 
 def test_it_is_json() -> None:
     assert json.loads(json.dumps(whole())) == whole()
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "said"),
+    [
+        (("probe", "outcomes", "host sockets tried"), "2 of 1", "host sockets tried: 2 of 1"),
+        (("probe", "outcomes", "host sockets tried"), "all", "host sockets tried: all"),
+        (("probe", "captured"), ["log", "tcp 203.0.113.1 80"], "captured what no probe sends"),
+        (("posture", "runner_os"), "Darwin", "posture is not what was probed"),
+    ],
+)
+def test_what_no_probe_of_ours_says(path: tuple[str, ...], value: object, said: str) -> None:
+    found = whole()
+    holder: Any = found["open"]
+    for name in path[:-1]:
+        holder = holder[name]
+    holder[path[-1]] = value
+    with pytest.raises(VerificationError, match=said):
+        measured.checked(found, closed=True)
+
+
+@pytest.mark.parametrize(
+    ("end", "part"), [("open", "counters"), ("close", "counters"), ("close", "gate")]
+)
+def test_nobody_counts_what_has_no_name(end: str, part: str) -> None:
+    found = whole()
+    found[end][part] = found[end][part] | {"fine": 0}
+    with pytest.raises(VerificationError, match=f"{part} has the unknown members"):
+        measured.checked(found, closed=True)
+
+
+def test_all_that_is_counted_has_its_name() -> None:
+    named = set(re.findall(r"counter (\w+) \{", rules.ruleset()))
+    weighed = {f"{name}.bytes" for name in counters._WEIGHED}
+    shown = {f"{group}.{name}" for group, names in counters._SNMP.items() for name in names}
+    lost = {name for name in equation.COUNTERS if name.endswith(".lost")}
+    assert named
+    assert named | weighed | shown | lost == measured.COUNTERS
+    assert set(desk.COUNTS) < measured.GATE

@@ -65,7 +65,7 @@ def _probed(
     """The ways that were tried from inside, those whose traffic was captured, and the holes.
 
     Raises:
-        SetupError: there is a hole, and nobody said to go on all the same.
+        SetupError: there is a hole, and nobody said to go on all the same; or an outcome that none can be.
     """
     try:
         command.expect("ready")
@@ -77,6 +77,9 @@ def _probed(
     outcomes = {name: closing.ascii_text(str(value)) for name, value in said.items()}
     captured = wall.captured()
     timing.mark("probed")
+    if odd := posture.strange(outcomes) or ", ".join(sorted(captured - posture.CAPTURABLE)):
+        # No verifier would take it: better now than when the command has ended.
+        raise SetupError(f"the probe found what no record can hold: {odd}")
     found = posture.holes(outcomes, captured)
     if found and not plan.options.unsafe_ignore_holes:
         raise SetupError(
@@ -161,7 +164,7 @@ def opened(plan: Plan, wall: build.Boundary, command: supervise.Control) -> dict
         "holes_ignored": bool(found),
         "posture": {
             "enforcement_mode": posture.enforcement(spec.tier),
-            "runner_os": os.uname().sysname,
+            "runner_os": posture.SYSTEM,
             "runner_arch": os.uname().machine,
             **posture.members(outcomes, captured, docker),
             "websocket_frame_scanning": "off",

@@ -67,6 +67,14 @@ def packet(directory: str | int) -> Iterator[dict[str, bytes | Source]]:
         yield files
 
 
+def can_be_named(path: str) -> bool:
+    """Whether the kernel can be asked for `path`: NUL ends a name there, and half a character has no bytes."""
+    try:
+        return b"\0" not in os.fsencode(path)
+    except UnicodeEncodeError:
+        return False
+
+
 def is_directory(path: str) -> bool:
     """Whether `path` leads to one.
 

@@ -125,7 +125,7 @@ def verify(
 def _place(path: object) -> str:
     """The text of a path."""
     found = path.__fspath__() if hasattr(path, "__fspath__") else path
-    if not isinstance(found, str) or not found or "\0" in found:
+    if not isinstance(found, str) or not found or not files.can_be_named(found):
         raise UsageError(f"want a path as a text, got {found!a:.80}")
     return found
 
@@ -231,6 +231,8 @@ def key(given: bytes | str) -> bytes:
         return given
     if _is_text(given):
         return texts.read_public(given)
+    if not files.can_be_named(given):
+        raise UsageError(f"want a public key or the path of one, got {given!a:.80}")
     try:
         return texts.read_public(files.head(given, KEY_BYTES).decode("ascii"))
     except UnicodeDecodeError as error:

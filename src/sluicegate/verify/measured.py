@@ -7,9 +7,10 @@ from the probe's outcomes alone, and a member that nobody derives from anything 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 from sluicegate import posture
+from sluicegate.evidence import equation
 from sluicegate.verify import strict
 from sluicegate.verify.strict import need
 
@@ -21,6 +22,17 @@ CLOSE = {"counters", "gate", "network", "run", "equation"}
 _PROBE = {"outcomes", "captured", "docker", "holes", "results"}
 _NETWORK = {"addresses", "links", "routes", "rules", "settings", "ruleset", "generation"}
 _AUTHORITY = {"sha256", "names"}
+# Beside those of the equation, what the boundary's rules and its kernel count for people to see.
+COUNTERS = frozenset(equation.COUNTERS) | {
+    *("memberships", "Tcp.AttemptFails", "TcpExt.ListenOverflows", "TcpExt.ListenDrops"),
+    *("Ip.OutDiscards", "Udp.RcvbufErrors"),
+}
+GATE = frozenset(("connections", "flows", "allowed", "denied", "observed", "overload")) | {
+    *("bytes_up", "bytes_down", "kernel_up", "kernel_down", "dns_tcp", "changes", "receipts"),
+    *("broken", "refused_requests", "proxied", "http", "http_up"),
+    *("dns_asked", "dns_stream", "dns_captured", "dns_lost"),
+    *("drops_seen", "drops_lost", "drops_sequence"),
+}
 TIERS = ("netns-root", "netns-rootless")
 _DIGITS = re.compile("0|[1-9][0-9]{0,9}")
 
@@ -42,8 +54,8 @@ def checked(measured: Mapping[str, object], *, closed: bool) -> None:
     for name in CLOSE:
         strict.mapping(close[name], f"boundary.json: close's {name}")
     _network(strict.mapping(close["network"], "boundary.json: network"), "close")
-    for name in ("counters", "gate"):
-        _counts(close, name)
+    _counts(close, "counters", COUNTERS)
+    _counts(close, "gate", GATE)
 
 
 def _members(found: Mapping[str, object], wanted: set[str], perhaps: set[str], what: str) -> None:
@@ -81,7 +93,7 @@ def _opened(opened: Mapping[str, object]) -> None:
     need(strict.HEX64.match(digest), "boundary.json: command's digest")
     identity = strict.mapping(opened["identity"], "boundary.json: identity")
     _members(identity, {"uid", "gid"}, set(), "identity")
-    _counts(opened, "counters")
+    _counts(opened, "counters", COUNTERS)
     _network(strict.mapping(opened["network"], "boundary.json: network"), "open")
     if "authority" in opened:
         authority = strict.mapping(opened["authority"], "boundary.json: authority")
@@ -102,6 +114,8 @@ def _probed(opened: Mapping[str, object]) -> None:
     need(not strange, f"boundary.json: an outcome that no probe has: {strange}")
     captured = _texts(probe["captured"], "captured")
     need(captured == sorted(set(captured)), "boundary.json: captured is not a sorted set")
+    odd = sorted(set(captured) - posture.CAPTURABLE)
+    need(not odd, f"boundary.json: captured what no probe sends: {', '.join(odd)}")
     docker, taken = probe["docker"], frozenset(captured)
     if not isinstance(docker, bool):
         raise strict.VerificationError("boundary.json: probe's docker is not a boolean")
@@ -123,11 +137,10 @@ def _identity(outcomes: Mapping[str, str]) -> dict[str, int]:
 
 
 def _derived(opened: Mapping[str, object]) -> Mapping[str, object]:
-    """The posture but for what only says where it was measured."""
+    """The posture but for the machine, of which there are several."""
     said = strict.mapping(opened["posture"], "boundary.json: posture")
-    for name in ("runner_os", "runner_arch"):
-        strict.text(said.get(name), f"boundary.json: posture's {name}")
-    return {n: value for n, value in said.items() if n not in {"runner_os", "runner_arch"}}
+    strict.text(said.get("runner_arch"), "boundary.json: posture's runner_arch")
+    return {name: value for name, value in said.items() if name != "runner_arch"}
 
 
 def _posture(
@@ -138,6 +151,7 @@ def _posture(
 ) -> dict[str, object]:
     return {
         **posture.members(outcomes, captured, docker),
+        "runner_os": posture.SYSTEM,
         "enforcement_mode": posture.enforcement(str(opened["tier"])),
         "websocket_frame_scanning": "off",
     }
@@ -151,8 +165,11 @@ def _network(found: Mapping[str, object], when: str) -> None:
         _texts(found[name], f"{name} at the {when}")
 
 
-def _counts(holder: Mapping[str, object], name: str) -> None:
-    for key, value in strict.mapping(holder[name], f"boundary.json: {name}").items():
+def _counts(holder: Mapping[str, object], name: str, known: Collection[str]) -> None:
+    """Counts of known names; which of them are there depends on the kernel, and the equation wants its own."""
+    counts = strict.mapping(holder[name], f"boundary.json: {name}")
+    _members(counts, set(), set(known), name)
+    for key, value in counts.items():
         strict.count(value, f"boundary.json: {name}'s {key}")
 
 
