@@ -25,6 +25,7 @@ from sluicegate.policy.model import Policy, Rule
 
 RATE = 500  # connections a second
 COUNT = 2000
+Keeper = Callable[[socket.socket], contextlib.AbstractContextManager[list[int]]]
 OPEN = b'{"open":{"policy_hash":"sha256:%s","boundary_open_sha256":"sha256:%s"}}\n' % (
     *(b"0" * 64, b"0" * 64),
 )
@@ -36,7 +37,7 @@ def report(rounds: int) -> None:
     for number in range(rounds):
         order = list(results) if number % 2 == 0 else list(results)[::-1]
         for name in order:
-            with gate(signing if name == "receipts" else agreeing) as address:
+            with gate(signed if name == "receipts" else agreed) as address:
                 results[name].append(latencies(address))
     for at, what in ((0, "p50"), (1, "p99")):
         without, with_ = (statistics.median(r[at] for r in results[n]) for n in results)
@@ -47,26 +48,37 @@ def report(rounds: int) -> None:
         print(f"    {what}  {without:6.0f} without, {with_:6.0f} with: {added:+6.0f}")
 
 
-def agreeing(gate_end: socket.socket) -> None:
+@contextlib.contextmanager
+def agreed(gate_end: socket.socket) -> Iterator[list[int]]:
     """As fast as any notary can be: counts the lines and says committed."""
-    seen = 0
-    while data := gate_end.recv(65_536):
-        seen += data.count(b"\n")
-        gate_end.sendall(b'{"committed":%d}\n' % seen)
 
+    def agree() -> None:
+        seen = 0
+        while data := gate_end.recv(65_536):
+            seen += data.count(b"\n")
+            gate_end.sendall(b'{"committed":%d}\n' % seen)
 
-def signing(gate_end: socket.socket) -> None:
-    ours, theirs = socket.socketpair()
-    ours.sendall(OPEN)
-    with tempfile.TemporaryDirectory() as directory:
-        flags = os.O_CREAT | os.O_RDWR | os.O_APPEND
-        files = [os.open(Path(directory, name), flags) for name in ("evidence", "flows")]
-        notary.serve(gate_end, theirs, *files, None)
-    ours.close()
+    yield [forked(agree)]
 
 
 @contextlib.contextmanager
-def gate(keeper: Callable[[socket.socket], None]) -> Iterator[tuple[str, int]]:
+def signed(gate_end: socket.socket) -> Iterator[list[int]]:
+    """The real one, its record open before a gate can speak to it."""
+    ours, theirs = socket.socketpair()
+    flags = os.O_CREAT | os.O_RDWR | os.O_APPEND
+    with ours, tempfile.TemporaryDirectory() as directory:
+        files = [os.open(Path(directory, name), flags) for name in ("evidence", "flows")]
+        pid = forked(lambda: notary.serve(gate_end, theirs, *files, None))
+        for ended in (*files, theirs.detach()):
+            os.close(ended)
+        ours.sendall(OPEN)
+        if b'"opened"' not in (said := ours.recv(65_536)):
+            raise RuntimeError(f"the notary did not open the record: {said!r}")
+        yield [pid]
+
+
+@contextlib.contextmanager
+def gate(keeper: Keeper) -> Iterator[tuple[str, int]]:
     """The address of a gate whose notary is `keeper`; both are processes of their own."""
     upstream = socket.create_server(("127.0.0.1", 0), backlog=4096)
     listener = socket.create_server(("127.0.0.1", 0), backlog=4096)
@@ -80,17 +92,18 @@ def gate(keeper: Callable[[socket.socket], None]) -> Iterator[tuple[str, int]]:
         policies = (Policy("bench", allow=(rule,)),)
         serve_from(lambda _: ("127.0.0.1", port), Lookup(), sockets, policies, Limits(grace_s=0))
 
-    children = [forked(lambda: keeper(to_gate)), forked(serve), forked(lambda: answer(upstream))]
-    for ours in (to_notary, to_gate, gate_control, upstream):
-        ours.close()
-    try:
-        yield listener.getsockname()
-    finally:
-        control.close()
-        listener.close()
-        for pid in children:
-            os.kill(pid, signal.SIGKILL)
-            os.waitpid(pid, 0)
+    with keeper(to_gate) as children:
+        children += [forked(serve), forked(lambda: answer(upstream))]
+        for ours in (to_notary, to_gate, gate_control, upstream):
+            ours.close()
+        try:
+            yield listener.getsockname()
+        finally:
+            control.close()
+            listener.close()
+            for pid in children:
+                os.kill(pid, signal.SIGKILL)
+                os.waitpid(pid, 0)
 
 
 def answer(upstream: socket.socket) -> None:

@@ -23,6 +23,26 @@ def test_the_pair_of_the_standard() -> None:
     assert not keys.verifies(bytes.fromhex(PUBLIC), b"", b"m")
 
 
+def test_a_signer_forgets() -> None:
+    sign = keys.Signer(bytearray(SEED))
+    assert sign(b"m") == keys.Signer(SEED)(b"m")
+    sign.forget()
+    sign.forget()
+    with pytest.raises(RuntimeError, match="forgotten"):
+        sign(b"m")
+
+
+def test_a_key_nobody_gave() -> None:
+    one, other = keys.Signer(None), keys.Signer(None)
+    assert one.public != other.public
+    assert keys.verifies(bytes.fromhex(one.public), one(b"m"), b"m")
+
+
+def test_a_seed_of_another_length() -> None:
+    with pytest.raises(ValueError, match="32 bytes, got 31"):
+        keys.Signer(SEED[1:])
+
+
 def test_texts_come_back() -> None:
     assert keys.read_private(keys.write_private(SEED)) == SEED
     raw = bytes.fromhex(PUBLIC)

@@ -19,10 +19,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from setproctitle import getproctitle
 
-from sluicegate.evidence.receipt import Sign
 from tests.conftest import Run, Tier
 from tests.kernel.test_run import descendants, wait_gone
 
@@ -218,14 +216,15 @@ def _spy(tells: str) -> None:
     """Has the notary tell the key that it makes for itself."""
     from sluicegate.evidence import keys
 
-    usable = keys.usable
+    make = keys.Signer.__init__
 
-    def told(key: Ed25519PrivateKey) -> tuple[Sign, str]:
+    def told(self: keys.Signer, seed: keys.Secret | None) -> None:
+        make(self, seed)
         if "notary" in getproctitle():
-            _tell(tells, f"{os.getpid()} seed {key.private_bytes_raw().hex()}\n")
-        return usable(key)
+            half = bytes(self._key or b"")[: keys.SEED_BYTES]
+            _tell(tells, f"{os.getpid()} seed {half.hex()}\n")
 
-    keys.usable = told
+    vars(keys)["Signer"].__init__ = told
 
 
 def main(tells: str, goes: str, wanted: str, clock: str, spy: str, *argv: str) -> int:

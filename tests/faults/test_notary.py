@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import functools
-import gc
 import json
 import os
 import signal
@@ -12,8 +11,6 @@ import socket
 import subprocess
 import sys
 import threading
-import weakref
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -322,32 +319,27 @@ def test_the_key_is_ephemeral_without_one(tmp_path: Path) -> None:
     assert keys.signer(made.SEED)[1] not in signers
 
 
-def test_the_seed_is_overwritten_and_the_signer_dropped(
+def test_the_seed_and_the_key_are_overwritten(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    held: list[weakref.ref[object]] = []
-    make = keys.signer
+    held: list[bytearray] = []
 
-    def watched(seed: keys.Secret) -> tuple[Callable[[bytes], bytes], str]:
-        sign, public = make(seed)
+    class Watched(keys.Signer):
+        def __init__(self, seed: keys.Secret | None) -> None:
+            super().__init__(seed)
+            assert self._key is not None
+            held.append(self._key)
 
-        def signs(message: bytes) -> bytes:
-            return sign(message)
-
-        held.append(weakref.ref(signs))
-        return signs, public
-
-    monkeypatch.setattr(keys, "signer", watched)
+    monkeypatch.setattr(keys, "Signer", Watched)
     seed = bytearray(made.SEED)
     desk = made.Desk(tmp_path, seed=seed)  # type: ignore[arg-type]
     assert desk.open()["opened"]
     assert seed == bytes(32)
-    assert held[0]() is not None
+    assert held[0].startswith(made.SEED)
     desk.record(made.message(1))
     desk.boss.close()
     assert desk.join() == notary.FAILED
-    gc.collect()
-    assert held[0]() is None
+    assert held[0] == bytes(64)
 
 
 def heads(text: str) -> note.Checkpoint:

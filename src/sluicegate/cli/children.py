@@ -74,7 +74,7 @@ def start_notary(
     from sluicegate.evidence import keys, notary
     from sluicegate.verify import packet  # noqa: F401
 
-    keys.signer(bytes(32))
+    keys.signer(bytes(keys.SEED_BYTES))
 
     def work(control: socket.socket) -> int:
         if key.passphrase is not None:

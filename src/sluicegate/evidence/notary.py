@@ -16,7 +16,6 @@ import orjson
 
 from sluicegate import moments
 from sluicegate.evidence import canonical, chain, ids, journal, keys, note, seal, tree
-from sluicegate.evidence.receipt import Sign
 
 DONE, FAILED = 0, 3
 # fdatasync costs milliseconds: once a second bounds what a power cut can take.
@@ -121,13 +120,13 @@ class _Notary:
         self,
         evidence_fd: int,
         flows_fd: int,
-        signer: tuple[Sign, str],
+        sign: keys.Signer,
         heartbeat_s: int,
         nonce: str,
         checkpoint_s: int = CHECKPOINT_SECONDS,
     ) -> None:
         self.evidence, self.facts = _File(evidence_fd), _File(flows_fd)
-        self.sign, self.key = signer
+        self.sign, self.key = sign, sign.public
         self.heartbeat_s, self.nonce = heartbeat_s, nonce
         self.checkpoint_s, self.told = checkpoint_s, 0
         self.book: journal.Journal | None = None
@@ -256,8 +255,8 @@ class _Notary:
         return canonical.encode({"sealed": answer}) + b"\n"
 
     def forget(self) -> None:
-        """Let go of the key: nothing can be signed any more."""
-        del self.sign
+        """Overwrite the key: nothing can be signed any more."""
+        self.sign.forget()
         self.book = None
 
     def tick(self, supervisor: _Peer) -> None:
@@ -316,20 +315,13 @@ def _why(error: Exception) -> tuple[str, str]:
     return f"the record can not be written: {os.strerror(error.errno or errno.EIO)}", hint
 
 
-def _signer(key: keys.Secret | None) -> tuple[Sign, str]:
-    """As `keys.signer`; afterwards the library's object is the only place with the key.
-
-    Nothing of ours can overwrite that object. It lives as long as the record is open; when the last reference goes,
-    OpenSSL clears its own copy.
-    """
-    if key is None:
-        from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-
-        return keys.usable(Ed25519PrivateKey.generate())
+def _signer(key: keys.Secret | None) -> keys.Signer:
+    """What signs with `key`, which is overwritten; or with one that nobody else ever held."""
     try:
-        return keys.signer(key)
+        return keys.Signer(key)
     finally:
-        keys.wipe(key)
+        if key is not None:
+            keys.wipe(key)
 
 
 def _loop(notary: _Notary, gate: _Peer, supervisor: _Peer) -> int:
