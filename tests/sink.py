@@ -8,7 +8,9 @@ the same once every connection made before it has ended and is in LOG; `listen P
 
 from __future__ import annotations
 
+import base64
 import contextlib
+import hashlib
 import json
 import os
 import socket
@@ -132,7 +134,10 @@ def _big(stream: socket.socket, count: int) -> None:
 
 
 class Http(socketserver.BaseRequestHandler):
-    """HTTP/1.1: `/big/N` gives N bytes, `/slow` never answers, all else an echo of the request line."""
+    """HTTP/1.1: `/big/N` gives N bytes, `/slow` never answers, all else an echo of the request line.
+
+    A request for a WebSocket gets one, which echoes.
+    """
 
     def handle(self) -> None:
         stream = self.request
@@ -147,19 +152,25 @@ class Http(socketserver.BaseRequestHandler):
         reader = stream.makefile("rb")
         while line := reader.readline(65_536):
             head = line
-            length, chunked, last = 0, False, False
+            length, chunked, last, key = 0, False, False, b""
             while (field := reader.readline(65_536)) not in {b"\r\n", b""}:
                 head += field
                 name, _, value = field.partition(b":")
                 if name.lower() == b"content-length":
                     length = int(value)
                 chunked |= name.lower() == b"transfer-encoding"
+                if name.lower() == b"sec-websocket-key":
+                    key = value.strip()
                 last |= field.lower().split() == [b"connection:", b"close"]
             got = _body(reader, length, chunked)
             where = stream.getsockname()[0]
             server.log.write(
                 protocol="http", port=port, local=where, head=head.decode("latin-1"), body=got
             )
+            if key:
+                said = _frames(stream, reader, key)
+                server.log.write(protocol="websocket", port=port, local=where, said=said)
+                break
             path = line.split()[1].decode()
             if path.startswith("/slow"):
                 reader.read()
@@ -176,6 +187,27 @@ class Http(socketserver.BaseRequestHandler):
             if last:
                 break
         stream.close()
+
+
+def _frames(stream: socket.socket, reader: Any, key: bytes) -> list[str]:
+    """Echo frames until the client closes; what each held."""
+    digest = hashlib.sha1(key + b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11").digest()
+    lines = [b"HTTP/1.1 101 Switching Protocols", b"Upgrade: websocket", b"Connection: Upgrade"]
+    lines += [b"Sec-WebSocket-Accept: " + base64.b64encode(digest), b"", b""]
+    stream.sendall(b"\r\n".join(lines))
+    said: list[str] = []
+    while len(head := reader.read(2)) == 2:
+        size = head[1] & 127
+        more = reader.read({126: 2, 127: 8}.get(size, 0))
+        size = int.from_bytes(more, "big") if more else size
+        mask, data = reader.read(4), reader.read(size)
+        plain = bytes(byte ^ mask[at % 4] for at, byte in enumerate(data))
+        said.append(plain[:KEPT_BYTES].decode("latin-1"))
+        kind = 0x8A if head[0] == 0x89 else head[0]  # a ping is answered by a pong
+        stream.sendall(bytes((kind, head[1] & 127)) + more + plain)
+        if head[0] == 0x88:
+            break
+    return said
 
 
 def _body(reader: Any, length: int, chunked: bool) -> int:

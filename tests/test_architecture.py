@@ -57,6 +57,8 @@ SHELLS = {
     "gate/exchange.py",
     "gate/kept.py",
     "gate/linger.py",
+    "gate/push.py",
+    "gate/websocket.py",
     "gate/loop.py",
     "gate/meter.py",
     "gate/opened.py",

@@ -1071,6 +1071,7 @@ const sluicegate = (() => {
 
   const MAX_PORT = 65535;
   const MIN_STATUS = 200, MAX_STATUS = 999; // what the gate takes for a response
+  const SWITCHED = 101; // the status of a WebSocket, whose frames are counted
   const MAX_LABELS = 65536; // rules that decided something
   const MAX_SHOWN = 2048; // characters of one client-made value in the record
   const MAX_SHOWN_PATH = 8192; // of a path, which the policy matches up to this length
@@ -1083,7 +1084,7 @@ const sluicegate = (() => {
     'addresses', 'process'];
   const FLOW_FIRST = ['ech', 'asked', 'process']; // of an intent, a denial or a warning alone
   const FLOW_END = ['outcome', 'bytes_up', 'bytes_down', 'duration_ms', 'kernel_up', 'kernel_down', 'peer', 'status',
-    'addresses', 'address_count']; // of an outcome
+    'addresses', 'address_count', 'frames_up', 'frames_down']; // of an outcome
   const SAID = ['action_type', 'target', 'transport', 'method', 'verdict', 'layer', 'pattern'];
   const SAID_TWICE = SAID.slice(0, 4); // the same in an intent and its outcome
   // Rules that no line of a policy stands for. A label is `allow[i] where` or `deny[i] where`.
@@ -1204,8 +1205,14 @@ const sluicegate = (() => {
       for (const name of ['kernel_up', 'kernel_down']) count(flow.get(name), `${what}: ${name}`);
       need(flow.get('protocol') !== 'https', `${what}: the kernel does not see into TLS`);
     }
+    const frames = flow.has('frames_up') || flow.has('frames_down');
+    if (frames) {
+      for (const name of ['frames_up', 'frames_down']) count(flow.get(name), `${what}: ${name}`);
+      const switched = flow.get('status') === SWITCHED && flow.get('method') === 'GET';
+      need(switched, `${what}: frames of what is no WebSocket`);
+    }
     if (flow.has('status')) {
-      ranged(flow.get('status'), MIN_STATUS, MAX_STATUS, `${what}: status`);
+      ranged(flow.get('status'), frames ? SWITCHED : MIN_STATUS, MAX_STATUS, `${what}: status`);
       need(['http', 'https'].includes(flow.get('protocol')), `${what}: a status of what is no HTTP`);
     }
     end.peer = flow.has('peer') ? text(flow.get('peer'), `${what}: peer`) : undefined;

@@ -149,12 +149,24 @@ say(curl("-H", "Connection: Upgrade, HTTP2-Settings", "-H", "Upgrade: h2c", "-H"
          f"http://{OK}/h2c")["out"])
 """,
     "P16": """
-head = ("-H", "Connection: Upgrade", "-H", "Upgrade: websocket", "-H", "Sec-WebSocket-Version: 13",
-        "-H", "Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==")
-for host in (OK, NO):
-    for via in ((), ("-x", PX)):
-        say(curl(*via, *head, f"http://{host}/ws/{TOK}")["out"][-6:])
-say(curl(*head, f"https://{NO}/ws/{TOK}")["code"])
+lines = ("Connection: Upgrade", "Upgrade: websocket", "Sec-WebSocket-Version: 13",
+         "Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==", "Sec-WebSocket-Extensions: permessage-deflate", "\\r\\n")
+def ask(target, host):
+    return "\\r\\n".join((f"GET {target} HTTP/1.1", f"Host: {host}", *lines)).encode()
+def frame(first, text):
+    return bytes([first, 128 | len(text), 1, 2, 3, 4]) + bytes(c ^ (1, 2, 3, 4)[n % 4] for n, c in enumerate(text))
+end = frame(0x88, b"")
+for host, word in ((OK, b"hello"), (NO, TOK.encode()), (FRONTED, TOK.encode())):
+    framed = frame(0x81, word) + end
+    say(tcp(host, 80, ask("/ws", host) + framed))
+    say(px(ask(f"http://{host}/ws", host) + framed))
+    say(px(f"CONNECT {host}:80 HTTP/1.1\\r\\nHost: {host}:80\\r\\n\\r\\n".encode() + ask("/ws", host) + framed))
+# Another request in the place of a frame, and one behind an answer that is not the one it asked for.
+second = f"GET /{TOK} HTTP/1.1\\r\\nHost: {NO}\\r\\n\\r\\n".encode()
+say(tcp(OK, 80, ask("/ws", OK) + second))
+say(tcp(OK, 80, ask("/ws", OK).replace(b"websocket", b"h2c, websocket") + second))
+say(tcp(OK, 80, ask("/ws", OK).replace(b"Version: 13", b"Version: 7") + second))
+say(curl("-H", lines[0], "-H", lines[1], "-H", lines[2], "-H", lines[3], f"https://{NO}/ws/{TOK}")["code"])
 """,
     "P17": """
 address = socket.gethostbyname(OK)
@@ -332,8 +344,28 @@ def test_P15_an_upgrade_to_http2_is_not_passed_on(ran: Ran, leaks: Ran) -> None:
 
 def test_P16_websocket(ran: Ran, leaks: Ran) -> None:
     case = check(ran, leaks, "P16")
-    assert case.said[:4] == ["\n\n403 "] * 4
-    assert ran.denied(synthetic="allowed.test", path=f"/ws/{case.token}", rule="fault")
+    allowed, others, last = case.said[:3], case.said[3:9], case.said[9:]
+    for said in allowed:
+        head, _, frames = (
+            said["got"]
+            .removeprefix("HTTP/1.1 200 Connection established\r\n\r\n")
+            .partition("\r\n\r\n")
+        )
+        assert head.startswith("HTTP/1.1 101 ")
+        assert "extensions" not in head.lower()
+        assert frames == "\x81\x05hello\x88\x00"
+    came = [entry["said"] for entry in ran.log if entry["protocol"] == "websocket"]
+    assert [said for said in came if said] == [["hello", ""]] * 3
+    assert not [said for said in others if "HTTP/1.1 403 " not in said["got"]]
+    assert ran.denied(synthetic="denied.test", path="/ws")
+    assert ran.denied(synthetic="fronted.test", path="/ws")
+    assert last[0]["got"].startswith("HTTP/1.1 101 ")
+    assert "a kind that nobody has agreed on" in last[0]["got"]
+    assert [said["got"][:13] for said in last[1:3]] == ["HTTP/1.1 403 "] * 2
+    ends = [flow for flow in ran.flows if "frames_up" in flow]
+    assert [(f["outcome"], f["frames_up"], f["frames_down"]) for f in ends[:3]] == [
+        ("complete", 2, 2)
+    ] * 3
     assert ran.denied(synthetic="denied.test", port=443, sni="denied.test")
 
 

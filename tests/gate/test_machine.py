@@ -103,6 +103,10 @@ def test_socks5_with_an_address_that_the_resolver_gave() -> None:
         (b"GET / HTTP/1.1\nHost: a\n\n", "bare LF"),
         (
             b"GET / HTTP/1.1\r\nHost: a.test\r\nUpgrade: websocket\r\nConnection: upgrade\r\n\r\n",
+            "Sec-WebSocket-Key",
+        ),
+        (
+            b"GET / HTTP/1.1\r\nHost: a.test\r\nUpgrade: tls/1.0\r\nConnection: upgrade\r\n\r\n",
             "Upgrade",
         ),
         (b"CONNECT b.test:2 HTTP/1.1\r\nHost: b.test:2\r\nContent-Length: 1\r\n\r\n", "body"),

@@ -15,6 +15,7 @@ import pytest
 
 from sluicegate.facts import Facts, Protocol
 from sluicegate.gate.exchange import Exchange, Result
+from sluicegate.gate.limits import Limits
 from sluicegate.gate.loop import Loop
 from sluicegate.gate.machine import MAX_WORK_BYTES
 from sluicegate.policy.model import Policy, Rule
@@ -386,7 +387,7 @@ def test_a_client_that_reads_nothing_makes_the_gate_hold_little() -> None:
         request = read_request_head(b"GET / HTTP/1.1\r\nHost: ok.test\r\n\r\n")
         assert request is not None
         facts = Facts(Protocol.HTTP, "192.0.2.1", 80, host="ok.test")
-        one = Exchange(loop, gate_side, ours, request, facts, b"", 60, lambda _: None)
+        one = Exchange(loop, gate_side, ours, request, facts, b"", Limits(), lambda _: None)
         one.start()
         sent[:0] = b"HTTP/1.1 200 OK\r\nContent-Length: 8388608\r\n\r\n"
         idle = 0
@@ -412,7 +413,7 @@ def test_a_response_head_in_too_many_pieces() -> None:
         request = read_request_head(b"GET / HTTP/1.1\r\nHost: ok.test\r\n\r\n")
         assert request is not None
         facts = Facts(Protocol.HTTP, "192.0.2.1", 80, host="ok.test")
-        one = Exchange(loop, gate_side, ours, request, facts, b"", 60, ended.append)
+        one = Exchange(loop, gate_side, ours, request, facts, b"", Limits(), ended.append)
         one.start()
         theirs.sendall(b"HTTP/1.1 200 OK\r\nX: ")
         sent = 0

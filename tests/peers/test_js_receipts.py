@@ -97,6 +97,9 @@ def told(
         found = (judged.address,) if judged.address is not None else ("203.0.113.9",)
         kernel = None if inside else (5, 7)
         end = records.Outcome("complete", 5, 7, 9, found, found[0], kernel=kernel)
+        if facts.method == "GET" and number % 2 == 0:
+            seen["websocket"] += 1
+            end = dataclasses.replace(end, status=101, frames=(number, 0))
         good, denied = policy.answered(policies, judged, found)
         if not good and denied is not None:
             seen["refused"] += 1
@@ -137,7 +140,7 @@ def test_what_the_gate_writes_is_made_again(
     (tmp_path / "work").mkdir()
     assert agree(cases, tmp_path / "work") == [UNPROVEN] * len(cases)
     kinds = ("allow", "block", "warn", "asked", "read", "write", "unclassified", "refused")
-    kinds += ("opened",)
+    kinds += ("opened", "websocket")
     assert all(seen[kind] for kind in kinds), seen
 
 

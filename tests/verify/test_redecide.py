@@ -401,6 +401,37 @@ def test_only_http_has_a_status() -> None:
         again(*ended(made.known("b.example"), end))
 
 
+SOCKET = records.Outcome("complete", 1, 2, 3, ("192.0.2.1",), "192.0.2.1", 101, frames=(4, 0))
+
+
+def test_frames_of_a_websocket() -> None:
+    again(*ended(WEB, SOCKET))
+
+
+@pytest.mark.parametrize(
+    ("end", "method", "said"),
+    [
+        (replace(SOCKET, frames=None), "GET", "status: not in 200"),
+        (replace(SOCKET, status=200), "GET", "no WebSocket"),
+        (replace(SOCKET, status=None), "GET", "no WebSocket"),
+        (SOCKET, "HEAD", "no WebSocket"),
+        (replace(SOCKET, frames=(-1, 0)), "GET", "not a count"),
+    ],
+)
+def test_frames_of_what_is_no_websocket(end: records.Outcome, method: str, said: str) -> None:
+    host = {"synthetic": "b.example", "host": "b.example", "address": made.bound("b.example")}
+    with pytest.raises(VerificationError, match=said):
+        again(*ended(replace(WEB, method=method, **host), end))
+
+
+@pytest.mark.parametrize("name", ["frames_up", "frames_down"])
+def test_frames_of_one_way(name: str) -> None:
+    intent, outcome = ended(WEB, SOCKET)
+    del outcome["flow"][name]
+    with pytest.raises(VerificationError, match=name):
+        again(intent, outcome)
+
+
 def ended(facts: Facts, end: records.Outcome) -> tuple[dict[str, Any], dict[str, Any]]:
     return judged(facts), records.outcome(WHO, facts, decide(POLICIES, facts), ID, end)
 

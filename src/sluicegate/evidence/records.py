@@ -41,7 +41,8 @@ class Outcome:
     """How an allowed flow ended. `peer` is the address it was connected to, `status` HTTP's.
 
     `address_count` is how many addresses there were, where `addresses` is only their beginning. `kernel`: bytes up and
-    down as the kernel counted them on the two sockets, None where there was no second one.
+    down as the kernel counted them on the two sockets, None where there was no second one. `frames`: those of a
+    WebSocket, up and down.
     """
 
     reason: str
@@ -53,6 +54,7 @@ class Outcome:
     status: int | None = None
     address_count: int = 0
     kernel: tuple[int, int] | None = None
+    frames: tuple[int, int] | None = None
 
 
 def printable(text: str) -> str:
@@ -125,6 +127,8 @@ def outcome(
     optional: dict[str, Json] = {"peer": end.peer, "status": end.status}
     if end.kernel is not None:
         optional |= {"kernel_up": end.kernel[0], "kernel_down": end.kernel[1]}
+    if end.frames is not None:
+        optional |= {"frames_up": end.frames[0], "frames_down": end.frames[1]}
     if end.addresses:
         optional["addresses"] = list(end.addresses[:MAX_ADDRESSES])
     if end.address_count > len(end.addresses[:MAX_ADDRESSES]):

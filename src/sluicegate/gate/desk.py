@@ -165,7 +165,7 @@ class Deed:
 
     __slots__ = (
         *("_action", "_begun", "_client", "_closed", "_desk", "address_count", "addresses"),
-        *("bytes_down", "bytes_up", "decision", "facts", "kernel", "peer", "status"),
+        *("bytes_down", "bytes_up", "decision", "facts", "frames", "kernel", "peer", "status"),
     )
 
     def __init__(
@@ -178,6 +178,7 @@ class Deed:
         self.status: int | None = None
         self.bytes_up = self.bytes_down = 0
         self.kernel: tuple[int, int] | None = None
+        self.frames: tuple[int, int] | None = None  # of a WebSocket
         self._desk, self._client, self._action = desk, client, ""
         self._begun, self._closed = desk.loop.now, False
 
@@ -250,6 +251,7 @@ class Deed:
             self.status,
             self.address_count,
             self.kernel,
+            self.frames,
         )
         message = records.outcome(self._client, self.facts, self.decision, self._action, end)
         if in_order:

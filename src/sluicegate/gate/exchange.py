@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
@@ -11,10 +10,13 @@ from sluicegate.facts import Facts, Protocol
 from sluicegate.gate import denials
 from sluicegate.gate.bodies import Body
 from sluicegate.gate.dial import reset
+from sluicegate.gate.limits import Limits
 from sluicegate.gate.loop import BROKEN, READ, WRITE, Loop
 from sluicegate.gate.machine import MAX_WORK_BYTES
 from sluicegate.gate.meter import Meter, Stream
-from sluicegate.wire import http
+from sluicegate.gate.push import push, words
+from sluicegate.gate.websocket import Ended, WebSocket
+from sluicegate.wire import http, websocket
 from sluicegate.wire.cursor import WireError
 
 READ_BYTES = 65_536
@@ -33,6 +35,7 @@ class Result:
     `upstream`: still open, to be used again or closed. `last`: words to send to the client first.
     `again`: the upstream was gone without a byte, and the request may be sent once more.
     `kernel`: bytes up and down as the kernel counted them; None within TLS, which it does not see into.
+    `frames`: those of a WebSocket, up and down.
     """
 
     reason: str
@@ -44,6 +47,7 @@ class Result:
     last: bytes = b""
     again: bool = False
     kernel: tuple[int, int] | None = None
+    frames: tuple[int, int] | None = None
 
 
 class Exchange:
@@ -57,7 +61,7 @@ class Exchange:
         request: http.Request,
         facts: Facts,
         rest: bytes,
-        idle_s: float,
+        limits: Limits,
         done: Callable[[Result], None],
     ) -> None:
         self._loop, self._client, self._upstream = loop, client, upstream
@@ -69,7 +73,8 @@ class Exchange:
         self._interim = self._work = 0
         # A server may leave a body unread (of a GET as of a POST to a path that it does not know) and take it for the
         # next request of the connection, one that nobody judged: nothing follows a body.
-        self._last = not self._sending.done
+        # Nor an offer of another protocol: it may have begun, whatever the server answers.
+        self._last = not self._sending.done or request.upgrade is not None
         sent = replace(request, keep_alive=False) if self._last else request
         self._up, self._down = bytearray(head(sent, facts)), bytearray()
         self._bytes_up = self._bytes_down = 0
@@ -77,10 +82,11 @@ class Exchange:
         self._kernel: tuple[int, int] | None = None
         if facts.protocol is not Protocol.HTTPS:
             self._meter = Meter(upstream, client)
-        self._client_ended = False
+        self._client_ended = self._switched = False
+        self._frames: WebSocket | None = None
         self._began = rest
-        self._idle_s, self._seen = idle_s, -1
-        self._timer = loop.after(idle_s, self._check)
+        self._limits, self._seen = limits, -1
+        self._timer = loop.after(limits.idle_http_s, self._check)
 
     def start(self) -> None:
         """Begin; `done` may be called before this returns."""
@@ -97,6 +103,8 @@ class Exchange:
 
     def abort(self, reason: str) -> None:
         """Reset both sides."""
+        if self._frames is not None:
+            self._frames.cancel()
         self._release()
         reset(self._upstream)
         reset(self._client)
@@ -124,7 +132,7 @@ class Exchange:
             except BlockingIOError:
                 pass
             except (OSError, WireError) as error:
-                self.abort(f"client: {_words(error)}")
+                self.abort(f"client: {words(error)}")
                 return
         self._step()
 
@@ -137,7 +145,7 @@ class Exchange:
             except BlockingIOError:
                 pass
             except (OSError, WireError) as error:
-                self._broken(_words(error))
+                self._broken(words(error))
                 return
         if not self._over:
             self._step()
@@ -167,6 +175,11 @@ class Exchange:
             if response is None:
                 return False
             self._heard = self._heard[response.size :]
+            if response.status == 101 and self._request.upgrade == websocket.PROTOCOL:
+                websocket.check_answer(self._request, response)
+                self._down += http.write_response(response)
+                self._response, self._switched = response, True
+                return False
             if response.status >= 200:
                 break
             self._interim += 1
@@ -209,17 +222,20 @@ class Exchange:
     def _step(self) -> None:
         """Send what can be sent; end, or wait."""
         try:
-            self._bytes_up += _send(self._upstream, self._up)
+            self._bytes_up += push(self._upstream, self._up)
         except OSError as error:
             # The response may be there all the same: a server may refuse a body before its end.
             self._up.clear()
             if self._response is None and not self._late_answer():
-                self._broken(_words(error))
+                self._broken(words(error))
                 return
+        if self._switched:
+            self._switch()
+            return
         try:
-            self._bytes_down += _send(self._client, self._down)
+            self._bytes_down += push(self._client, self._down)
         except OSError as error:
-            self.abort(f"client: {_words(error)}")
+            self.abort(f"client: {words(error)}")
             return
         if self._receiving is not None and self._receiving.done and not self._down:
             self._complete()
@@ -235,6 +251,24 @@ class Exchange:
             if peer is self._client:
                 events |= BROKEN  # watched even when nothing is wanted, so that its reset is seen
             self._loop.want(peer.fileno(), events, handler)
+
+    def _switch(self) -> None:
+        """Frames from here on, both ways."""
+        self._timer.cancel()
+        known = (self._loop, self._client, self._upstream, (self._up, self._down))
+        self._frames = WebSocket(*known, self._limits.idle_opaque_s, self._framed)
+        self._frames.start((self._sending.rest, self._heard))
+
+    def _framed(self, end: Ended) -> None:
+        self._release()
+        if end.broken or end.last:
+            reset(self._upstream)
+        else:
+            self._upstream.close()
+        if end.broken:
+            reset(self._client)
+        known = (self._bytes_up, self._bytes_down, self._status)
+        self._finish(Result(end.reason, *known, last=end.last))
 
     def _late_answer(self) -> bool:
         """Whether a response had arrived before the upstream closed."""
@@ -292,8 +326,8 @@ class Exchange:
     def _fault(self, why: str) -> None:
         self._release()
         self._upstream.close()
-        words = http.denial(400, f"sluicegate: {why}\n")
-        self._finish(Result(f"client: {why}", self._bytes_up, self._bytes_down, 400, last=words))
+        last = http.denial(400, f"sluicegate: {why}\n")
+        self._finish(Result(f"client: {why}", self._bytes_up, self._bytes_down, 400, last=last))
 
     def _check(self) -> None:
         moved = self._bytes_up + self._bytes_down
@@ -301,7 +335,7 @@ class Exchange:
             self.abort("idle for too long")
             return
         self._seen = moved
-        self._timer = self._loop.after(self._idle_s / 2, self._check)
+        self._timer = self._loop.after(self._limits.idle_http_s / 2, self._check)
 
     def _release(self) -> None:
         self._timer.cancel()
@@ -315,37 +349,24 @@ class Exchange:
     def _finish(self, result: Result) -> None:
         if not self._over:
             self._over = True
+            if self._frames is not None:
+                up, down = self._frames.up, self._frames.down
+                moved = (result.bytes_up + up.moved, result.bytes_down + down.moved)
+                result = replace(result, bytes_up=moved[0], bytes_down=moved[1])
+                result = replace(result, frames=(up.frames, down.frames))
             self._done(replace(result, kernel=self._kernel))
 
 
 def head(request: http.Request, facts: Facts) -> bytes:
     """The head to send upstream. Its Host is the judged name; the gate answers 100-continue itself."""
     headers = tuple(pair for pair in request.headers if pair[0].lower() != "expect")
+    upgrade = request.upgrade if request.upgrade == websocket.PROTOCOL else None
+    if upgrade is not None:
+        headers = websocket.offer(headers)
     host, port = request.host, request.host_port
     if host is None:
         host = facts.synthetic or facts.target or facts.address
         port = facts.port if facts.target_port is None else facts.target_port
         port = None if port == (443 if facts.protocol is Protocol.HTTPS else 80) else port
-    request = replace(request, headers=headers, host=host, host_port=port, upgrade=None)
+    request = replace(request, headers=headers, host=host, host_port=port, upgrade=upgrade)
     return http.write_request(request)
-
-
-def _send(peer: Stream, out: bytearray) -> int:
-    sent = 0
-    try:
-        while out:
-            size = peer.send(out)
-            del out[:size]
-            sent += size
-    except BlockingIOError:
-        pass  # the loop says when there is room
-    return sent
-
-
-def _words(error: Exception) -> str:
-    said = getattr(error, "reason", None)
-    if isinstance(said, str):
-        return f"tls: {said.lower().replace('_', ' ')}"
-    if isinstance(error, OSError) and error.errno:
-        return os.strerror(error.errno).lower()
-    return str(error)

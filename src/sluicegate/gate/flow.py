@@ -258,7 +258,7 @@ class Flow:
             rest = machine.buffer[machine.request.size :]
             self._carrier = exchange = Exchange(
                 *(desk.loop, self._client, upstream, machine.request, deed.facts, rest),
-                *(desk.limits.idle_http_s, self._exchanged),
+                *(desk.limits, self._exchanged),
             )
             exchange.start()
             return
@@ -306,7 +306,7 @@ class Flow:
             self._reach(deed)  # the kept connection closed just then: not the client's concern
             return
         self._deed = None
-        deed.status = result.status
+        deed.status, deed.frames = result.status, result.frames
         deed.close(result.reason, in_order=result.rest is not None)
         if result.upstream is not None and result.rest is not None:
             self._keep(result.upstream, deed)

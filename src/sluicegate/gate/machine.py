@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from sluicegate.facts import Facts, Protocol, Via
-from sluicegate.wire import http, socks, tls
+from sluicegate.wire import http, socks, tls, websocket
 from sluicegate.wire.cursor import WireError
 from sluicegate.wire.first import Kind, classify, is_git, is_word
 
@@ -220,7 +220,9 @@ class Machine:
             )
             if request.scheme != "http":
                 return self._fault("an https URL in a clear proxy request", self._clear)
-        if request.upgrade is not None and not _http2(request.upgrade):
+        if request.upgrade == websocket.PROTOCOL:
+            websocket.check_offer(request)
+        elif request.upgrade is not None and not _http2(request.upgrade):
             return self._fault("the request asks for another protocol (Upgrade)", self._clear)
         return self._judge(self._clear)
 

@@ -96,12 +96,15 @@ class Secure:
                 self._hear()
                 continue
             except ssl.SSLZeroReturnError:
-                break
+                piece = b""
             except ssl.SSLEOFError as error:
                 if pieces:
                     break
                 raise ConnectionResetError("ended without a closing alert") from error
             if not piece:
+                # Who waits for the socket must hear of it again, also where the peer keeps that open.
+                with contextlib.suppress(OSError):
+                    self.peer.shutdown(socket.SHUT_RD)
                 break
             pieces.append(piece)
         return pieces[0] if len(pieces) == 1 else b"".join(pieces)

@@ -37,7 +37,7 @@ _OPTIONAL = {
 }
 _OUTCOME = {
     *("outcome", "bytes_up", "bytes_down", "duration_ms", "kernel_up", "kernel_down"),
-    *("peer", "status", "addresses", "address_count"),
+    *("peer", "status", "addresses", "address_count", "frames_up", "frames_down"),
 }
 # Said of an intent or a denial alone.
 _FIRST = {"ech", "asked", "process"}

@@ -16,6 +16,7 @@ TEXTS = ("synthetic", "target", "sni", "host", "method", "fault")
 NUMBERS = ("target_port", "host_port")
 # What the gate takes for a response: RFC 9110 section 15 has a client treat those beyond 599 as some 5xx.
 _LEAST_STATUS, _MOST_STATUS = 200, 999
+SWITCHED = 101  # the status of a WebSocket, whose frames are counted
 _COUNTS = ("bytes_up", "bytes_down", "duration_ms")
 
 
@@ -85,6 +86,9 @@ def outcome(flow: Mapping[str, object], what: str) -> records.Outcome:
     kernel = None
     if "kernel_up" in flow or "kernel_down" in flow:
         kernel = strict.member(flow, "kernel_up", what), strict.member(flow, "kernel_down", what)
+    frames = None
+    if "frames_up" in flow or "frames_down" in flow:
+        frames = strict.member(flow, "frames_up", what), strict.member(flow, "frames_down", what)
     peer = strict.text(flow["peer"], f"{what}: peer") if "peer" in flow else None
     need(peer is None or peer in listed, f"{what}: connected to what the name has not")
     many = strict.count(flow.get("address_count", 0), f"{what}: address_count")
@@ -93,7 +97,10 @@ def outcome(flow: Mapping[str, object], what: str) -> records.Outcome:
     need(listed or "addresses" not in flow, f"{what}: addresses")
     status = None
     if "status" in flow:
-        status = ranged(flow["status"], _LEAST_STATUS, _MOST_STATUS, f"{what}: status")
+        least = _LEAST_STATUS if frames is None else SWITCHED
+        status = ranged(flow["status"], least, _MOST_STATUS, f"{what}: status")
+    switched = status == SWITCHED and flow.get("method") == "GET"
+    need(frames is None or switched, f"{what}: frames of what is no WebSocket")
     reason = strict.text(flow.get("outcome"), f"{what}: outcome")
     need(records.printable(reason) == reason, f"{what}: outcome")
     inside = flow.get("protocol") == Protocol.HTTPS.value
@@ -108,4 +115,5 @@ def outcome(flow: Mapping[str, object], what: str) -> records.Outcome:
         status=status,
         address_count=many,
         kernel=kernel,
+        frames=frames,
     )

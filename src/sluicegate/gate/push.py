@@ -1,0 +1,34 @@
+"""SHELL. Bytes to a peer that may be slow, and what went wrong with one in a few words."""
+
+from __future__ import annotations
+
+import os
+
+from sluicegate.gate.meter import Stream
+
+
+def push(peer: Stream, out: bytearray) -> int:
+    """How many bytes of `out` the peer took; they are gone from it.
+
+    Raises:
+        OSError: the connection is broken.
+    """
+    sent = 0
+    try:
+        while out:
+            size = peer.send(out)
+            del out[:size]
+            sent += size
+    except BlockingIOError:
+        pass  # the loop says when there is room
+    return sent
+
+
+def words(error: Exception) -> str:
+    """What `error` says, in lower case."""
+    said = getattr(error, "reason", None)
+    if isinstance(said, str):
+        return f"tls: {said.lower().replace('_', ' ')}"
+    if isinstance(error, OSError) and error.errno:
+        return os.strerror(error.errno).lower()
+    return str(error)
