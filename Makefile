@@ -6,6 +6,8 @@ SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 
 PEERS := .venv-peers
 MITMPROXY := mitmproxy==11.0.2
+# The tests' clients that are no packages of the system: pip's into an environment of their own, npm's beside them.
+CLIENTS := .venv-clients
 LINT = $(BIN)/ruff format -q --check src tests bench demo && $(BIN)/ruff check -q src tests bench demo && $(BIN)/mypy
 
 # Coverage-guided fuzzing: libFuzzer under Python, in an environment of its own.
@@ -33,7 +35,7 @@ deep: $(DEEP)/.ready
 check: demo-tools $(VENV)/.ready
 	$(LINT)
 
-setup: tools $(VENV)/.ready
+setup: tools $(VENV)/.ready $(CLIENTS)/.ready
 
 # What is wanted, as PROBE:PACKAGE; a probe is a command or a path, and one of several, with commas, is enough.
 # nft and ip build the boundary's network; curl is the demo's client.
@@ -77,6 +79,13 @@ $(VENV)/.ready: pyproject.toml requirements.lock
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install -q -r requirements.lock
 	$(BIN)/pip install -q --no-deps --no-build-isolation -e .
+	touch $@
+
+# Of the system's Python: what runs in the boundary may not reach another one. Without npm's, their tests say so.
+$(CLIENTS)/.ready: tests/peers/clients.txt
+	/usr/bin/python3 -m venv $(CLIENTS)
+	$(CLIENTS)/bin/pip install -q -r tests/peers/clients.txt
+	npm install --silent --no-audit --no-fund --prefix $(CLIENTS) ws@8 || echo "no ws: its tests are skipped"
 	touch $@
 
 $(PEERS)/.ready:

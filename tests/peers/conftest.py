@@ -19,7 +19,7 @@ from tests.conftest import TIERS, Run, Tier, new_tier
 from tests.evidence import made
 from tests.peers.forge import Forge
 from tests.peers.second import OTHER_SEED, SIGN, Files
-from tests.world import USER, World
+from tests.world import ROOT, USER, World
 
 PROGRAMS = Path(__file__).parent / "programs"
 GO = shutil.which("go", path=os.environ["PATH"] + ":/usr/local/go/bin")  # where Go unpacks itself
@@ -93,7 +93,15 @@ class Clients:
 
     tier: Tier
 
-    def visit(self, commands: Sequence[str], *options: str, policy: str = POLICY) -> Visit:
+    def visit(
+        self,
+        commands: Sequence[str],
+        *options: str,
+        policy: str = POLICY,
+        trusted: bool = False,
+        **more: str,
+    ) -> Visit:
+        """`trusted`: the gate trusts the world's authority, for what it opens; `more` are variables."""
         world, work = self.tier.world, self.tier.work
         before = len(world.arrived())
         script = [
@@ -101,7 +109,10 @@ class Clients:
             f" echo $? $(($(date +%s%N) - a)) >{n}.code"
             for n, command in enumerate(commands)
         ]
-        run = self.tier.run(["sh", "-c", "\n".join(script)], policy, *options)
+        given = {**os.environ, "NODE_EXTRA_CA_CERTS": ""} if trusted else {**os.environ}
+        given |= {"SSL_CERT_FILE": str(world.ca)} if trusted else {}
+        line = ["sh", "-c", "\n".join(script)]
+        run = self.tier.run(line, policy, *options, env=given | more)
         assert run.code == 0, run.err
         world.settle()
         outcomes = []
@@ -132,6 +143,16 @@ def clients(tier: Tier, forge: Forge) -> Clients:
         shutil.copy(path, tier.work)
         os.chown(tier.work / path.name, USER, USER)
     return Clients(tier)
+
+
+@pytest.fixture(scope="session")
+def installed(world: World) -> Path:
+    """A copy, where the tiers' users can reach it, of the clients that are no packages of the system."""
+    place = ROOT / ".venv-clients"
+    if not (place / ".ready").exists():
+        pytest.skip("optional clients: `make setup` has not installed them")
+    shutil.copytree(place, world.directory / "clients", symlinks=True)
+    return world.directory / "clients"
 
 
 @pytest.fixture(scope="session")
