@@ -55,7 +55,7 @@ class Desk(made.Desk):
         self.fds = [
             os.open(directory / n, os.O_CREAT | os.O_RDWR | os.O_APPEND) for n in made.NAMES
         ]
-        signer = keys.signer(seed)
+        signer = keys.Signer(seed)
         nonce = self.clock.nonce * 32
         self.notary = notary._Notary(*self.fds, signer, BEAT_SECONDS, nonce)
 

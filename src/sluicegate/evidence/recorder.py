@@ -14,9 +14,8 @@ def entry_hash(
     seq: int, ts: str, kind: str, event: str, transport: str, summary: str, raw: bytes, prev: str
 ) -> str:
     """The hash of a version 2 entry over the raw bytes of its detail."""
-    head = ("2", str(seq), ts, SESSION, "", kind, event, transport, summary)
-    parts = [part.encode() for part in head] + [raw, b"", prev.encode()]
-    return hashlib.sha256(b"\0".join(parts)).hexdigest()
+    head = f"2\0{seq}\0{ts}\0{SESSION}\0\0{kind}\0{event}\0{transport}\0{summary}\0"
+    return hashlib.sha256(b"%b%b\0\0%b" % (head.encode(), raw, prev.encode())).hexdigest()
 
 
 def line(
@@ -37,7 +36,7 @@ def line(
     front = canonical.encode(outer)[:-1]
     # Hex, or the word of the first: nothing in them is escaped.
     back = f',"prev_hash":"{prev}","hash":"{digest}"}}'
-    return front + b',"detail":' + raw + back.encode(), digest
+    return b'%b,"detail":%b%b' % (front, raw, back.encode()), digest
 
 
 def receipt_summary(verdict: str, action_type: str, transport: str) -> str:

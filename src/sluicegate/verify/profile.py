@@ -10,6 +10,9 @@ from sluicegate.verify.strict import VerificationError, need
 _COMMON = canonical.ALWAYS | {"run_nonce"}
 _DECISION = _COMMON | {"decision_phase", "method", "layer", "pattern", "request_id"}
 _LIFECYCLE = _COMMON | {"session_control"}
+# What every receipt says alike, and what the lifecycle does.
+_FIXED = ("principal", "delegation_chain", "side_effect_class", "reversibility")
+_OWN = ("action_type", "verdict", "actor", "target")
 
 
 def kept(record: Mapping[str, object], what: str) -> None:
@@ -25,21 +28,22 @@ def kept(record: Mapping[str, object], what: str) -> None:
     if not record.keys() <= known:
         name = next(name for name in record if name not in known)
         raise VerificationError(f"{what}: {name} has no place here")
-    side_effect, reversibility = receipt.effects(str(record["action_type"]))
-    wanted: dict[str, object] = {
-        "principal": "local",
-        "delegation_chain": None,
-        "side_effect_class": side_effect,
-        "reversibility": reversibility,
-    }
+    _same(_FIXED, ("local", None, *receipt.effects(str(record["action_type"]))), record, what)
     if lifecycle:
-        wanted |= {"action_type": "unclassified", "verdict": "allow", "actor": journal.OURSELVES}
-        wanted["target"] = _target(record["session_control"])
-    for name, value in wanted.items():
-        if record[name] != value:
-            raise VerificationError(f"{what}: {name} is not what our notary writes")
+        target = _target(record["session_control"])
+        _same(_OWN, ("unclassified", "allow", journal.OURSELVES, target), record, what)
     same = lifecycle == (record["transport"] == journal.LIFECYCLE)
     need(same, f"{what}: transport and session_control do not belong together")
+
+
+def _same(
+    names: tuple[str, ...], wanted: tuple[object, ...], record: Mapping[str, object], what: str
+) -> None:
+    found = tuple([record[name] for name in names])
+    if found != wanted:
+        differs = [one != other for one, other in zip(found, wanted, strict=True)]
+        name = names[differs.index(True)]
+        raise VerificationError(f"{what}: {name} is not what our notary writes")
 
 
 def _target(control: object) -> str:

@@ -191,9 +191,10 @@ class Redecide:
         end = stated.outcome(flow, what)
         words = ("allow", "outcome", records.outcome_pattern(end))
         wanted = (*intent.said[:_OWN], *words)
-        for member, found, given in zip(MEMBERS, said, wanted, strict=True):
-            if found != given:
-                raise VerificationError(f"{what}: {member} is not what the policies and facts give")
+        if said != wanted:
+            differs = [one != other for one, other in zip(said, wanted, strict=True)]
+            member = MEMBERS[differs.index(True)]
+            raise VerificationError(f"{what}: {member} is not what the policies and facts give")
         bare = intent.made.address
         if bare is not None and end.addresses not in {(), (bare,)}:
             raise VerificationError(f"{what}: an address that was not asked for")
