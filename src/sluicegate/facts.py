@@ -75,7 +75,8 @@ class Decision:
     line that would allow the flow, or None where no line can. `name` is what the gate must look up (None for a
     bare address), `address` the bare address to connect to (None where a name is looked up), `port` the
     port that was judged. `observed` marks an ALLOW that only observe mode gave,
-    `opened` one of name and port alone: what is asked inside TLS is judged request by request.
+    `opened` one of name and port alone: what is asked inside TLS is judged request by request. `counted` is what a
+    denial by a limit counted, the denied included.
     """
 
     verdict: Verdict
@@ -87,3 +88,4 @@ class Decision:
     remedy: str | None = None
     observed: bool = False
     opened: bool = False
+    counted: int | None = None

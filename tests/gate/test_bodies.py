@@ -52,3 +52,13 @@ def test_trailers_of_a_response_are_dropped_and_of_a_request_refused() -> None:
         assert body.rest == b"rest"
     with pytest.raises(WireError):
         Body(Framing.CHUNKED, 0).feed(raw)
+
+
+def test_who_looks_sees_the_content_and_can_keep_it_back() -> None:
+    seen = list[bytes]()
+    body = Body(Framing.CHUNKED, 0)
+    body.feed(b"1\r\na\r\n2\r\nbc\r\n0\r\n\r\nGET /", seen.append)
+    body.feed(b"more", seen.append)
+    Body(Framing.LENGTH, 3).feed(b"abcde", seen.append)
+    Body(Framing.UNTIL_CLOSE, 0).feed(b"xyz", seen.append)
+    assert seen == [b"abc", b"abc", b"xyz"]

@@ -9,18 +9,26 @@ import socket
 import socketserver
 import threading
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 
 import pytest
 
-from sluicegate.facts import Facts, Protocol
+from sluicegate.facts import Decision, Facts, Protocol, Verdict
 from sluicegate.gate.exchange import Exchange, Result
 from sluicegate.gate.limits import Limits
 from sluicegate.gate.loop import Loop
 from sluicegate.gate.machine import MAX_WORK_BYTES
+from sluicegate.gate.passage import Passage
+from sluicegate.policy.allowance import Allowance
 from sluicegate.policy.model import Policy, Rule
 from sluicegate.wire.http import read_request_head
 from tests.kernel.gatehouse import Gate, Server, gate, local, named, read_all
+
+
+@dataclass
+class Shared:
+    allowance: Allowance = field(default_factory=Allowance)
+
 
 NAMES = {"ok.test": "127.0.0.1", "also.test": "127.0.0.1"}
 BLOB = bytes(range(256)) * 4096
@@ -377,6 +385,12 @@ def joined() -> tuple[socket.socket, socket.socket]:
     return one, other
 
 
+def free(facts: Facts) -> Passage:
+    """A passage without limits."""
+    allowed = Decision(Verdict.ALLOW, "allow[0] p:1", "it is allowed", 80, name=facts.host)
+    return Passage(Shared(), facts, allowed)
+
+
 def test_a_client_that_reads_nothing_makes_the_gate_hold_little() -> None:
     (ours, theirs), (gate_side, client) = joined(), joined()
     sent = bytearray(8_388_608)
@@ -387,7 +401,9 @@ def test_a_client_that_reads_nothing_makes_the_gate_hold_little() -> None:
         request = read_request_head(b"GET / HTTP/1.1\r\nHost: ok.test\r\n\r\n")
         assert request is not None
         facts = Facts(Protocol.HTTP, "192.0.2.1", 80, host="ok.test")
-        one = Exchange(loop, gate_side, ours, request, facts, b"", Limits(), lambda _: None)
+        one = Exchange(
+            loop, gate_side, ours, request, facts, free(facts), b"", Limits(), lambda _: None
+        )
         one.start()
         sent[:0] = b"HTTP/1.1 200 OK\r\nContent-Length: 8388608\r\n\r\n"
         idle = 0
@@ -413,7 +429,9 @@ def test_a_response_head_in_too_many_pieces() -> None:
         request = read_request_head(b"GET / HTTP/1.1\r\nHost: ok.test\r\n\r\n")
         assert request is not None
         facts = Facts(Protocol.HTTP, "192.0.2.1", 80, host="ok.test")
-        one = Exchange(loop, gate_side, ours, request, facts, b"", Limits(), ended.append)
+        one = Exchange(
+            loop, gate_side, ours, request, facts, free(facts), b"", Limits(), ended.append
+        )
         one.start()
         theirs.sendall(b"HTTP/1.1 200 OK\r\nX: ")
         sent = 0

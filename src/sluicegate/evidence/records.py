@@ -205,6 +205,7 @@ def _facts(client: Client, facts: Facts, judged: Decision) -> dict[str, Json]:
         "remedy": judged.remedy,
         "observed": True if judged.observed else None,
         "opened": True if judged.opened else None,
+        "counted": judged.counted,
     }
     return flow | {key: value for key, value in optional.items() if value is not None}
 

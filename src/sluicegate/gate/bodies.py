@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from sluicegate.wire.chunks import LAST_CHUNK, ChunkReader, write_chunk
 from sluicegate.wire.cursor import WireError
 from sluicegate.wire.http import Framing
+
+
+def _unseen(_: bytes) -> None:
+    """Nobody looks."""
 
 
 class Body:
@@ -24,8 +30,8 @@ class Body:
         self.done = framing is Framing.NONE or (framing is Framing.LENGTH and not length)
         self.rest = b""
 
-    def feed(self, data: bytes) -> bytes:
-        """What to send on for `data`.
+    def feed(self, data: bytes, look: Callable[[bytes], None] = _unseen) -> bytes:
+        """What to send on for `data`; `look` is called with its content first, without any framing.
 
         Raises:
             WireError: bad chunks.
@@ -34,20 +40,23 @@ class Body:
             self.rest += data
             return b""
         if self._reader is not None:
-            pieces = self._reader.feed(data)
+            content = b"".join(self._reader.feed(data))
             if self._reader.done:
                 self.done, self.rest = True, self._reader.rest
+            look(content)
             if not self._chunked:
-                return b"".join(pieces)
+                return content
             # One chunk for what came at once: a megabyte in chunks of one byte must not cost six more each.
-            joined = write_chunk(b"".join(pieces))
-            return joined + LAST_CHUNK if self.done else joined
+            framed = write_chunk(content)
+            return framed + LAST_CHUNK if self.done else framed
         if self._framing is Framing.UNTIL_CLOSE:
+            look(data)
             return data
         own = data[: self._left]
         self._left -= len(own)
         if not self._left:
             self.done, self.rest = True, data[len(own) :]
+        look(own)
         return own
 
     def end(self) -> None:

@@ -17,9 +17,11 @@ from sluicegate.gate.limits import Limits
 from sluicegate.gate.lookup import Lookup
 from sluicegate.gate.loop import Loop
 from sluicegate.gate.names import Names
+from sluicegate.gate.passage import Passage
 from sluicegate.gate.pipes import Pipes
 from sluicegate.gate.threads import Threads
 from sluicegate.jcs import Json
+from sluicegate.policy.allowance import Allowance
 from sluicegate.policy.decide import answered, decide, decisive, preliminary, relaxed
 from sluicegate.policy.model import Policy
 from sluicegate.policy.opening import opened, opens
@@ -71,11 +73,13 @@ class Desk:
     threads: Threads
     opener: Opener | None = None
     loose: tuple[Policy, ...] = ()
+    allowance: Allowance = field(default_factory=Allowance)
     counts: dict[str, int] = field(default_factory=lambda: dict.fromkeys(COUNTS, 0))
     refused: Counter[str] = field(default_factory=Counter)  # by limit, until it is on record
 
     def __post_init__(self) -> None:
         self.loose = relaxed(self.policies)
+        self.allowance = Allowance.of(self.policies)
 
     def judge(self, facts: Facts) -> Decision:
         """What the policies say; of TLS that must be opened, about name and port."""
@@ -165,7 +169,8 @@ class Deed:
 
     __slots__ = (
         *("_action", "_begun", "_client", "_closed", "_desk", "address_count", "addresses"),
-        *("bytes_down", "bytes_up", "decision", "facts", "frames", "kernel", "peer", "status"),
+        *("bytes_down", "bytes_up", "decision", "facts", "frames", "kernel", "passage", "peer"),
+        "status",
     )
 
     def __init__(
@@ -179,6 +184,7 @@ class Deed:
         self.bytes_up = self.bytes_down = 0
         self.kernel: tuple[int, int] | None = None
         self.frames: tuple[int, int] | None = None  # of a WebSocket
+        self.passage = Passage(desk, facts, decision)
         self._desk, self._client, self._action = desk, client, ""
         self._begun, self._closed = desk.loop.now, False
 
@@ -205,6 +211,7 @@ class Deed:
         """Close it and begin another one with the same peer: it is now known to be more than was recorded."""
         self.close(reason, in_order=True)
         self.facts, self.decision = facts, decision
+        self.passage.facts, self.passage.decision = facts, decision
         self.bytes_up = self.bytes_down = 0
         self.kernel = None
         self._begun, self._closed = self._desk.loop.now, False
@@ -258,3 +265,14 @@ class Deed:
             self._desk.submit(message, nothing)
         else:
             self._desk.note(message)
+
+
+def gone(desk: Desk, client: records.Client, facts: Facts, reason: str) -> None:
+    """Judge and record what a client left before its decision: it is on record all the same."""
+    decision = desk.judge(facts)
+    if decision.verdict is Verdict.DENY:
+        desk.block(client, facts, decision, nothing)
+        return
+    deed = Deed(desk, client, facts, decision)
+    deed.intend(nothing)
+    deed.close(reason)

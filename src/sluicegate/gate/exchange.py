@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from sluicegate.evidence import records
-from sluicegate.facts import Facts, Protocol
+from sluicegate.facts import Decision, Facts, Protocol
 from sluicegate.gate import denials
 from sluicegate.gate.bodies import Body
 from sluicegate.gate.dial import reset
@@ -14,6 +14,7 @@ from sluicegate.gate.limits import Limits
 from sluicegate.gate.loop import BROKEN, READ, WRITE, Loop
 from sluicegate.gate.machine import MAX_WORK_BYTES
 from sluicegate.gate.meter import Meter, Stream
+from sluicegate.gate.passage import Barred, Passage
 from sluicegate.gate.push import push, words
 from sluicegate.gate.websocket import Ended, WebSocket
 from sluicegate.wire import http, websocket
@@ -36,6 +37,7 @@ class Result:
     `again`: the upstream was gone without a byte, and the request may be sent once more.
     `kernel`: bytes up and down as the kernel counted them; None within TLS, which it does not see into.
     `frames`: those of a WebSocket, up and down.
+    `barred`: the passage let no more through; the client is still open if no response had begun.
     """
 
     reason: str
@@ -48,6 +50,7 @@ class Result:
     again: bool = False
     kernel: tuple[int, int] | None = None
     frames: tuple[int, int] | None = None
+    barred: Decision | None = None
 
 
 class Exchange:
@@ -60,12 +63,14 @@ class Exchange:
         upstream: Stream,
         request: http.Request,
         facts: Facts,
+        passage: Passage,
         rest: bytes,
         limits: Limits,
         done: Callable[[Result], None],
     ) -> None:
         self._loop, self._client, self._upstream = loop, client, upstream
         self._request, self._done, self._over = request, done, False
+        self._passage = passage
         self._sending = Body(request.framing, request.length)
         self._response: http.Response | None = None
         self._receiving: Body | None = None
@@ -92,7 +97,11 @@ class Exchange:
         """Begin; `done` may be called before this returns."""
         try:
             rest, self._began = self._began, b""
-            self._up += self._sending.feed(rest)
+            self._passage.head(len(self._up))
+            self._up += self._sending.feed(rest, self._passage.up)
+        except Barred as refusal:
+            self._bar(refusal.decision)
+            return
         except WireError as error:
             self._fault(str(error))
             return
@@ -125,12 +134,15 @@ class Exchange:
             try:
                 data = self._client.recv(READ_BYTES)
                 if data:
-                    self._up += self._sending.feed(data)
+                    self._up += self._sending.feed(data, self._passage.up)
                 else:
                     self._client_ended = True
                     self._sending.end()
             except BlockingIOError:
                 pass
+            except Barred as refusal:
+                self._bar(refusal.decision)
+                return
             except (OSError, WireError) as error:
                 self.abort(f"client: {words(error)}")
                 return
@@ -164,7 +176,7 @@ class Exchange:
             if not data or self._receiving is None:
                 return
         if data:
-            self._down += self._receiving.feed(data)
+            self._down += self._receiving.feed(data, self._passage.down)
         else:
             self._receiving.end()
 
@@ -255,7 +267,8 @@ class Exchange:
     def _switch(self) -> None:
         """Frames from here on, both ways."""
         self._timer.cancel()
-        known = (self._loop, self._client, self._upstream, (self._up, self._down))
+        waiting = (self._up, self._down)
+        known = (self._loop, self._client, self._upstream, waiting, self._passage)
         self._frames = WebSocket(*known, self._limits.idle_opaque_s, self._framed)
         self._frames.start((self._sending.rest, self._heard))
 
@@ -268,7 +281,7 @@ class Exchange:
         if end.broken:
             reset(self._client)
         known = (self._bytes_up, self._bytes_down, self._status)
-        self._finish(Result(end.reason, *known, last=end.last))
+        self._finish(Result(end.reason, *known, last=end.last, barred=end.barred))
 
     def _late_answer(self) -> bool:
         """Whether a response had arrived before the upstream closed."""
@@ -317,6 +330,16 @@ class Exchange:
                 again=not self._heard and self._request.method in _REPEATABLE and self._whole,
             )
         )
+
+    def _bar(self, denied: Decision) -> None:
+        """Nothing more goes up: what waits is thrown away, and the upstream can not take what it has for a whole."""
+        self._release()
+        reset(self._upstream)
+        if self._response is not None:
+            reset(self._client)
+        result = Result(f"refused: {denied.reason}", self._bytes_up, self._bytes_down, self._status)
+        # A 100 that waits goes before the refusal.
+        self._finish(replace(result, last=bytes(self._down), barred=denied))
 
     @property
     def _whole(self) -> bool:

@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING
 from sluicegate.evidence import records
 from sluicegate.facts import Decision, Facts, Protocol, Verdict
 from sluicegate.gate import denials
-from sluicegate.gate.desk import Deed, Desk, nothing
+from sluicegate.gate.desk import Deed, Desk, gone
 from sluicegate.gate.dial import reset
-from sluicegate.gate.exchange import Exchange, Result
+from sluicegate.gate.exchange import READ_BYTES, Exchange, Result
 from sluicegate.gate.kept import Kept
 from sluicegate.gate.linger import Linger
 from sluicegate.gate.loop import READ
@@ -29,8 +29,6 @@ from sluicegate.gate.second import Second, same
 
 if TYPE_CHECKING:
     from sluicegate.gate.opened import Opened
-
-READ_BYTES = 65_536
 
 
 class Stage(enum.Enum):
@@ -187,15 +185,15 @@ class Flow:
         self._deed = Deed(self._desk, self.who, facts, decision)
         self._deed.intend(self._go, ech=ech)
 
-    def _refuse(self, facts: Facts, decision: Decision) -> None:
+    def _refuse(self, facts: Facts, decision: Decision, before: bytes = b"") -> None:
         if self._stage is not Stage.GONE:
-            self._say_last(denials.refusal(self._machine.style, facts, decision))
+            self._say_last(before + denials.refusal(self._machine.style, facts, decision))
 
     def _say_last(self, data: bytes) -> None:
         """Send `data` and close without a reset that would overtake it; no data is a reset."""
         self._stage = Stage.LINGERING
         self._drop_kept()
-        if not data:
+        if not data or self._client.fileno() < 0:
             reset(self._client)
             self._finish()
             return
@@ -257,8 +255,8 @@ class Flow:
         if machine.request is not None:
             rest = machine.buffer[machine.request.size :]
             self._carrier = exchange = Exchange(
-                *(desk.loop, self._client, upstream, machine.request, deed.facts, rest),
-                *(desk.limits, self._exchanged),
+                *(desk.loop, self._client, upstream, machine.request, deed.facts),
+                *(deed.passage, rest, desk.limits, self._exchanged),
             )
             exchange.start()
             return
@@ -307,6 +305,12 @@ class Flow:
             return
         self._deed = None
         deed.status, deed.frames = result.status, result.frames
+        if result.barred is not None:
+            self._stage = Stage.DECIDING
+            done = functools.partial(self._refuse, deed.facts, result.barred, result.last)
+            self._desk.block(self.who, deed.facts, result.barred, done)
+            deed.close(result.reason)
+            return
         deed.close(result.reason, in_order=result.rest is not None)
         if result.upstream is not None and result.rest is not None:
             self._keep(result.upstream, deed)
@@ -355,13 +359,7 @@ class Flow:
         step = self._machine.ended() if not self._resumed or self._machine.buffer else None
         self._stage = Stage.GONE
         if step is not None:
-            decision = self._desk.judge(step.facts)
-            if decision.verdict is Verdict.DENY:
-                self._desk.block(self.who, step.facts, decision, nothing)
-            else:
-                deed = Deed(self._desk, self.who, step.facts, decision)
-                deed.intend(nothing)
-                deed.close(reason)
+            gone(self._desk, self.who, step.facts, reason)
         self._desk.loop.forget(self._client.fileno())
         reset(self._client)
         self._finish()

@@ -9,8 +9,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
 from sluicegate.evidence import records
+from sluicegate.facts import Decision
 from sluicegate.gate.loop import BROKEN, READ, WRITE, Loop
 from sluicegate.gate.meter import Stream
+from sluicegate.gate.passage import Barred, Passage
 from sluicegate.gate.push import push, words
 from sluicegate.wire import websocket
 from sluicegate.wire.cursor import WireError
@@ -47,11 +49,15 @@ class Way:
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """How it ended. `last`: words for the client that fit in; `broken`: both sides must be reset, else closed."""
+    """How it ended. `last`: words for the client that fit in; `broken`: both sides must be reset, else closed.
+
+    `barred`: the passage let no more through, and nothing of what it barred went on.
+    """
 
     reason: str
     last: bytes = b""
     broken: bool = False
+    barred: Decision | None = None
 
 
 class WebSocket:
@@ -66,6 +72,7 @@ class WebSocket:
         client: Stream,
         upstream: Stream,
         waiting: tuple[bytearray, bytearray],
+        passage: Passage,
         idle_s: float,
         done: Callable[[Ended], None],
     ) -> None:
@@ -73,6 +80,7 @@ class WebSocket:
         self.up = Way("client", FrameReader(client=True), waiting[0])
         self.down = Way("upstream", FrameReader(client=False), waiting[1])
         self._done, self._over, self._passed = done, False, False
+        self._looks = {"client": passage.up, "upstream": passage.down}
         self._idle_s, self._seen = idle_s, -1
         self._timer = loop.after(idle_s, self._check)
 
@@ -91,7 +99,13 @@ class WebSocket:
     def _take(self, way: Way, data: bytes) -> bool:
         """Whether `data` from the source of `way` is good, and on its way then."""
         try:
-            way.written(way.reader.feed(data))
+            parts = way.reader.feed(data)
+            self._looks[way.source](b"".join(part.payload for part in parts))
+            way.written(parts)
+        except Barred as refusal:
+            why = f"refused: {refusal.decision.reason}"
+            self._finish(Ended(why, broken=True, barred=refusal.decision))
+            return False
         except WireError as error:
             self._fault(f"{way.source}: {error}", websocket.PROTOCOL_ERROR)
             return False

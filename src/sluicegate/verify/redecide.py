@@ -14,8 +14,8 @@ import orjson
 
 from sluicegate.evidence import records
 from sluicegate.facts import Decision, Facts, Protocol, Verdict
+from sluicegate.policy import allowance, normal
 from sluicegate.policy import decide as policy
-from sluicegate.policy import normal
 from sluicegate.policy.model import PolicyError
 from sluicegate.policy.opening import opened, opens
 from sluicegate.verify import stated, strict
@@ -33,7 +33,7 @@ _OPTIONAL = {
     *stated.TEXTS,
     *stated.NUMBERS,
     *("path", "query_bytes", "remedy", "observed", "opened", "ech", "asked", "addresses"),
-    "process",
+    *("process", "counted"),
 }
 _OUTCOME = {
     *("outcome", "bytes_up", "bytes_down", "duration_ms", "kernel_up", "kernel_down"),
@@ -45,7 +45,7 @@ _KNOWN = _ALWAYS | _OPTIONAL
 # Not the same in an intent and its outcome, or in two connections that are alike.
 _VARYING = _OUTCOME | _FIRST | {"connection", "client_port"}
 # What changes the decision, or has no place in one.
-_SPECIAL = _OUTCOME | {"ech", "asked"}
+_SPECIAL = _OUTCOME | {"ech", "asked", "counted"}
 # What a denial after a look-up says of its own decision, and not of the connection that its intent began.
 _JUDGED = {"rule", "reason", "remedy", "observed", "opened"}
 _OWN = 4  # of `MEMBERS`
@@ -98,6 +98,7 @@ class Redecide:
         except PolicyError as error:
             raise VerificationError(f"policy.json: {error.message}") from error
         self._loose = policy.relaxed(self._policies)
+        self._allowance = allowance.Allowance.of(self._policies)
         # What receipts say beside facts that are not of one connection alone -> the decision that gives it. Runs ask
         # for the same few destinations again and again.
         self._good: dict[tuple[object, ...], Decision] = {}
@@ -242,6 +243,9 @@ class Redecide:
             need(phase is None and verdict == "block", f"{what}: addresses before a look-up")
             need(made.verdict is Verdict.ALLOW, f"{what}: looked up what is denied")
             made = self._barred(made, addresses, flow, what)
+        elif "counted" in flow:
+            need(made.verdict is Verdict.ALLOW, f"{what}: counted what is denied")
+            made = self._over(made, flow, what)
         wanted = {"block": Verdict.DENY, "allow": Verdict.ALLOW, "warn": Verdict.ALLOW}
         if made.verdict is not wanted.get(str(verdict)):
             _differs(what, str(verdict), made.verdict.value)
@@ -276,6 +280,15 @@ class Redecide:
         )
         denied = replace(made, verdict=Verdict.DENY, rule=CERTIFICATE, reason=said)
         return replace(denied, observed=False, remedy=None)
+
+    def _over(self, made: Decision, flow: Mapping[str, object], what: str) -> Decision:
+        """The denial of what `made` allows, because of a limit that it reached."""
+        rule = strict.text(flow["rule"], f"{what}: rule")
+        counted = strict.count(flow["counted"], f"{what}: counted")
+        limit = self._allowance.limit(rule)
+        if limit is None or counted <= limit:
+            raise VerificationError(f"{what}: {rule} is not reached, or none of the policies'")
+        return allowance.denied(made, rule, limit, counted)
 
     def _worded(
         self, made: Decision, facts: Facts, flow: Mapping[str, object], what: str
