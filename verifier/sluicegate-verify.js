@@ -757,6 +757,94 @@ const sluicegate = (() => {
     return places[path.length];
   }
 
+  // ---- query parameters and headers ---------------------------------------------------------------------------------
+
+  const MAX_CONDITION_VALUE = 256, MAX_PAIRS = 16; // of one request
+  const CUT = '...'; // for the rest of a value, and for what can be read in two ways
+  // What stands as it is in the record, and so can be matched.
+  const isPlain = (value) => value.length <= MAX_CONDITION_VALUE && /^[ -~]*$/.test(value);
+
+  const lower = (value) => value.toLowerCase();
+
+  // What a query's text may mean, decoded once: a plus is a space or itself. Null if that can not be listed.
+  function readingsOf(raw) {
+    if (/%(?![0-9a-fA-F]{2})|%2f|%5c|[\\;#]/i.test(raw) || !isPlain(raw)) return null;
+    const found = new Set();
+    for (const value of [raw, raw.replaceAll('+', ' ')]) {
+      let decoded;
+      try {
+        decoded = decodeURIComponent(value);
+      } catch {
+        return null;
+      }
+      if (/%[0-9a-fA-F]{2}|[\0-\x1f\x7f-\x9f\u2028\u2029\ufeff]/.test(decoded)) return null;
+      found.add(decoded);
+    }
+    return [...found];
+  }
+
+  // `*` is any characters.
+  function valueMatches(glob, value) {
+    const [first, ...rest] = glob.split('*');
+    if (!rest.length) return glob === value;
+    const last = rest.pop();
+    if (!value.startsWith(first)) return false;
+    let at = first.length;
+    for (const piece of rest) {
+      const found = value.indexOf(piece, at);
+      if (found < 0) return false;
+      at = found + piece.length;
+    }
+    return value.endsWith(last) && value.length - last.length >= at;
+  }
+
+  // The names that servers take for the same: of a parameter, and of a header.
+  const looseName = (name) => lower(name.replace(/^\s+/, '').split('[')[0].replace(/[ .]/g, '_'));
+  const headerName = (name) => lower(name).replaceAll('_', '-');
+
+  // Each occurrence: whether its name is spelt so, and what its value may mean (null: anything).
+  function parametersOf(pairs, name) {
+    const seen = [];
+    for (const [raw, value] of pairs ?? []) {
+      const named = raw === CUT ? null : readingsOf(raw);
+      if (named === null) seen.push({ exact: false, values: null });
+      else if (named.some((one) => looseName(one) === looseName(name))) {
+        const exact = named.length === 1 && named[0] === name;
+        seen.push({ exact, values: value.endsWith(CUT) ? null : readingsOf(value) });
+      }
+    }
+    return seen;
+  }
+
+  function fieldsOf(pairs, name) {
+    const seen = [];
+    for (const [raw, value] of pairs ?? []) {
+      if (raw === CUT) seen.push({ exact: false, values: null });
+      else if (headerName(raw) === headerName(name)) {
+        seen.push({ exact: raw === name, values: value.endsWith(CUT) || !isPlain(value) ? null : [value] });
+      }
+    }
+    return seen;
+  }
+
+  // In lower case, and the elements of a list too.
+  function elementsOf({ exact, values }) {
+    if (values === null) return { exact, values };
+    const whole = values.map(lower);
+    const parts = whole.flatMap((value) => value.split(',')).map((part) => part.replace(/^[ \t]+|[ \t]+$/g, ''));
+    return { exact, values: [...whole, ...parts] };
+  }
+
+  const meets = (globs, value) => globs.some((glob) => valueMatches(glob, value));
+
+  // For an allow rule: every reading of every occurrence.
+  function surelyMet({ globs }, seen) {
+    return seen.some(({ exact }) => exact) && seen.every(({ values }) => values !== null && values.every((v) => meets(globs, v)));
+  }
+
+  // For a deny rule: some reading of some occurrence.
+  const maybeMet = (globs, seen) => seen.some(({ values }) => values === null || values.some((v) => meets(globs, v)));
+
   // ---- policies: their normal form ---------------------------------------------------------------------------------
 
   // UTF-8's order, which is not that of UTF-16.
@@ -792,8 +880,19 @@ const sluicegate = (() => {
     const isPort = (port) => isCount(port) && port > 0 && port < 65536;
     const objects = (items) => sorted(items, isObject, (one, other) => byCodePoint(jcs(one), jcs(other)));
 
+    // By name the globs that its values must meet one of.
+    function conditionsOf(rule, name) {
+      if (!rule.has(name)) return [];
+      const names = rule.get(name);
+      need(isObject(names) && names.size, `${what}: ${name} that would not be written`);
+      return [...names.keys()].map((key) => {
+        const globs = some(names, key, isText, byCodePoint);
+        return { name: key, globs, lower: globs.map(lower) };
+      });
+    }
+
     function readRule(rule, label, deny) {
-      of(rule, [], ['host', 'ip', 'ports', 'methods', 'paths', 'inspect']);
+      of(rule, [], ['host', 'ip', 'ports', 'methods', 'paths', 'query', 'headers', 'inspect']);
       need(rule.has('host') !== rule.has('ip'), `${what}: a rule of both host and network, or of neither`);
       const given = rule.get('host') ?? '', text = rule.get('ip') ?? '';
       need(isText(given) && isText(text), `${what}: a host or network that is no text`);
@@ -803,9 +902,9 @@ const sluicegate = (() => {
       const ports = some(rule, 'ports', isPort, bySize);
       need(ports.length || deny, `${what}: an allow rule without ports`);
       const methods = some(rule, 'methods', isText, byCodePoint), paths = some(rule, 'paths', isText, byCodePoint);
-      const inspect = rule.get('inspect');
+      const query = conditionsOf(rule, 'query'), headers = conditionsOf(rule, 'headers'), inspect = rule.get('inspect');
       need(!rule.has('inspect') || isBoolean(inspect), `${what}: inspect is no truth`);
-      return { label, host, wildcard, network, ports, methods, paths, inspect };
+      return { label, host, wildcard, network, ports, methods, paths, query, headers, inspect };
     }
 
     function readPolicy(policy, place) {
@@ -827,13 +926,13 @@ const sluicegate = (() => {
   }
 
   // Whether it asks for what only a request shows.
-  const isNarrow = (rule) => rule.methods.length > 0 || rule.paths.length > 0;
+  const isNarrow = (rule) => ['methods', 'paths', 'query', 'headers'].some((name) => rule[name].length > 0);
 
   // Policies as far as name and port go: of a proxy client's target nothing else is known.
   function relaxed(policies) {
     return policies.map((policy) => ({
       ...policy,
-      allow: policy.allow.map((rule) => ({ ...rule, methods: [], paths: [] })),
+      allow: policy.allow.map((rule) => ({ ...rule, methods: [], paths: [], query: [], headers: [] })),
       deny: policy.deny.filter((rule) => !isNarrow(rule)),
     }));
   }
@@ -886,9 +985,12 @@ const sluicegate = (() => {
     if (!rule.ports.includes(about.port) || !isAbout(rule, about, false)) return false;
     const methods = rule.methods.length || facts.method === undefined ? rule.methods : COMMON_METHODS;
     if (methods.length && !methods.includes(facts.method)) return false;
-    if (!rule.paths.length) return true;
-    const path = facts.method === undefined ? null : normalPath(facts.path);
-    return path !== null && rule.paths.some((glob) => globMatches(glob, path));
+    if (!isNarrow(rule)) return true;
+    if (facts.method === undefined) return false;
+    const path = rule.paths.length ? normalPath(facts.path) : null;
+    if (rule.paths.length && (path === null || !rule.paths.some((glob) => globMatches(glob, path)))) return false;
+    return rule.query.every((its) => surelyMet(its, parametersOf(facts.query, its.name)))
+      && rule.headers.every((its) => surelyMet(its, fieldsOf(facts.headers, its.name)));
   }
 
   // What can not be seen, or servers may read differently, can not be shown not to match.
@@ -898,7 +1000,9 @@ const sluicegate = (() => {
     if (facts.method === undefined) return true;
     if (rule.methods.length && !rule.methods.includes(facts.method)) return false;
     const path = normalPath(facts.path);
-    return !rule.paths.length || path === null || rule.paths.some((glob) => globMatches(glob, path));
+    if (rule.paths.length && path !== null && !rule.paths.some((glob) => globMatches(glob, path))) return false;
+    return (facts.path === undefined || rule.query.every((its) => maybeMet(its.globs, parametersOf(facts.query, its.name))))
+      && rule.headers.every((its) => maybeMet(its.lower, fieldsOf(facts.headers, its.name).map(elementsOf)));
   }
 
   // A deny rule is held against every name and address of the flow (`whole`), an allow rule against one of them.
@@ -1079,8 +1183,9 @@ const sluicegate = (() => {
   const MAX_QUERY_BYTES = 65536; // the gate reads no longer head of a request
   const PROTOCOLS = ['tls', 'http', 'https', 'opaque', 'server-first'], WAYS = ['direct', 'connect', 'absolute-form', 'socks'];
   const CLAIMS = ['synthetic', 'target', 'sni', 'host', 'method', 'fault'], CLAIMED_PORTS = ['target_port', 'host_port'];
+  const CONDITIONED = ['query', 'headers']; // pairs that conditions look at
   const FLOW = ['kind', 'connection', 'client_port', 'address', 'port', 'protocol', 'via', 'url', 'rule', 'reason'];
-  const FLOW_OPTIONAL = [...CLAIMS, ...CLAIMED_PORTS, 'path', 'query_bytes', 'remedy', 'observed', 'opened', 'ech', 'asked',
+  const FLOW_OPTIONAL = [...CLAIMS, ...CLAIMED_PORTS, ...CONDITIONED, 'path', 'query_bytes', 'remedy', 'observed', 'opened', 'ech', 'asked',
     'addresses', 'process'];
   const FLOW_FIRST = ['ech', 'asked', 'process']; // of an intent, a denial or a warning alone
   const FLOW_END = ['outcome', 'bytes_up', 'bytes_down', 'duration_ms', 'kernel_up', 'kernel_down', 'peer', 'status',
@@ -1122,6 +1227,13 @@ const sluicegate = (() => {
     facts.port = ranged(flow.get('port'), 0, MAX_PORT, `${what}: port`); // a program may ask for port 0
     for (const name of CLAIMED_PORTS) {
       if (flow.has(name)) facts[name] = ranged(flow.get(name), 1, MAX_PORT, `${what}: ${name}`);
+    }
+    for (const name of CONDITIONED.filter((one) => flow.has(one))) {
+      const pairs = flow.get(name), most = MAX_CONDITION_VALUE + CUT.length;
+      need(flow.has('path') && Array.isArray(pairs) && pairs.length > 0 && pairs.length <= MAX_PAIRS + 1, `${what}: ${name}`);
+      need(pairs.every((pair) => isTexts(pair) && pair.length === 2), `${what}: ${name} that are no pairs`);
+      need(pairs.flat().every((one) => one.length <= most), `${what}: ${name} that were not cut`);
+      facts[name] = pairs;
     }
     if (!flow.has('path')) return facts;
     facts.path = text(flow.get('path'), `${what}: path`);

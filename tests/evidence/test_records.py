@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 from sluicegate.evidence import counts, journal, records
 from sluicegate.evidence.records import MAX_ADDRESSES, Client, Outcome
 from sluicegate.facts import Decision, Facts, Protocol, Verdict, Via
@@ -29,6 +31,21 @@ def test_an_intent_and_its_outcome() -> None:
     assert (flow["bytes_up"], flow["bytes_down"], flow["peer"]) == (1, 2, "192.0.2.1")
     assert flow["query_bytes"] == len("token=secret")
     assert "secret" not in str((intent, outcome))
+
+
+def test_what_conditions_look_at_is_on_record() -> None:
+    asked = replace(HTTP, query=(("mode", "read"), ("...", "...")), headers=(("x-mode", "a"),))
+    for message in (
+        records.decision(WHO, asked, YES, ID),
+        records.outcome(WHO, asked, YES, ID, Outcome("complete")),
+    ):
+        flow = message["flow"]
+        assert isinstance(flow, dict)
+        assert flow["query"] == [["mode", "read"], ["...", "..."]]
+        assert flow["headers"] == [["x-mode", "a"]]
+    plain = records.decision(WHO, HTTP, YES, ID)["flow"]
+    assert isinstance(plain, dict)
+    assert not plain.keys() & {"query", "headers"}
 
 
 def test_a_long_list_of_addresses_is_cut_and_counted() -> None:

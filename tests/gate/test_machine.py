@@ -39,6 +39,18 @@ def test_a_request_and_what_follows_it() -> None:
     assert machine.buffer[machine.request.size :] == b"ab"
 
 
+def test_what_conditions_are_about_is_stated() -> None:
+    named = frozenset(("mode",)), frozenset(("x-mode",))
+    request = b"GET /a?mode=1&token=2 HTTP/1.1\r\nHost: b.test\r\nX-Mode:  a\r\nX-Other: b\r\n\r\n"
+    found = facts(Machine(BASE, named=named), request)
+    assert (found.query, found.headers) == ((("mode", "1"),), (("x-mode", "a"),))
+    again = facts(
+        Machine(BASE, named=named, resumed=True), b"GET / HTTP/1.1\r\nHost: b.test\r\n\r\n"
+    )
+    assert (again.query, again.headers) == ((), ())
+    assert (facts(Machine(BASE), request).query, facts(Machine(BASE), request).headers) == ((), ())
+
+
 def test_absolute_form() -> None:
     found = facts(Machine(BASE), b"GET http://b.test:8080/x HTTP/1.1\r\nHost: b.test:8080\r\n\r\n")
     assert (found.via, found.target, found.target_port) == (Via.ABSOLUTE, "b.test", 8080)

@@ -6,6 +6,7 @@ import contextlib
 import socket
 import ssl
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -163,6 +164,25 @@ def test_requests_are_judged_one_by_one(tmp_path: Path) -> None:
         m["flow"] for m in messages if m.get("phase") == "outcome" and "opened" not in m["flow"]
     ]
     assert all("kernel_up" not in flow and flow["status"] == 200 for flow in inner)
+
+
+def test_conditions_inside_tls(tmp_path: Path) -> None:
+    site = Site(tmp_path)
+    ports = (site.server.port,)
+    anything = Rule("allow[0] p:0", host=NAME, ports=ports)
+    with house(site, replace(anything, query=(("mode", "read"),))) as place:
+        host = f"{NAME}:{site.server.port}"
+        peer = place.connect()
+        assert ask(peer, "GET /a?mode=read&token=t", host=host).startswith(b"HTTP/1.1 200 ")
+        assert ask(peer, "GET /b?mode=%72ead", host=host).startswith(b"HTTP/1.1 200 ")
+        assert ask(peer, "GET /c?mode=read&mode=x", host=host).startswith(b"HTTP/1.1 403 ")
+        messages = place.gate.notary.messages
+        place.gate.stop()
+    assert [one.split(b" ")[1][:2] for one in site.heard] == [b"/a", b"/b"]
+    asked = [m["flow"].get("query") for m in messages if m.get("phase") != "outcome"]
+    both = [["mode", "read"], ["mode", "x"]]
+    assert asked == [None, [["mode", "read"]], [["mode", "%72ead"]], both]
+    assert "token" not in str(messages)
 
 
 @pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])

@@ -21,6 +21,16 @@ def echo(peer: socket.socket) -> None:
         peer.sendall(data)
 
 
+def answering(peer: socket.socket) -> None:
+    """Every request without a body is well."""
+    data = b""
+    while piece := peer.recv(65536):
+        data += piece
+        while b"\r\n\r\n" in data:
+            _, _, data = data.partition(b"\r\n\r\n")
+            peer.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+
+
 def is_reset(client: socket.socket) -> bool:
     try:
         return client.recv(1) == b"?"
@@ -122,6 +132,33 @@ def test_http_denied_is_told_why() -> None:
         client = house.connect()
         client.sendall(b"GET / HTTP/1.1\r\nHost: ok.test\r\nHost: b\r\n\r\n")
         assert read_all(client).startswith(b"HTTP/1.1 400 ")
+
+
+def test_conditions_are_about_each_request() -> None:
+    up = Server(answering)
+    asked = {"query": (("mode", "read"),), "headers": (("x-mode", "a*"),)}
+    rule = Rule("allow[0] p:0", host="ok.test", ports=(up.port,), **asked)  # type: ignore[arg-type]
+    with gate(Policy("p", allow=(rule, local(up.port))), names=NAMES) as house:
+        house.to = ("192.0.2.1", up.port)
+        client, where = house.connect(), f"Host: ok.test:{up.port}\r\n".encode()
+        good = b"GET /?mode=read&token=t HTTP/1.1\r\n" + where + b"X-Mode: ab\r\nX-Key: k\r\n\r\n"
+        client.sendall(good)
+        assert client.recv(1000).startswith(b"HTTP/1.1 200 ")
+        client.sendall(good.replace(b"X-Mode: ab", b"X-Mode: ba"))
+        assert read_all(client).startswith(b"HTTP/1.1 403 ")
+        for bad in (
+            good.replace(b"read", b"read&mode=write"),
+            good.replace(b"read", b"r%2561d"),
+            good.replace(b"X-Mode: ab\r\n", b""),
+        ):
+            client = house.connect()
+            client.sendall(bad)
+            assert read_all(client).startswith(b"HTTP/1.1 403 ")
+        intent, block = house.notary.verdict("allow", "intent"), house.notary.verdict("block")
+        assert intent["flow"]["query"] == block["flow"]["query"] == [["mode", "read"]]
+        assert intent["flow"]["headers"] == [["x-mode", "ab"]]
+        assert block["flow"]["headers"] == [["x-mode", "ba"]]
+        assert not any(word in str(house.notary.messages) for word in ("token", "X-Key", "x-key"))
 
 
 def test_nothing_leaves_before_committed() -> None:

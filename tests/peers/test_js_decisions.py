@@ -14,8 +14,8 @@ from typing import Any
 import pytest
 
 from sluicegate.facts import Decision, Facts, Protocol, Verdict, Via
+from sluicegate.policy import conditions, normal, paths
 from sluicegate.policy import decide as policy
-from sluicegate.policy import normal, paths
 from sluicegate.policy.model import Policy, PolicyError, Rule
 from sluicegate.policy.opening import opened, opens
 from sluicegate.wire import addresses, names
@@ -73,6 +73,66 @@ PIECES += (
     "%zz",
     "*",
 )
+# Of what conditions are about: names that are the same to some servers, values that can be read in two ways.
+PARAMETERS = ("mode", "mode", "a_b", "k")
+VALUES = (
+    "read",
+    "read*",
+    "*",
+    "a b",
+    "a+b",
+    "r*d",
+    "*,x",
+    "READ",
+    "*a*a*",
+    "\u00e9*",
+    "a*b*c",
+    "...x",
+)
+QUERIES = (
+    "mode",
+    "MODE",
+    "mode[]",
+    "a.b",
+    "a_b",
+    "%6dode",
+    "caf%C3%A9",
+    "k",
+    "%4b",
+    "%E2%84%AA",
+    "+k",
+    "m%25",
+    "%",
+)
+QUERIES += ("%ff", "\u00e9", "%C2%A0mode", "%EF%BB%BFmode", "mode%00", "a%20b", "a+b")
+SENT = (
+    "read",
+    "reads",
+    "READ",
+    "a+b",
+    "a%20b",
+    "%72ead",
+    "r%2fd",
+    "r;d",
+    "",
+    "%C3%A9",
+    "%E2%80%A8",
+    "%CD%B8",
+    "aXa",
+)
+SENT += (
+    "r" * 256,
+    "r" * 257,
+    "a%2520",
+    "x,read",
+    "read, x",
+    "...",
+    "a...",
+    "%ed%a0%80",
+    "%7f",
+    "%F0%9F%94%91",
+)
+FIELDS = ("x-mode", "X-Mode", "x_mode", "accept", "X_MODE")
 SEED, TIMES = 20_260_102, 4_000
 
 
@@ -95,6 +155,8 @@ class Dice(random.Random):
         more |= {"paths": self.some(GLOBS, 2)}
         if self.random() < 0.5:
             more |= {"methods": (), "paths": ()}
+        if self.random() < 0.1:
+            more |= self.conditions()
         if not deny and not more["ports"]:
             more["ports"] = (80, 443)
         if self.random() < 0.5 and not deny:
@@ -102,6 +164,32 @@ class Dice(random.Random):
         if self.random() < 0.5:
             return Rule(label, self.choice(NAMES), self.random() < 0.3, **more)  # type: ignore[arg-type]
         return Rule(label, network=self.choice(NETWORKS), **more)  # type: ignore[arg-type]
+
+    def conditions(self) -> dict[str, Any]:
+        found = {"query": self.pairs(PARAMETERS), "headers": self.pairs(("x-mode", "accept"))}
+        return {name: found[name] for name in self.some(("query", "headers"), 2)}
+
+    def pairs(self, names: Sequence[str]) -> tuple[tuple[str, str], ...]:
+        name, many = self.choice(names), self.random() < 0.2
+        values = {self.choice(VALUES) for _ in range(self.randint(1, 3))}
+        return tuple((self.choice(names) if many else name, value) for value in values)
+
+    def asked(self) -> dict[str, Any]:
+        """What conditions look at in a request: its parameters and headers, as the gate takes them from it."""
+        query = "&".join(
+            f"{self.maybe(PARAMETERS) or self.choice(QUERIES)}={self.maybe(SENT) or SENT[0]}"
+            for _ in range(self.choice((0, 1, 1, 1, 2, 20)))
+        )
+        fields = [
+            (self.choice(FIELDS), self.maybe(SENT) or SENT[0])
+            for _ in range(self.choice((0, 1, 1, 2, 20)))
+        ]
+        names = frozenset(PARAMETERS), frozenset(("x-mode", "accept"))
+        return {
+            "path": f"{self.path()}?{query}",
+            "query": conditions.query(f"?{query}", names[0]),
+            "headers": conditions.headers(fields, names[1]),
+        }
 
     def policies(self) -> tuple[Policy, ...]:
         def rules(kind: str, most: int) -> tuple[Rule, ...]:
@@ -143,6 +231,8 @@ class Dice(random.Random):
         if self.random() < 0.5:
             web = {"method": self.choice(METHODS), "path": self.path()}
             web |= {"host": said, "host_port": self.maybe((port,))}
+            if self.random() < 0.5:
+                web |= self.asked()
             kind = self.choice((Protocol.HTTP, Protocol.HTTP, Protocol.HTTPS))
             sni = name if kind is Protocol.HTTPS else None
             found = dataclasses.replace(found, protocol=kind, sni=sni, **web)
@@ -166,7 +256,6 @@ def called(calls: Sequence[Sequence[object]], directory: Path) -> list[Any]:
 def told(facts: Facts) -> dict[str, object]:
     """As a line has them."""
     given = dataclasses.asdict(facts)
-    # Of what rules may ask for by name this file draws none.
     found = {key: value for key, value in given.items() if value is not None and value != ()}
     return found | {"protocol": facts.protocol.value, "via": facts.via.value}
 
@@ -267,6 +356,28 @@ def test_and_of_what_a_name_has(
                     barring = policy.barring(policies, address, made.port)
                     assert rules == [rule.label for rule in barring], call
         assert min(outcomes.values()) > 100
+
+
+def test_what_conditions_ask_for(tmp_path: Path) -> None:
+    """One rule with conditions about the host of every request, so that they decide."""
+    dice, calls, theirs = Dice(SEED + 5), list[list[object]](), list[Decision]()
+    seen = Counter[tuple[object, ...]]()
+    base = Facts(Protocol.HTTP, "198.18.0.7", 80, synthetic="a.example", host="a.example")
+    for _ in range(TIMES):
+        plain, kind = Rule("p", "a.example", ports=(80,)), dice.choice(("allow", "deny"))
+        narrow = dataclasses.replace(plain, **dice.conditions())
+        rules = {"allow": (narrow,)} if kind == "allow" else {"allow": (plain,), "deny": (narrow,)}
+        text = normal.policy_text((Policy("p", **rules),))
+        facts = dataclasses.replace(base, method="GET", **dice.asked())
+        calls.append(["decide", text.decode(), told(facts)])
+        theirs.append(policy.decide(normal.read(text), facts))
+        seen[kind, theirs[-1].verdict, bool(narrow.query), bool(narrow.headers)] += 1
+    for call, made, ours in zip(calls, theirs, called(calls, tmp_path), strict=True):
+        ours.pop("rules", None)
+        assert ours == shown(made), call
+    # Without conditions the rule decides each time.
+    assert len(seen) == 2 * 2 * 4 - 2, seen
+    assert min(seen.values()) >= 3, seen
 
 
 def test_paths_and_globs(tmp_path: Path) -> None:

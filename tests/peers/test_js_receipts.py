@@ -20,7 +20,7 @@ from tests.evidence import made
 from tests.peers.second import Case, Files, agree
 from tests.peers.test_js_decisions import Dice
 
-SEED = 20_260_104
+SEED = 20_260_106
 Messages = list[dict[str, object]]
 
 
@@ -42,7 +42,8 @@ def within(
     dice: Dice, policies: tuple[Policy, ...], number: int, facts: Facts, seen: Counter[str]
 ) -> Messages:
     """A request inside TLS, between the two receipts of its connection; the hello alone where that is not opened."""
-    bare = {"method": None, "path": None, "host": None, "host_port": None}
+    bare = {"method": None, "path": None, "host": None, "host_port": None, "query": ()}
+    bare["headers"] = ()
     hello = dataclasses.replace(facts, protocol=Protocol.TLS, **bare)  # type: ignore[arg-type]
     judged = judge(policies, hello)
     if not judged.opened:
@@ -90,6 +91,8 @@ def told(
     said = [{**records.decision(who, facts, judged, made.action(at + 1), ech=ech)}]
     seen[str(said[0]["verdict"])] += 1
     seen[str(said[0]["action_type"])] += 1
+    seen["query"] += bool(facts.query)
+    seen["headers"] += bool(facts.headers)
     if judged.observed:
         seen["warn"] += 1
         said.insert(0, {**records.warning(who, facts, judged, made.action(at))})
@@ -140,7 +143,7 @@ def test_what_the_gate_writes_is_made_again(
     (tmp_path / "work").mkdir()
     assert agree(cases, tmp_path / "work") == [UNPROVEN] * len(cases)
     kinds = ("allow", "block", "warn", "asked", "read", "write", "unclassified", "refused")
-    kinds += ("opened", "websocket")
+    kinds += ("opened", "websocket", "query", "headers")
     assert all(seen[kind] for kind in kinds), seen
 
 

@@ -326,6 +326,50 @@ def test_facts_that_do_not_give_the_receipt(member: str, value: object) -> None:
         again({**message, "flow": flow})
 
 
+ASKED = Rule(
+    "allow[0] p.yaml:3",
+    "web.example",
+    ports=(80,),
+    query=(("mode", "read"),),
+    headers=(("x-mode", "a*"),),
+)
+ASKS = normal.policy_text((Policy("p", allow=(ASKED,)),))
+READS = replace(WEB, path="/?mode=read", query=(("mode", "read"),), headers=(("x-mode", "ab"),))
+
+
+def test_what_conditions_look_at_is_judged_again() -> None:
+    message = records.decision(WHO, READS, decide(normal.read(ASKS), READS), ID)
+    assert message["verdict"] == "allow"
+    message["flow"]["rule"] = ASKED.label
+    again(message, text=ASKS)
+    for member in ("query", "headers"):
+        for value in ([["mode", "write"]], [["x-mode", "ba"]], None):
+            flow = {**message["flow"], member: value}
+            if value is None:
+                del flow[member]
+            with pytest.raises(VerificationError, match="the policies give deny"):
+                again({**message, "flow": flow}, text=ASKS)
+
+
+@pytest.mark.parametrize("member", ["query", "headers"])
+@pytest.mark.parametrize(
+    "value",
+    [
+        *([], "mode", {}, None, ["mode"], [["mode"]], [["mode", "read", "x"]], [["mode", 1]]),
+        *([["mode", "r" * 260]], [["m" * 260, "read"]], [["mode", "read"]] * 18),
+    ],
+    ids=range(11),
+)
+def test_pairs_that_no_gate_writes(member: str, value: object) -> None:
+    flow = records.decision(WHO, READS, decide(normal.read(ASKS), READS), ID)["flow"]
+    assert read(flow, "receipt 7") == replace(READS, path="/?" + "-" * len("mode=read"))
+    with pytest.raises(VerificationError, match=f"receipt 7: {member}"):
+        read({**flow, member: value}, "receipt 7")
+    bare = {key: kept for key, kept in flow.items() if key not in {"path", "query_bytes"}}
+    with pytest.raises(VerificationError, match="receipt 7: query"):
+        read(bare, "receipt 7")
+
+
 def test_the_length_of_a_query_is_bounded() -> None:
     flow = {**judged(WEB)["flow"], "query_bytes": MAX_QUERY_BYTES + 1}
     with pytest.raises(VerificationError, match="query_bytes"):

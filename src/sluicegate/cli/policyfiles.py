@@ -89,10 +89,7 @@ def enforced(policies: tuple[Policy, ...]) -> tuple[Policy, ...]:
 
 def _not_enforced(policy: Policy) -> list[str]:
     """Keys of the policy that the gate does not know yet: one that asks for them must not seem to have them."""
-    rules = (*policy.allow, *policy.deny)
     found = {
-        "query": any(rule.query for rule in rules),
-        "headers": any(rule.headers for rule in rules),
         "secrets": policy.secrets,
         "record": policy.digests,
         "limits.upload": policy.upload is not None,

@@ -192,6 +192,8 @@ def _facts(client: Client, facts: Facts, judged: Decision) -> dict[str, Json]:
     }
     path, query = _whole(facts)
     optional: dict[str, Json] = {
+        "query": [list(pair) for pair in facts.query] or None,
+        "headers": [list(pair) for pair in facts.headers] or None,
         "synthetic": facts.synthetic,
         "target": facts.target,
         "target_port": facts.target_port,

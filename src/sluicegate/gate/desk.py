@@ -16,13 +16,14 @@ from sluicegate.gate.ledger import Ledger
 from sluicegate.gate.limits import Limits
 from sluicegate.gate.lookup import Lookup
 from sluicegate.gate.loop import Loop
+from sluicegate.gate.machine import UNNAMED, Named
 from sluicegate.gate.names import Names
 from sluicegate.gate.passage import Passage
 from sluicegate.gate.pipes import Pipes
 from sluicegate.gate.threads import Threads
 from sluicegate.jcs import Json
 from sluicegate.policy.allowance import Allowance
-from sluicegate.policy.decide import answered, decide, decisive, preliminary, relaxed
+from sluicegate.policy.decide import answered, decide, decisive, named, preliminary, relaxed
 from sluicegate.policy.model import Policy
 from sluicegate.policy.opening import opened, opens
 
@@ -74,12 +75,13 @@ class Desk:
     opener: Opener | None = None
     loose: tuple[Policy, ...] = ()
     allowance: Allowance = field(default_factory=Allowance)
+    named: Named = UNNAMED
     counts: dict[str, int] = field(default_factory=lambda: dict.fromkeys(COUNTS, 0))
     refused: Counter[str] = field(default_factory=Counter)  # by limit, until it is on record
 
     def __post_init__(self) -> None:
-        self.loose = relaxed(self.policies)
         self.allowance = Allowance.of(self.policies)
+        self.loose, self.named = relaxed(self.policies), named(self.policies)
 
     def judge(self, facts: Facts) -> Decision:
         """What the policies say; of TLS that must be opened, about name and port."""

@@ -57,7 +57,7 @@ class Flow:
         self._desk, self._client, self.who, self._gone = desk, client, who, gone
         synthetic = desk.names.name(address)
         self._base = Facts(Protocol.OPAQUE, address, port, synthetic=synthetic)
-        self._machine = Machine(self._base, desk.names.name)
+        self._machine = Machine(self._base, desk.names.name, desk.named)
         self._stage = Stage.READING
         self._deed: Deed | None = None
         self._dial: Reach | None = None
@@ -328,7 +328,7 @@ class Flow:
     def _next_request(self, rest: bytes) -> None:
         desk = self._desk
         self._resumed, self._timed, self._stage = True, bool(rest), Stage.READING
-        self._machine = Machine(self._base, desk.names.name, resumed=True)
+        self._machine = Machine(self._base, desk.names.name, desk.named, resumed=True)
         limits = desk.limits
         time_s = limits.head_s if rest else limits.idle_http_s
         self._deadline = desk.loop.after(time_s, self._late)

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from sluicegate.facts import Facts, Protocol, Via
+from sluicegate.policy import conditions
 from sluicegate.wire import http, socks, tls, websocket
 from sluicegate.wire.cursor import WireError
 from sluicegate.wire.first import Kind, classify, is_git, is_word
@@ -19,6 +20,9 @@ from sluicegate.wire.first import Kind, classify, is_git, is_word
 # sent byte by byte costs 2 MB, a 64 KiB head in 1,400-byte segments 1.5 MB.
 MAX_WORK_BYTES = 8_388_608
 NO_AUTHENTICATION = 0
+# The query parameters and the headers that some rule's condition is about.
+Named = tuple[frozenset[str], frozenset[str]]
+UNNAMED: Named = (frozenset(), frozenset())
 GIT_PORT = 9418
 
 
@@ -65,18 +69,24 @@ class Machine:
     """The start of one connection, or (`resumed`) of the next request on a kept one.
 
     `base` holds what the kernel, the resolver and an earlier tunnel state. `bound` is the name that the
-    resolver gave to an address: a SOCKS client that resolved by itself names the address.
+    resolver gave to an address: a SOCKS client that resolved by itself names the address. `named` is what of a request
+    the facts hold beside its path (`decide.named`).
     """
 
     def __init__(
-        self, base: Facts, bound: Callable[[str], str | None] = _nobody, *, resumed: bool = False
+        self,
+        base: Facts,
+        bound: Callable[[str], str | None] = _nobody,
+        named: Named = UNNAMED,
+        *,
+        resumed: bool = False,
     ) -> None:
         self.base = base
         self.buffer = b""
         self.style = Style.HTTP if resumed else Style.RESET
         self.request: http.Request | None = None
         self.hello: tls.ClientHello | None = None
-        self._bound = bound
+        self._bound, self._named = bound, named
         self._resumed = resumed
         self._socks5 = False
         self._pending: tuple[Facts, bytes, int] | None = None
@@ -210,6 +220,8 @@ class Machine:
             host_port=request.host_port,
             method=request.method,
             path=request.path or "*",
+            query=conditions.query(request.path, self._named[0]),
+            headers=conditions.headers(request.headers, self._named[1]),
         )
         if request.form is http.Form.ABSOLUTE:
             if self.tunnel or self._inside:

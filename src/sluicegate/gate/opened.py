@@ -212,7 +212,7 @@ class Inside(Flow):
     ) -> None:
         super().__init__(desk, client, who, base.address, base.port, self._left)
         self._opened, self._base, self._kept = opened, base, kept
-        self._machine = Machine(base, desk.names.name, resumed=True)
+        self._machine = Machine(base, desk.names.name, desk.named, resumed=True)
         self._grace.cancel()
         self._resumed = True
         self._reason = "complete"

@@ -23,8 +23,15 @@ FRAMING = frozenset(
         *("transfer-encoding", "content-length", "expect", "http2-settings", "proxy-authorization"),
     )
 )
-# What conditions look at stands on record.
-SECRET = frozenset(("authorization", "cookie"))
+# What conditions look at stands on record. Beside HTTP's own, where well-known services take their keys.
+SECRET = frozenset(
+    (
+        *("authorization", "cookie", "api-key", "apikey", "x-api-key", "x-apikey", "x-api-token"),
+        *("x-access-token", "x-auth-key", "x-auth-token", "x-amz-security-token", "private-token"),
+        *("x-goog-api-key", "x-functions-key", "x-github-token", "x-gitlab-token", "job-token"),
+        *("x-vault-token", "x-secret", "x-secret-key", "x-token", "x-subject-token"),
+    )
+)
 
 
 def parameters(node: Node) -> Pairs:

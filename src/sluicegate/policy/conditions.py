@@ -21,6 +21,8 @@ MAX_PAIRS = 16
 # one too many. Nothing that ends in it is ever known.
 CUT = "..."
 _ESCAPE = re.compile("%[0-9a-fA-F]{2}")
+# Controls and ends of lines. Not `isprintable`, which is of another mind in each version of Unicode.
+_CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ufeff]")
 # Escaped slashes and NUL; what ends or splits a query for some servers alone.
 _AMBIGUOUS = re.compile(r"%2f|%5c|[\\;#]", re.IGNORECASE)
 
@@ -86,7 +88,7 @@ def readings(raw: str) -> frozenset[str] | None:
             decoded = unquote_to_bytes(text).decode()
         except UnicodeDecodeError:
             return None
-        if _ESCAPE.search(decoded) or not decoded.isprintable():
+        if _ESCAPE.search(decoded) or _CONTROL.search(decoded):
             return None
         both.add(decoded)
     return frozenset(both)

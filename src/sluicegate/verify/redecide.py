@@ -32,6 +32,7 @@ _ALWAYS = {
 _OPTIONAL = {
     *stated.TEXTS,
     *stated.NUMBERS,
+    *stated.PAIRS,
     *("path", "query_bytes", "remedy", "observed", "opened", "ech", "asked", "addresses"),
     *("process", "counted"),
 }

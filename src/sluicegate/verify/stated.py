@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 from sluicegate.evidence import records
 from sluicegate.facts import Facts, Protocol, Via
+from sluicegate.policy import conditions
 from sluicegate.policy import decide as policy
 from sluicegate.verify import strict
 from sluicegate.verify.counted import MAX_PORT, ranged
@@ -14,9 +15,12 @@ from sluicegate.verify.strict import VerificationError, need
 MAX_QUERY_BYTES = 65_536  # the gate reads no longer head of a request
 TEXTS = ("synthetic", "target", "sni", "host", "method", "fault")
 NUMBERS = ("target_port", "host_port")
+PAIRS = ("query", "headers")
 # What the gate takes for a response: RFC 9110 section 15 has a client treat those beyond 599 as some 5xx.
 _LEAST_STATUS, _MOST_STATUS = 200, 999
 SWITCHED = 101  # the status of a WebSocket, whose frames are counted
+_PAIR = 2
+_MOST_TEXT = conditions.MAX_CONDITION_VALUE + len(conditions.CUT)
 _COUNTS = ("bytes_up", "bytes_down", "duration_ms")
 
 
@@ -56,8 +60,26 @@ def read(flow: Mapping[str, object], what: str) -> Facts:
         host_port=numbers.get("host_port"),
         method=texts.get("method"),
         path=path,
+        query=_pairs(flow, "query", what),
+        headers=_pairs(flow, "headers", what),
         fault=texts.get("fault"),
     )
+
+
+def _pairs(flow: Mapping[str, object], name: str, what: str) -> conditions.Pairs:
+    """What conditions look at; a request has them, and the gate cuts what is long."""
+    if name not in flow:
+        return ()
+    found = flow[name]
+    listed = isinstance(found, list) and 0 < len(found) <= conditions.MAX_PAIRS + 1
+    need(listed and "path" in flow, f"{what}: {name}")
+    pairs = list[tuple[str, str]]()
+    for pair in found if isinstance(found, list) else ():
+        need(isinstance(pair, list) and len(pair) == _PAIR, f"{what}: {name} that are no pairs")
+        key, value = (strict.text(text, f"{what}: {name}") for text in pair)
+        need(len(key) <= _MOST_TEXT >= len(value), f"{what}: {name} that were not cut")
+        pairs.append((key, value))
+    return tuple(pairs)
 
 
 def addresses(flow: Mapping[str, object], what: str) -> tuple[str, ...]:
