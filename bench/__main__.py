@@ -1,4 +1,4 @@
-"""`python -m bench [relay] [connections] [attribution] [startup] [receipts] [verify] [memory]`: ratios in one run.
+"""`python -m bench [relay] [connections] [inspected] [attribution] [startup] [receipts] [verify] [memory]`: in one run.
 
 Needs root. squid, mitmdump (or $MITMDUMP) and bwrap are measured where they are installed. `memory` makes a record of a
 million receipts first, which takes minutes; with $PACKETS, a directory, it is kept there.
@@ -16,13 +16,12 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from bench import receipts, verifying, ways
+from bench import inspected, receipts, verifying, ways
 from tests.world import World
 
 ROUNDS = int(os.environ.get("ROUNDS", "5"))
 RELAY_BYTES = 1 << 30  # a second or so per flow: long against a fork, short enough for five rounds
 CONNECTIONS = 600
-Results = dict[str, list[dict[str, float]]]
 
 
 def relay(open_: list[ways.Way]) -> None:
@@ -72,8 +71,8 @@ def attribution(world: World) -> None:
         )
 
 
-def rounds(open_: list[ways.Way], order: str) -> Results:
-    results: Results = {way.name: [] for way in open_}
+def rounds(open_: list[ways.Way], order: str) -> ways.Results:
+    results: ways.Results = {way.name: [] for way in open_}
     for number in range(ROUNDS):
         for way in open_ if number % 2 == 0 else open_[::-1]:
             results[way.name].append(way.order(order))
@@ -141,6 +140,8 @@ def main(chosen: list[str]) -> None:
                 relay(open_)
             if "connections" in chosen:
                 connections(open_)
+        if "inspected" in chosen:
+            inspected.report(world, rounds)
         if "startup" in chosen:
             startup(world)
         if "receipts" in chosen:
@@ -152,4 +153,7 @@ def main(chosen: list[str]) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:] or ["relay", "connections", "attribution", "startup", "receipts", "verify"])
+    main(
+        sys.argv[1:]
+        or ["relay", "connections", "inspected", "attribution", "startup", "receipts", "verify"]
+    )

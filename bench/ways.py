@@ -10,7 +10,7 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -34,6 +34,7 @@ coredump_dir {dir}
 shutdown_lifetime 0 seconds
 """
 POLICY = "version: 1\nallow:\n  - ip: 203.0.113.10/32\n    ports: [7001, 7002, 7003]\n"
+Results = dict[str, list[dict[str, float]]]
 TICK = os.sysconf("SC_CLK_TCK")
 
 
@@ -68,8 +69,8 @@ def cpu(pid: int) -> float:
 
 @contextlib.contextmanager
 def direct(world: World) -> Iterator[Way]:
-    with _client(world, [PYTHON, str(HERE / "client.py")], {}) as client:
-        yield Way("direct", client, ())
+    with client(world, [PYTHON, str(HERE / "client.py")], {}) as asking:
+        yield Way("direct", asking, ())
 
 
 @contextlib.contextmanager
@@ -82,7 +83,8 @@ def squid(world: World) -> Iterator[Way | None]:
         os.chmod(directory, 0o777)
         conf = Path(directory, "squid.conf")
         conf.write_text(SQUID.format(port=SQUID_PORT, dir=directory))
-        with _proxy(world, "squid", [tool, "-N", "-f", str(conf)], SQUID_PORT) as way:
+        asks = [PYTHON, str(HERE / "client.py")]
+        with proxy(world, "squid", [tool, "-N", "-f", str(conf)], SQUID_PORT, asks) as way:
             yield way
 
 
@@ -93,7 +95,8 @@ def mitmproxy(world: World) -> Iterator[Way | None]:
         yield None
         return
     argv = [tool, "-q", "--listen-host", "127.0.0.1", "-p", str(MITM_PORT), "--ignore-hosts", ".*"]
-    with _proxy(world, "mitmproxy", argv, MITM_PORT) as way:
+    asks = [PYTHON, str(HERE / "client.py")]
+    with proxy(world, "mitmproxy", argv, MITM_PORT, asks) as way:
         yield way
 
 
@@ -139,27 +142,34 @@ def sluicegate(world: World) -> Iterator[Way]:
             PYTHON,
             "client.py",
         ]
-        with _client(world, argv, {}) as client:
-            children = Path(f"/proc/{client.pid}/task/{client.pid}/children").read_text().split()
+        with client(world, argv, {}) as asking:
+            children = Path(f"/proc/{asking.pid}/task/{asking.pid}/children").read_text().split()
             titles = {int(c): Path(f"/proc/{c}/cmdline").read_text() for c in children}
             own = [pid for pid, title in titles.items() if "gate " in title or "notary" in title]
-            yield Way("sluicegate", client, tuple(own))
+            yield Way("sluicegate", asking, tuple(own))
 
 
 @contextlib.contextmanager
-def _proxy(world: World, name: str, argv: Sequence[str], port: int) -> Iterator[Way]:
-    proxy = world.popen(argv)
+def proxy(
+    world: World,
+    name: str,
+    argv: Sequence[str],
+    port: int,
+    asks: Sequence[str],
+    env: Mapping[str, str] | None = None,
+) -> Iterator[Way]:
+    """A client that `asks` by way of the proxy that `argv` starts on `port`."""
+    running = world.popen(argv)
     try:
         probe = [PYTHON, "-c", WAIT.format(port=port)]
         done = world.run(probe)
         if done.code:
             raise RuntimeError(f"{name} does not listen: {done.err}")
-        env = {"PROXY": f"127.0.0.1:{port}"}
-        with _client(world, [PYTHON, str(HERE / "client.py")], env) as client:
-            yield Way(name, client, (proxy.pid,))
+        with client(world, asks, {"PROXY": f"127.0.0.1:{port}", **(env or {})}) as asking:
+            yield Way(name, asking, (running.pid,))
     finally:
-        proxy.send_signal(signal.SIGTERM)
-        proxy.communicate(timeout=30)
+        running.send_signal(signal.SIGTERM)
+        running.communicate(timeout=30)
 
 
 # Connection refused is answered at once: the loop is bounded by attempts, not by a clock.
@@ -177,20 +187,21 @@ else:
 
 
 @contextlib.contextmanager
-def _client(
+def client(
     world: World, argv: Sequence[str], env: dict[str, str]
 ) -> Iterator[subprocess.Popen[str]]:
-    client: subprocess.Popen[Any] = world.popen(argv, env=env)
+    """One that `argv` starts, whose first order went well."""
+    running: subprocess.Popen[Any] = world.popen(argv, env=env)
     try:
-        assert client.stdin is not None
-        assert client.stdout is not None
-        client.stdin.write("connect 1 1\n")
-        client.stdin.flush()
-        if not client.stdout.readline():
-            raise RuntimeError(f"{argv[0]}: {client.communicate()[1]}")
-        yield client
+        assert running.stdin is not None
+        assert running.stdout is not None
+        running.stdin.write("connect 1 1\n")
+        running.stdin.flush()
+        if not running.stdout.readline():
+            raise RuntimeError(f"{argv[0]}: {running.communicate()[1]}")
+        yield running
     finally:
-        client.communicate(timeout=60)
+        running.communicate(timeout=60)
 
 
 def listening(process: subprocess.Popen[str]) -> None:
