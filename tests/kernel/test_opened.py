@@ -269,7 +269,7 @@ def test_a_client_that_speaks_something_else_within_tls(tmp_path: Path) -> None:
     site.server.handle = lambda _: None  # it is left before a word
     with house(site, reading(site)) as place:
         context = place.context()
-        context.set_alpn_protocols(["h2"])
+        context.set_alpn_protocols(["spdy/3"])
         out = ssl.MemoryBIO()
         half = context.wrap_bio(ssl.MemoryBIO(), out, server_hostname=NAME)
         with pytest.raises(ssl.SSLWantReadError):
@@ -280,14 +280,16 @@ def test_a_client_that_speaks_something_else_within_tls(tmp_path: Path) -> None:
             raw.recv(1)
         ended = place.gate.notary.outcome()
         place.gate.stop()
-    assert "speaks no http/1.1" in ended["flow"]["outcome"]
+    assert "speaks neither h2 nor http/1.1" in ended["flow"]["outcome"]
     assert "inspect: false in allow[0] p:0" in ended["flow"]["outcome"]
     assert ended["flow"]["bytes_up"] == 0
 
 
-def test_http1_is_agreed_where_the_client_offers_more(tmp_path: Path) -> None:
+@pytest.mark.parametrize("spoken", [["http/1.1"], []])
+def test_http1_is_agreed_where_the_server_has_no_other(tmp_path: Path, spoken: list[str]) -> None:
     site = Site(tmp_path)
-    site.context.set_alpn_protocols(["h2", "http/1.1"])
+    if spoken:
+        site.context.set_alpn_protocols(spoken)
     with house(site, reading(site)) as place:
         context = place.context()
         context.set_alpn_protocols(["h2", "http/1.1"])
@@ -295,6 +297,19 @@ def test_http1_is_agreed_where_the_client_offers_more(tmp_path: Path) -> None:
         assert peer.selected_alpn_protocol() == "http/1.1"
         assert ask(peer, "GET /a", host=f"{NAME}:{site.server.port}").endswith(b"/a 0")
         place.gate.stop()
+
+
+def test_a_server_without_http2_and_a_client_with_nothing_else(tmp_path: Path) -> None:
+    site = Site(tmp_path)
+    with house(site, reading(site)) as place:
+        context = place.context()
+        context.set_alpn_protocols(["h2"])
+        with pytest.raises(OSError, match=r"EOF|reset"):
+            place.connect(context=context)
+        ended = place.gate.notary.outcome()
+        place.gate.stop()
+    assert "the server does not speak h2, and the client nothing else" in ended["flow"]["outcome"]
+    assert not site.heard
 
 
 def test_a_response_that_is_cut_short_does_not_look_whole(tmp_path: Path) -> None:

@@ -139,7 +139,8 @@ def start_gate(
             control.sendall(json.dumps({"authority": {"pem": made.pem.decode()}}).encode() + b"\n")
             servers = upstream.Upstream(opening.roots)
             # While the boundary is built; the first connection shall not wait for it.
-            servers.context((opened.HTTP1,))
+            for spoken in (opened.SPOKEN, (opened.HTTP1,)):
+                servers.context(spoken)
             opener = opened.Opener(made, servers)
         _, descriptors, _, _ = socket.recv_fds(control, MAX_MESSAGE_BYTES, len(SOCKETS))
         if len(descriptors) != len(SOCKETS):

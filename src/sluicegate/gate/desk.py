@@ -190,6 +190,11 @@ class Deed:
         self._desk, self._client, self._action = desk, client, ""
         self._begun, self._closed = desk.loop.now, False
 
+    @property
+    def closed(self) -> bool:
+        """Whether its outcome is recorded."""
+        return self._closed
+
     def intend(self, done: Callable[[], None], *, ech: bool = False) -> None:
         """Record the intent (and in observe mode the warning); `done` when it is committed."""
         desk, known = self._desk, (self._client, self.facts, self.decision)

@@ -11,6 +11,7 @@ import ssl
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
 
 from sluicegate.evidence import records
 from sluicegate.facts import Decision, Facts, Protocol, Verdict
@@ -27,7 +28,11 @@ from sluicegate.gate.secure import Handshake, Secure
 from sluicegate.gate.upstream import Upstream, distrust, failure
 from sluicegate.wire.tls import ClientHello
 
-HTTP1 = "http/1.1"
+if TYPE_CHECKING:
+    from sluicegate.gate.h2inside import Streams
+
+HTTP1, H2 = "http/1.1", "h2"
+SPOKEN = (H2, HTTP1)  # what is opened, the best first
 # Sessions kept for servers that are asked again, 3 KB each; a full handshake is all that is lost with one.
 MAX_SESSIONS = 512
 CERTIFICATE = "certificate"  # the rule of a denial because of what the server could not prove
@@ -39,7 +44,8 @@ class Opener:
 
     authority: Authority
     upstream: Upstream
-    _sessions: OrderedDict[tuple[str, tuple[str, ...]], ssl.SSLSession] = field(
+    # By name and context: OpenSSL takes a session only with the context that it was made with.
+    _sessions: OrderedDict[tuple[str, ssl.SSLContext], ssl.SSLSession] = field(
         default_factory=OrderedDict
     )
 
@@ -55,16 +61,18 @@ class Opener:
         Raises:
             ValueError: not a name that a certificate can hold.
         """
-        session = self._sessions.get((name, alpn))
-        return Secure(peer, self.upstream.context(alpn), name=name, session=session, told=told)
+        context = self.upstream.context(alpn)
+        session = self._sessions.get((name, context))
+        return Secure(peer, context, name=name, session=session, told=told)
 
-    def remember(self, name: str, alpn: tuple[str, ...], secure: Secure) -> None:
+    def remember(self, name: str, secure: Secure) -> None:
         """Keep the session, if the server gave a ticket for it: it may be some time after the handshake."""
         session = secure.tls.session
         if session is None or not session.has_ticket:
             return
-        self._sessions[name, alpn] = session
-        self._sessions.move_to_end((name, alpn))
+        asked = name, secure.tls.context
+        self._sessions[asked] = session
+        self._sessions.move_to_end(asked)
         if len(self._sessions) > MAX_SESSIONS:
             self._sessions.popitem(last=False)
 
@@ -88,18 +96,22 @@ class Opened:
         self._desk, self._who, self._opener = desk, who, desk.opener
         self._client, self._upstream, self._deed, self._done = client, upstream, deed, done
         self._hello, self._held, self._name = hello, held, deed.decision.name
-        self.alpn = (HTTP1,) if hello.alpn else ()
+        # First what both may speak, then the one protocol that both do.
+        self.alpn = tuple(one for one in SPOKEN if one in hello.alpn)
         self._handshake: Handshake | None = None
         self._server: Secure | None = None
         self._facing: Secure | None = None
-        self._inside: Inside | None = None
+        self._inside: Inside | Streams | None = None
         self._up = self._down = self._kernel_up = self._kernel_down = 0
         self._over = False
 
     def start(self) -> None:
         """Begin; `done` may be called before this returns."""
-        if self._hello.alpn and HTTP1 not in self._hello.alpn:
-            self._finish(f"the client speaks no {HTTP1}, and nothing else is opened; {self._leave}")
+        if self._hello.alpn and not self.alpn:
+            spoken = " nor ".join(SPOKEN)
+            self._finish(
+                f"the client speaks neither {spoken}, and nothing else is opened; {self._leave}"
+            )
             return
         try:
             self._server = self.towards(self._upstream)
@@ -121,14 +133,19 @@ class Opened:
         return self._opener.towards(peer, self._name, self.alpn, self._told_up)
 
     def remember(self, secure: Secure) -> None:
-        self._opener.remember(self._name, self.alpn, secure)
+        self._opener.remember(self._name, secure)
 
     def _connected(self, error: OSError | None) -> None:
         server = self._server
         if error is not None and server is not None:
             # Said again, and more readably, in answer to the client's request.
             reset(server)
-            self._server = None
+            self._server = server = None
+        if not self._agree(None if server is None else server.tls.selected_alpn_protocol()):
+            self._finish(
+                f"the server does not speak {H2}, and the client nothing else; {self._leave}"
+            )
+            return
         try:
             context = self._opener.authority.context(self._name, self.alpn)
         except AuthorityError as refusal:
@@ -138,6 +155,19 @@ class Opened:
         seconds = self._desk.limits.head_s
         self._handshake = Handshake(self._desk.loop, self._facing, seconds, self._answered)
         self._handshake.start()
+
+    def _agree(self, chosen: str | None) -> bool:
+        """Narrow `alpn` to what the server has chosen; without a choice, to what every server speaks.
+
+        Both sides speak one protocol: a request that is translated from the one to the other is a request that two
+        readers may understand differently.
+        """
+        if not self.alpn:
+            return True
+        if chosen is None and self._server is None:
+            chosen = self.alpn[-1]  # nobody was reached: it is only to tell the client so
+        self.alpn = (chosen or HTTP1,) if (chosen or HTTP1) in self.alpn else ()
+        return bool(self.alpn)
 
     def _answered(self, error: OSError | None) -> None:
         facing, self._handshake = self._facing, None
@@ -151,7 +181,12 @@ class Opened:
             known = (deed.addresses, deed.address_count, deed.peer or "")
             kept = Kept(self._server, deed.decision, *known)
         self._server = None
-        self._inside = Inside(self, self._desk, self._who, facing, base, kept)
+        if facing.tls.selected_alpn_protocol() == H2:
+            from sluicegate.gate.h2inside import Streams
+
+            self._inside = Streams(self, self._desk, self._who, facing, base, kept)
+        else:
+            self._inside = Inside(self, self._desk, self._who, facing, base, kept)
         self._inside.start()
 
     @property

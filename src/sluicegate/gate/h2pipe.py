@@ -1,0 +1,74 @@
+"""One direction of one HTTP/2 request: what has come, and what of it has not gone on yet. Pure."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from typing import Protocol
+
+from sluicegate.gate.h2head import Fields
+
+# What a sender may have on its way before any of it is taken, per stream (SETTINGS_INITIAL_WINDOW_SIZE). Times the
+# streams of a connection, 16 MiB wait at most.
+FIRST_WINDOW = 16_384
+# A window grows while its bytes are taken at once, up to this: at 20 ms of distance it lets 50 MB/s through.
+LAST_WINDOW = 1_048_576
+# All windows of a connection together grow by no more than this.
+GROWTH_BYTES = 8_388_608
+
+
+class Source(Protocol):
+    """Where a pipe's bytes come from: told when they are taken."""
+
+    def taken(self, pipe: Pipe, size: int) -> None: ...
+
+
+class Pipe:
+    """From `source` to `sink_id` of a sink.
+
+    `ended`: all has come; `done`: all is framed, `sent`: and has gone; `dead`: nothing may go any more.
+    `count` is what its frames took that were sent to the sink, in bytes before encryption. `when_sent` is called once.
+    """
+
+    __slots__ = (
+        *("body", "count", "dead", "done", "ended", "heads", "owed", "sent", "sink_id", "source"),
+        *("source_id", "trailers", "when_sent", "window"),
+    )
+
+    def __init__(self, when_sent: Callable[[], None]) -> None:
+        self.heads = deque[Fields]()
+        self.body = bytearray()
+        self.trailers: Fields | None = None
+        self.ended = self.done = self.sent = self.dead = False
+        self.source: Source | None = None
+        self.source_id = self.sink_id = self.count = self.owed = 0
+        self.window = FIRST_WINDOW
+        self.when_sent = when_sent
+
+    @property
+    def more(self) -> bool:
+        """Whether something waits to go."""
+        if self.done or self.dead:
+            return False
+        return bool(self.heads or self.body or self.ended)
+
+    @property
+    def last(self) -> bool:
+        """Whether nothing follows what was just taken out."""
+        return self.ended and not (self.heads or self.body or self.trailers)
+
+    def kill(self) -> int:
+        """Let nothing more through; how many bytes are thrown away, which its source may be given back."""
+        size = len(self.body)
+        self.dead = True
+        self.heads.clear()
+        self.body.clear()
+        self.trailers = None
+        return size
+
+    def grown(self, room: int) -> int:
+        """How much the window grows, now that all has been taken, where `room` bytes are left for that."""
+        if self.body or self.window >= LAST_WINDOW or room < self.window:
+            return 0
+        more, self.window = self.window, 2 * self.window
+        return more

@@ -1,0 +1,293 @@
+"""HTTP/2 inside TLS that the gate opens: streams judged one by one, carried with flow control, bounded.
+
+Shells: sluicegate.gate.h2call, sluicegate.gate.h2inside, sluicegate.gate.h2side, sluicegate.gate.h2up.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from pathlib import Path
+
+import pytest
+from h2.errors import ErrorCodes
+from h2.events import PingAckReceived
+from h2.settings import SettingCodes
+from hpack import Encoder
+from hyperframe.frame import (
+    ContinuationFrame,
+    DataFrame,
+    Frame,
+    HeadersFrame,
+    PingFrame,
+    PriorityFrame,
+    SettingsFrame,
+    WindowUpdateFrame,
+)
+
+from sluicegate.policy.model import Rule
+from tests.kernel import gatehouse
+from tests.kernel.test_opened import NAME, House, house, reading
+from tests.kernel.twohouse import Client, Peer, Site2, inner
+
+
+def open_to(site: Site2) -> Rule:
+    return Rule("allow[0] p:0", host=NAME, ports=(site.server.port,), inspect=True)
+
+
+def test_streams_are_judged_one_by_one(tmp_path: Path) -> None:
+    site = Site2(tmp_path)
+    with house(site, reading(site)) as place:
+        client = Client(place, site.server.port)
+        first, second = client.ask("GET", "/a"), client.ask("POST", "/b", b"x" * 10)
+        third = client.ask("GET", "/c")
+        assert client.answer(first) == (200, b"/a 0")
+        status, said = client.answer(second)
+        assert status == 403
+        assert said.startswith(b"sluicegate: denied https://api.example")
+        assert client.answer(third) == (200, b"/c 0")
+        client.own.close()
+        place.gate.stop()
+        messages = place.gate.notary.messages
+    assert sorted(head[":path"] for head in site.asked) == ["/a", "/c"]
+    assert site.server.accepted == 1
+    ended = inner(messages)
+    assert {(f["status"], f["outcome"]) for f in ended} == {(200, "complete")}
+    assert all("kernel_up" not in f and f["bytes_up"] > 0 and f["bytes_down"] > 0 for f in ended)
+    whole = next(
+        m["flow"] for m in messages if m["flow"].get("opened") and m.get("phase") == "outcome"
+    )
+    assert whole["bytes_up"] == whole["kernel_up"] > 500
+    assert whole["bytes_down"] == whole["kernel_down"] > 500
+    assert whole["outcome"] == "complete"
+
+
+def test_large_bodies_both_ways(tmp_path: Path) -> None:
+    site = Site2(tmp_path)
+    body = bytes(range(256)) * 20_000
+
+    def echo(peer: Peer, number: int, head: dict[str, str]) -> bool:
+        peer.respond(number, site.contents[head[":path"]])
+        return True
+
+    site.behave = echo
+    with house(site, open_to(site)) as place:
+        client = Client(place, site.server.port)
+        number = client.ask("POST", "/up", body, ("content-length", str(len(body))))
+        status, said = client.answer(number)
+        assert (status, said == body) == (200, True)
+        client.own.close()
+        place.gate.stop()
+        (flow,) = inner(place.gate.notary.messages)
+    assert flow["bytes_up"] > len(body) < flow["bytes_down"]
+
+
+def test_a_thousand_parallel_streams(tmp_path: Path) -> None:
+    """All are open at once: the server answers none before it has heard the last."""
+    site = Site2(tmp_path)
+    site.settings = {SettingCodes.MAX_CONCURRENT_STREAMS: 2000}
+    held = list[tuple[int, str]]()
+
+    def hold(peer: Peer, number: int, head: dict[str, str]) -> bool:
+        held.append((number, head[":path"]))
+        if len(held) == 1000:
+            for one, path in held:
+                peer.respond(one, path.encode())
+        return True
+
+    site.behave = hold
+    with house(site, open_to(site)) as place:
+        client = Client(place, site.server.port)
+        client.until(lambda: bool(client.events))
+        numbers = {client.ask("GET", f"/{i}"): f"/{i}".encode() for i in range(1000)}
+        client.wait(*numbers)
+        assert all(client.answer(n) == (200, path) for n, path in numbers.items())
+        client.own.close()
+        place.gate.stop()
+        ended = inner(place.gate.notary.messages)
+    assert len(ended) == 1000
+    assert all(flow["outcome"] == "complete" for flow in ended)
+    assert site.server.accepted == 1
+
+
+def test_a_server_that_takes_few_streams_at_once_gets_few(tmp_path: Path) -> None:
+    site = Site2(tmp_path)
+    site.settings = {SettingCodes.MAX_CONCURRENT_STREAMS: 3}
+    with house(site, open_to(site)) as place:
+        client = Client(place, site.server.port)
+        numbers = [client.ask("GET", f"/{i}") for i in range(200)]
+        client.wait(*numbers)
+        assert [client.answer(n)[0] for n in numbers] == [200] * 200
+        place.gate.stop()
+
+
+def test_trailers_and_interim_responses_go_through(tmp_path: Path) -> None:
+    site = Site2(tmp_path)
+
+    def behave(peer: Peer, number: int, head: dict[str, str]) -> bool:
+        peer.conn.send_headers(number, [(":status", "103"), ("link", "</x>")])
+        peer.conn.send_headers(number, [(":status", "200"), ("alt-svc", 'h3=":443"')])
+        peer.conn.send_data(number, b"some")
+        peer.conn.send_headers(number, [("grpc-status", "0")], end_stream=True)
+        peer.flush()
+        return True
+
+    site.behave = behave
+    with house(site, open_to(site)) as place:
+        client = Client(place, site.server.port)
+        number = client.say(client.head("POST", "/a"), end=False)
+        client.conn.send_data(number, b"content")
+        client.conn.send_headers(number, [("x-checksum", "7")], end_stream=True)
+        client.flush()
+        client.wait(number)
+        place.gate.stop()
+    assert [head[":status"] for head in client.heads[number]] == ["103", "200"]
+    assert "alt-svc" not in client.heads[number][1]
+    assert client.trailers[number] == [("grpc-status", "0")]
+    assert client.bodies[number] == b"some"
+    assert site.contents["/a"] == b"content"
+    assert site.trailers["/a"] == [("x-checksum", "7")]
+
+
+def test_nothing_goes_up_before_its_receipt_is_committed(tmp_path: Path) -> None:
+    site = Site2(tmp_path)
+    with house(site, open_to(site)) as place:
+        client = Client(place, site.server.port)
+        notary = place.gate.notary
+        assert client.get("/before")[0] == 200
+        notary.answering.clear()
+        client.ask("POST", "/held", b"x" * 1000)
+        notary.wait(lambda m: m["flow"].get("path") == "/held")
+        # The server is there and asks: whatever it is sent would come before the answer to this.
+        before = len(site.events)
+        site.peers[0].conn.ping(b"12345678")
+        site.peers[0].flush()
+        assert gatehouse.until(lambda: len(site.events) > before)
+        assert isinstance(site.events[-1], PingAckReceived)
+        assert [head[":path"] for head in site.asked] == ["/before"]
+        notary.answering.set()
+        assert gatehouse.until(lambda: site.contents.get("/held") == b"x" * 1000)
+        place.gate.stop()
+
+
+def flooded(place: House, client: Client, bytes_: bytes, why: str) -> None:
+    """The gate ends the connection with ENHANCE_YOUR_CALM, and says why on record."""
+    with contextlib.suppress(OSError):
+        client.own.sendall(bytes_)
+    client.until(lambda: client.goaway is not None)
+    block = place.gate.notary.verdict("block")
+    assert why in block["flow"]["fault"]
+    place.gate.stop()
+    ended = next(m["flow"] for m in place.gate.notary.messages if m["flow"].get("bytes_up"))
+    assert ended["outcome"] == f"refused: {block['flow']['fault']}"
+    assert client.goaway == ErrorCodes.ENHANCE_YOUR_CALM
+
+
+@pytest.mark.parametrize(
+    ("frame", "why"),
+    [
+        (PingFrame(0, b"12345678"), "too many frames that carry nothing"),
+        (SettingsFrame(0), "too many frames that carry nothing"),
+        (PriorityFrame(99), "too many frames that carry nothing"),
+        (DataFrame(1, b""), "too many frames that carry nothing"),
+        (WindowUpdateFrame(0, window_increment=1), "too many window updates"),
+    ],
+)
+def test_floods(tmp_path: Path, frame: Frame, why: str) -> None:
+    site = Site2(tmp_path)
+    with house(site, open_to(site)) as place:
+        client = Client(place, site.server.port)
+        client.say(client.head("POST", "/a"), end=False)
+        flooded(place, client, frame.serialize() * 5000, why)
+
+
+def test_rapid_reset(tmp_path: Path) -> None:
+    site = Site2(tmp_path)
+    with house(site, open_to(site)) as place:
+        client = Client(place, site.server.port)
+        with contextlib.suppress(OSError):
+            for _ in range(2500):
+                number = client.conn.get_next_available_stream_id()
+                client.conn.send_headers(number, client.head("GET", "/a"), end_stream=True)
+                client.conn.reset_stream(number, ErrorCodes.CANCEL)
+        flooded(place, client, client.conn.data_to_send(), "too many streams that are reset")
+
+
+def test_continuation_flood(tmp_path: Path) -> None:
+    site = Site2(tmp_path)
+    with house(site, open_to(site)) as place:
+        client = Client(place, site.server.port)
+        more = ContinuationFrame(1, b"").serialize() * 5000
+        flooded(place, client, HeadersFrame(1, b"\x82").serialize() + more, "continuations")
+    assert not site.asked
+
+
+def test_a_header_list_that_unpacks_to_much(tmp_path: Path) -> None:
+    site = Site2(tmp_path)
+    with house(site, open_to(site)) as place:
+        client = Client(place, site.server.port)
+        # One entry of 4 KB in the table, then a thousand references to it.
+        encoder = Encoder()
+        head = encoder.encode([*client.head("GET", "/a"), ("x", "y" * 3000)])
+        again = bytes([0x80 | 62]) * 1000
+        frame = HeadersFrame(1, head + again)
+        frame.flags |= {"END_HEADERS", "END_STREAM"}
+        flooded(place, client, frame.serialize(), "Oversized header block")
+    assert not site.asked
+
+
+def test_what_breaks_the_protocol_is_on_record(tmp_path: Path) -> None:
+    site = Site2(tmp_path)
+    with house(site, open_to(site)) as place:
+        client = Client(place, site.server.port)
+        assert client.get("/a")[0] == 200
+        client.own.sendall(bytes((0, 0, 1, 0, 0, 0, 0, 0, 0)) + b"x")  # DATA on stream 0
+        client.until(lambda: client.goaway is not None)
+        assert client.goaway == ErrorCodes.PROTOCOL_ERROR
+        place.gate.stop()
+        assert "HTTP/2" in place.gate.notary.verdict("block")["flow"]["fault"]
+
+
+def test_malformed_requests_end_their_stream_alone(tmp_path: Path) -> None:
+    site = Site2(tmp_path)
+    with house(site, open_to(site)) as place:
+        client = Client(place, site.server.port)
+        bad = client.say([*client.head("GET", "/a"), ("connection", "close")])
+        other = client.say([*client.head("GET", "/a"), ("host", "evil.example")])
+        client.wait(bad, other)
+        assert client.resets == {bad: ErrorCodes.PROTOCOL_ERROR, other: ErrorCodes.PROTOCOL_ERROR}
+        tunnel = client.say([(":method", "CONNECT"), (":authority", "evil.example:443")])
+        status, said = client.answer(tunnel)
+        assert (status, b"CONNECT inside opened TLS" in said) == (400, True)
+        assert client.get("/b") == (200, b"/b 0")
+        place.gate.stop()
+        blocks = [m for m in place.gate.notary.messages if m["verdict"] == "block"]
+    assert {m["pattern"] for m in blocks} == {"fault"}
+    assert len(blocks) == 3
+    assert [head[":path"] for head in site.asked] == ["/b"]
+
+
+def test_another_authority_is_a_mismatch(tmp_path: Path) -> None:
+    site = Site2(tmp_path)
+    with house(site, open_to(site)) as place:
+        client = Client(place, site.server.port)
+        fields = client.head("GET", "/a")
+        fields[2] = (":authority", "evil.example")
+        assert client.answer(client.say(fields))[0] == 403
+        place.gate.stop()
+        assert place.gate.notary.verdict("block")["pattern"] == "mismatch"
+    assert not site.asked
+
+
+@pytest.mark.parametrize("length", ["5", "7"])
+def test_content_of_another_length_than_was_said(tmp_path: Path, length: str) -> None:
+    site = Site2(tmp_path)
+    with house(site, open_to(site)) as place:
+        client = Client(place, site.server.port)
+        number = client.ask("POST", "/a", b"sixsix", ("content-length", length))
+        client.wait(number)
+        assert client.resets[number] == ErrorCodes.PROTOCOL_ERROR
+        assert client.get("/b") == (200, b"/b 0")
+        place.gate.stop()
+        (flow,) = [f for f in inner(place.gate.notary.messages) if f["path"] == "/a"]
+    assert "content-length" in flow["outcome"]
+    assert "/a" not in {path for path, said in site.contents.items() if len(said) == 6}
