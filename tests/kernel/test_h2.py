@@ -6,11 +6,12 @@ Shells: sluicegate.gate.h2call, sluicegate.gate.h2inside, sluicegate.gate.h2side
 from __future__ import annotations
 
 import contextlib
+import socket
 from pathlib import Path
 
 import pytest
 from h2.errors import ErrorCodes
-from h2.events import PingAckReceived
+from h2.events import PingAckReceived, StreamReset
 from h2.settings import SettingCodes
 from hpack import Encoder
 from hyperframe.frame import (
@@ -24,6 +25,8 @@ from hyperframe.frame import (
     WindowUpdateFrame,
 )
 
+from sluicegate.gate import h2guard
+from sluicegate.gate.h2pipe import FIRST_WINDOW
 from sluicegate.policy.model import Rule
 from tests.kernel import gatehouse
 from tests.kernel.test_opened import NAME, House, house, reading
@@ -46,6 +49,7 @@ def test_streams_are_judged_one_by_one(tmp_path: Path) -> None:
         assert said.startswith(b"sluicegate: denied https://api.example")
         assert client.answer(third) == (200, b"/c 0")
         client.own.close()
+        place.gate.notary.wait(lambda m: m.get("phase") == "outcome" and "opened" in m["flow"])
         place.gate.stop()
         messages = place.gate.notary.messages
     assert sorted(head[":path"] for head in site.asked) == ["/a", "/c"]
@@ -291,3 +295,208 @@ def test_content_of_another_length_than_was_said(tmp_path: Path, length: str) ->
         (flow,) = [f for f in inner(place.gate.notary.messages) if f["path"] == "/a"]
     assert "content-length" in flow["outcome"]
     assert "/a" not in {path for path, said in site.contents.items() if len(said) == 6}
+
+
+def test_a_reader_that_takes_nothing_stops_only_its_own_stream(tmp_path: Path) -> None:
+    """What waits for it is what its window lets through, and the server is given back no more than was taken."""
+    site = Site2(tmp_path)
+    left = dict[str, Peer]()
+
+    def behave(peer: Peer, number: int, head: dict[str, str]) -> bool:
+        if head[":path"] == "/quick":
+            return False
+        left[head[":path"]] = peer
+        peer.respond(number, b"x" * 1_000_000)
+        return True
+
+    site.behave = behave
+    few = {SettingCodes.INITIAL_WINDOW_SIZE: 1000}
+    with house(site, open_to(site)) as place:
+        client = Client(place, site.server.port, settings=few)
+        client.conn.increment_flow_control_window(10_000_000)
+        client.takes = False
+        slow = [client.ask("GET", f"/{n}") for n in range(40)]
+        client.until(lambda: all(len(client.bodies.get(n, b"")) == 1000 for n in slow))
+        assert client.get("/quick") == (200, b"/quick 0")
+        peer = left["/0"]
+        # What it was let through is out of the server's hands, and nothing else.
+        given = [1_000_000 - len(rest) for rest in peer.waiting.values()]
+        assert (len(given), max(given)) == (40, FIRST_WINDOW)
+        client.own.close()
+        place.gate.stop()
+    assert len(inner(place.gate.notary.messages)) == 41
+
+
+def test_a_server_that_takes_nothing_stops_only_its_own_stream(tmp_path: Path) -> None:
+    site = Site2(tmp_path)
+    site.settings = {SettingCodes.INITIAL_WINDOW_SIZE: 0}
+    with house(site, open_to(site)) as place:
+        client = Client(place, site.server.port)
+        slow = client.ask("POST", "/slow", b"x" * 1_000_000)
+        assert client.get("/quick") == (200, b"/quick 0")
+        assert 1_000_000 - len(client.waiting[slow]) <= 65_535
+        client.own.close()
+        place.gate.notary.wait(lambda m: m["flow"].get("outcome") == "client reset")
+        place.gate.stop()
+        (flow,) = [f for f in inner(place.gate.notary.messages) if f["path"] == "/slow"]
+    assert flow["outcome"] == "client reset"
+
+
+def test_no_stream_waits_for_another_one(tmp_path: Path) -> None:
+    """Large responses take turns: a small one that is asked for later is there long before their end."""
+    site = Site2(tmp_path)
+
+    def behave(peer: Peer, number: int, head: dict[str, str]) -> bool:
+        peer.respond(number, b"x" * (20_000_000 if head[":path"] == "/large" else 10))
+        return True
+
+    site.behave = behave
+    with house(site, open_to(site)) as place:
+        client = Client(place, site.server.port)
+        large = client.ask("GET", "/large")
+        client.until(lambda: len(client.bodies.get(large, b"")) > 100_000)
+        assert client.get("/small") == (200, b"x" * 10)
+        assert len(client.bodies[large]) < 10_000_000
+        client.wait(large)
+        assert len(client.bodies[large]) == 20_000_000
+        place.gate.stop()
+
+
+def test_resets_are_passed_on_both_ways(tmp_path: Path) -> None:
+    site = Site2(tmp_path)
+
+    def behave(peer: Peer, number: int, head: dict[str, str]) -> bool:
+        if head[":path"] == "/refused":
+            peer.conn.reset_stream(number, ErrorCodes.REFUSED_STREAM)
+        elif head[":path"] == "/half":
+            peer.conn.send_headers(number, [(":status", "200")])
+            peer.conn.send_data(number, b"half")
+            peer.conn.reset_stream(number, ErrorCodes.INADEQUATE_SECURITY)
+        elif head[":path"] == "/none":
+            peer.conn.reset_stream(number, ErrorCodes.INTERNAL_ERROR)
+        peer.flush()
+        return True
+
+    site.behave = behave
+    with house(site, open_to(site)) as place:
+        client = Client(place, site.server.port)
+        refused, half = client.ask("GET", "/refused"), client.ask("GET", "/half")
+        status, said = client.get("/none")
+        assert (status, b"it reset the stream (error 2)" in said) == (502, True)
+        client.wait(refused, half)
+        assert client.resets == {
+            refused: ErrorCodes.REFUSED_STREAM,
+            half: ErrorCodes.INADEQUATE_SECURITY,
+        }
+        held = client.ask("GET", "/held")
+        assert gatehouse.until(lambda: "/held" in site.contents)
+        client.conn.reset_stream(held, ErrorCodes.CANCEL)
+        client.flush()
+        assert gatehouse.until(lambda: isinstance(site.events[-1], StreamReset))
+        assert site.events[-1].error_code == ErrorCodes.CANCEL
+        place.gate.stop()
+        ended = {f["path"]: f["outcome"] for f in inner(place.gate.notary.messages)}
+    assert ended == {
+        "/refused": "upstream: it reset the stream (error 7)",
+        "/half": "upstream: it reset the stream (error 12)",
+        "/none": "upstream: it reset the stream (error 2)",
+        "/held": "client reset",
+    }
+
+
+def test_a_server_that_ends_its_connection_finishes_what_it_has_taken(tmp_path: Path) -> None:
+    site = Site2(tmp_path)
+    first = list[tuple[Peer, int]]()
+
+    def at_once(peer: Peer, number: int, head: dict[str, str]) -> None:
+        if head[":path"] == "/first":
+            first.append((peer, number))
+        elif head[":path"] == "/late":
+            # By hand: what h2 would do after its own leaves no way to finish.
+            peer.own.sendall(h2guard.goaway(first[0][1], 0))
+
+    site.at_once = at_once
+    site.behave = lambda peer, number, head: head[":path"] in {"/first", "/late"}
+    with house(site, open_to(site)) as place:
+        client = Client(place, site.server.port)
+        one, late = client.ask("GET", "/first"), client.ask("GET", "/late")
+        client.wait(late)
+        assert client.resets[late] == ErrorCodes.REFUSED_STREAM
+        assert client.get("/next") == (200, b"/next 0")
+        peer, number = first[0]
+        peer.respond(number, b"finished")
+        assert client.answer(one) == (200, b"finished")
+        place.gate.stop()
+    assert site.server.accepted == 2
+
+
+def test_a_server_that_closes_while_nobody_asks_is_connected_again(tmp_path: Path) -> None:
+    site = Site2(tmp_path)
+    with house(site, open_to(site)) as place:
+        client = Client(place, site.server.port)
+        assert client.get("/a")[0] == 200
+        site.peers[0].own.shutdown(socket.SHUT_RDWR)
+        assert client.get("/b")[0] in {200, 502}
+        assert client.get("/c") == (200, b"/c 0")
+        place.gate.stop()
+    assert site.server.accepted == 2
+
+
+def test_a_server_that_fails_in_the_middle(tmp_path: Path) -> None:
+    site = Site2(tmp_path)
+
+    def behave(peer: Peer, number: int, head: dict[str, str]) -> bool:
+        peer.conn.send_headers(number, [(":status", "200")])
+        peer.conn.send_data(number, b"half")
+        peer.flush()
+        peer.own.shutdown(socket.SHUT_RDWR)
+        return True
+
+    site.behave = behave
+    with house(site, open_to(site)) as place:
+        client = Client(place, site.server.port)
+        number = client.ask("GET", "/a")
+        client.wait(number)
+        assert client.resets[number] == ErrorCodes.INTERNAL_ERROR
+        place.gate.stop()
+        (flow,) = inner(place.gate.notary.messages)
+    assert flow["outcome"].startswith("upstream: ended")
+
+
+def test_a_server_that_can_not_prove_its_name(tmp_path: Path) -> None:
+    site = Site2(tmp_path)
+    with house(site, open_to(site), trusted=False) as place:
+        client = Client(place, site.server.port)
+        numbers = [client.ask("GET", f"/{n}") for n in range(3)]
+        for number in numbers:
+            status, said = client.answer(number)
+            assert (status, b"signed by itself" in said) == (403, True)
+        place.gate.stop()
+        blocks = [m for m in place.gate.notary.messages if m["verdict"] == "block"]
+    assert [m["pattern"] for m in blocks] == ["certificate"] * 3
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        [(":status", "200"), ("connection", "close")],
+        [(":status", "200"), ("Upper", "x")],
+        [("x", "y")],
+    ],
+)
+def test_a_malformed_response_does_not_reach_the_client(
+    tmp_path: Path, fields: list[tuple[str, str]]
+) -> None:
+    site = Site2(tmp_path)
+
+    def behave(peer: Peer, number: int, head: dict[str, str]) -> bool:
+        peer.conn.send_headers(number, fields, end_stream=True)
+        peer.flush()
+        return True
+
+    site.behave = behave
+    with house(site, open_to(site)) as place:
+        client = Client(place, site.server.port)
+        status, said = client.get("/a")
+        assert (status, b"sluicegate: allowed" in said) == (502, True)
+        place.gate.stop()

@@ -65,6 +65,7 @@ class Site2(Site):
         number = getattr(event, "stream_id", 0)
         if isinstance(event, h2.events.RequestReceived):
             fields = [(n.decode(), v.decode()) for n, v in event.headers or ()]
+            peer.methods[number] = dict(event.headers or ()).get(b":method", b"")
             heads[number] = dict(fields)
             self.asked.append(heads[number])
             self.fields.append(fields)
@@ -100,6 +101,7 @@ class Peer:
             self.conn.local_settings = h2.settings.Settings(client=client, initial_values=settings)
         self.conn.initiate_connection()
         self.waiting = dict[int, bytearray]()
+        self.methods = dict[int, bytes]()
         self.flush()
 
     def flush(self) -> None:
@@ -133,8 +135,11 @@ class Peer:
         self, number: int, body: bytes, status: int = 200, more: Fields | None = None
     ) -> None:
         fields = [(":status", str(status)), *(more or [])]
-        self.conn.send_headers(number, fields)
-        self.send(number, body)
+        bodiless = self.methods.get(number) == b"HEAD"
+        self.conn.send_headers(number, fields, end_stream=bodiless)
+        if not bodiless:
+            self.send(number, body)
+        self.flush()
 
     def send(self, number: int, body: bytes) -> None:
         """All of it, as the window allows, and the end."""

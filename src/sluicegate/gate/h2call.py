@@ -105,7 +105,8 @@ class Call:
             return
         done = functools.partial(self._refuse, deed.facts, found)
         self.owner.desk.block(self.owner.who, deed.facts, found, done, addresses=deed.addresses)
-        self._close(f"refused: {found.reason}")
+        # Of one look-up's denials and their outcomes each pair is together: a reader expects no other in between.
+        self._close(f"refused: {found.reason}", in_order=True)
 
     def failed(self, reason: str, code: int = ErrorCodes.INTERNAL_ERROR) -> None:
         """The server can not be reached, or is gone: said to the client, if no response has begun."""
@@ -272,11 +273,11 @@ class Call:
         self.owner.client.reset(self.number, code)
         self._forget()
 
-    def _close(self, reason: str) -> None:
+    def _close(self, reason: str, *, in_order: bool = False) -> None:
         deed = self.deed
         if deed is not None and not deed.closed:
             deed.carried(self.up.count, self.down.count, None)
-            deed.close(reason)
+            deed.close(reason, in_order=in_order)
 
     def _leave_server(self, code: int) -> None:
         """Reset its stream, where it has one; what it still sends is thrown away."""

@@ -86,17 +86,17 @@ class Side:
             SettingCodes.MAX_CONCURRENT_STREAMS: MAX_STREAMS,
             SettingCodes.MAX_HEADER_LIST_SIZE: MAX_HEAD_BYTES,
         }
-        # What the peer may not know yet holds from its acknowledgement on.
-        later: dict[SettingCodes | int, int] = {
-            SettingCodes.INITIAL_WINDOW_SIZE: FIRST_WINDOW,
-            SettingCodes.MAX_FRAME_SIZE: h2guard.MAX_FRAME_BYTES,
-        }
+        later = {SettingCodes.INITIAL_WINDOW_SIZE: FIRST_WINDOW}
         client = bool(conn.config.client_side)
-        conn.local_settings = Settings(client=client, initial_values=at_once)
+        conn.local_settings = Settings(client=client, initial_values=at_once | later)
         conn.initiate_connection()
-        conn.update_settings(later)
+        # All was said in one frame, but the peer may send by the usual window until it acknowledges.
+        conn.local_settings = Settings(client=client, initial_values=at_once)
+        for code, value in later.items():
+            conn.local_settings[code] = value
         conn.increment_flow_control_window(CONNECTION_WINDOW - 65_535)
-        self.touch()
+        # Its first bytes may have come with its last of the handshake, and then wait in our own memory.
+        self._event(READ)
 
     def close(self) -> None:
         """Nothing is read, sent or called any more; the peer stays open."""
