@@ -88,8 +88,9 @@ class Gate:
         limits: Limits,
         names: Names,
         opener: Opener | None = None,
+        port: int = 0,
     ) -> None:
-        self.listener = socket.create_server(("127.0.0.1", 0), backlog=4096)
+        self.listener = socket.create_server(("127.0.0.1", port), backlog=4096)
         self.to = ("192.0.2.1", 443)
         ours, theirs = socket.socketpair()
         self.control, control = socket.socketpair()
@@ -129,9 +130,13 @@ class Gate:
 
 @contextlib.contextmanager
 def gate(
-    *policies: Policy, names: Names | None = None, opener: Opener | None = None, **limits: Any
+    *policies: Policy,
+    names: Names | None = None,
+    opener: Opener | None = None,
+    port: int = 0,
+    **limits: Any,
 ) -> Iterator[Gate]:
-    house = Gate(policies, Limits(**limits), names or {}, opener)
+    house = Gate(policies, Limits(**limits), names or {}, opener, port)
     try:
         yield house
     finally:
@@ -175,9 +180,9 @@ def borne_out(policies: tuple[Policy, ...], messages: list[dict[str, Any]]) -> N
 class Server(threading.Thread):
     """An upstream: `handle(connection)` on a thread for each connection."""
 
-    def __init__(self, handle: Callable[[socket.socket], None]) -> None:
+    def __init__(self, handle: Callable[[socket.socket], None], host: str = "127.0.0.1") -> None:
         super().__init__(daemon=True)
-        self.listener = socket.create_server(("127.0.0.1", 0), backlog=4096)
+        self.listener = socket.create_server((host, 0), backlog=4096)
         self.port = self.listener.getsockname()[1]
         self.handle, self.accepted = handle, 0
         OPENED.append(self.listener)

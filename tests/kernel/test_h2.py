@@ -27,6 +27,7 @@ from hyperframe.frame import (
 
 from sluicegate.gate import h2guard
 from sluicegate.gate.h2pipe import FIRST_WINDOW
+from sluicegate.gate.h2side import MAX_STREAMS
 from sluicegate.policy.model import Rule
 from tests.kernel import gatehouse
 from tests.kernel.test_opened import NAME, House, house, reading
@@ -500,3 +501,18 @@ def test_a_malformed_response_does_not_reach_the_client(
         status, said = client.get("/a")
         assert (status, b"sluicegate: allowed" in said) == (502, True)
         place.gate.stop()
+
+
+def test_more_streams_than_there_may_be(tmp_path: Path) -> None:
+    site = Site2(tmp_path)
+    site.behave = lambda *_: True
+    with house(site, open_to(site)) as place:
+        client = Client(place, site.server.port)
+        with contextlib.suppress(OSError):
+            for _ in range(MAX_STREAMS + 1):
+                client.ask("GET", "/a")
+        client.until(lambda: client.goaway is not None)
+        assert client.goaway == ErrorCodes.PROTOCOL_ERROR
+        place.gate.stop()
+        assert "Max inbound streams" in place.gate.notary.verdict("block")["flow"]["fault"]
+    assert len(site.asked) <= MAX_STREAMS

@@ -29,7 +29,13 @@ NAME = "api.example"
 class Site:
     """A TLS server on loopback that echoes requests, and its own root."""
 
-    def __init__(self, directory: Path, names: tuple[str, ...] = (NAME,), days: int = 1) -> None:
+    def __init__(
+        self,
+        directory: Path,
+        names: tuple[str, ...] = (NAME,),
+        days: int = 1,
+        host: str = "127.0.0.1",
+    ) -> None:
         key = ec.generate_private_key(ec.SECP256R1())
         subject = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, names[0])])
         now = datetime.now(UTC)
@@ -46,13 +52,13 @@ class Site:
             .sign(key, hashes.SHA256())
         )
         self.root = made.public_bytes(Encoding.DER)
-        pem = directory / "site.pem"
+        self.pem = pem = directory / "site.pem"
         private = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
         pem.write_bytes(private + made.public_bytes(Encoding.PEM))
         self.context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         self.context.load_cert_chain(pem)
         self.heard = list[bytes]()
-        self.server = gatehouse.Server(self._serve)
+        self.server = gatehouse.Server(self._serve, host)
 
     def _serve(self, raw: socket.socket) -> None:
         # Closed here whatever comes of the handshake.

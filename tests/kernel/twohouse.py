@@ -24,10 +24,9 @@ Fields = list[tuple[str, str]]
 class Site2(Site):
     """Answers each request with its path and the size of its content; `behave` may do otherwise."""
 
-    def __init__(self, directory: Path, protocols: tuple[str, ...] = ("h2",)) -> None:
-        super().__init__(directory)
-        if protocols:
-            self.context.set_alpn_protocols(list(protocols))
+    def __init__(self, directory: Path, **more: Any) -> None:
+        super().__init__(directory, **more)
+        self.context.set_alpn_protocols(["h2", "http/1.1"])
         self.asked = list[dict[str, str]]()
         self.fields = list[Fields]()
         self.contents = dict[str, bytes]()
