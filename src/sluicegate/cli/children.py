@@ -124,7 +124,13 @@ def start_gate(
         # What a name outside ASCII needs is imported late, and this identity may not read it then.
         names.host("b\u00fccher.example")
         if opening is not None:
-            from sluicegate.gate import authority, certificates, opened, upstream
+            from sluicegate.gate import (
+                authority,
+                certificates,
+                h2inside,  # noqa: F401  # as above: needed by a later connection
+                opened,
+                upstream,
+            )
         _raise_descriptors()
         become(uid)
         settle()
