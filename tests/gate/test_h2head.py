@@ -49,8 +49,10 @@ def test_a_request() -> None:
         ("te", "trailers"),
         ("cookie", "a=1; b=2"),
     ]
-    facts = h2head.stated(Facts(Protocol.HTTPS, "192.0.2.1", 443), request)
+    named = frozenset(("b",)), frozenset(("x-one",))
+    facts = h2head.stated(Facts(Protocol.HTTPS, "192.0.2.1", 443), request, named)
     assert (facts.host, facts.method, facts.path) == ("api.example", "GET", "/a?b=c")
+    assert (facts.query, facts.headers) == ((("b", "c"),), (("x-one", "1"),))
 
 
 def test_how_its_content_is_framed() -> None:
@@ -179,6 +181,8 @@ def test_what_may_come_after_the_content() -> None:
             h2head.read_trailers(((name, b"1"),))
     with pytest.raises(WireError, match="x-team after the body"):
         h2head.read_trailers(((b"x-team", b"1"),), frozenset(("x-team",)))
+    with pytest.raises(WireError, match="x_team after the body"):
+        h2head.read_trailers(((b"x_team", b"1"),), frozenset(("x-team",)))
     with pytest.raises(MalformedError, match="does not belong"):
         h2head.read_trailers(((b":path", b"/"),))
 

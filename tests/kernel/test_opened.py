@@ -64,22 +64,25 @@ class Site:
         # Closed here whatever comes of the handshake.
         with self.context.wrap_socket(raw, server_side=True, do_handshake_on_connect=False) as peer:
             peer.do_handshake()
-            data = b""
-            while piece := peer.recv(65536):
-                data += piece
-                while b"\r\n\r\n" in data:
-                    head, _, data = data.partition(b"\r\n\r\n")
-                    size = 0
-                    for line in head.split(b"\r\n"):
-                        if line.lower().startswith(b"content-length:"):
-                            size = int(line.split(b":")[1])
-                    while len(data) < size:
-                        data += peer.recv(65536)
-                    body, data = data[:size], data[size:]
-                    self.heard.append(head + b"\r\n\r\n" + body)
-                    answer = head.split(b" ")[1] + b" " + str(len(body)).encode()
-                    peer.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(answer))
-                    peer.sendall(answer)
+            self._talk(peer)
+
+    def _talk(self, peer: ssl.SSLSocket) -> None:
+        data = b""
+        while piece := peer.recv(65536):
+            data += piece
+            while b"\r\n\r\n" in data:
+                head, _, data = data.partition(b"\r\n\r\n")
+                size = 0
+                for line in head.split(b"\r\n"):
+                    if line.lower().startswith(b"content-length:"):
+                        size = int(line.split(b":")[1])
+                while len(data) < size:
+                    data += peer.recv(65536)
+                body, data = data[:size], data[size:]
+                self.heard.append(head + b"\r\n\r\n" + body)
+                answer = head.split(b" ")[1] + b" " + str(len(body)).encode()
+                peer.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(answer))
+                peer.sendall(answer)
 
 
 class House:

@@ -41,7 +41,7 @@ class Site2(Site):
         with self.context.wrap_socket(raw, server_side=True, do_handshake_on_connect=False) as own:
             own.do_handshake()
             if own.selected_alpn_protocol() != "h2":
-                super()._serve(raw)
+                self._talk(own)
                 return
             peer = Peer(own, client=False, settings=self.settings)
             self.peers.append(peer)

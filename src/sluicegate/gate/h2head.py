@@ -10,6 +10,7 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass, replace
 
 from sluicegate.facts import Facts
+from sluicegate.policy import conditions
 from sluicegate.wire import http, names
 from sluicegate.wire.cursor import WireError
 
@@ -110,14 +111,18 @@ def read_request(raw: Raw, ended: bool) -> http.Request:
     )
 
 
-def stated(base: Facts, request: http.Request) -> Facts:
-    """`base`, with what `request` claims."""
+def stated(
+    base: Facts, request: http.Request, named: tuple[frozenset[str], frozenset[str]]
+) -> Facts:
+    """`base`, with what `request` claims; `named` is what conditions are about, as `policy.decide.named` has it."""
     return replace(
         base,
         host=request.host,
         host_port=request.host_port,
         method=request.method,
         path=request.path or "*",
+        query=conditions.query(request.path, named[0]),
+        headers=conditions.headers(request.headers, named[1]),
     )
 
 
@@ -163,7 +168,9 @@ def read_trailers(raw: Raw, reserved: Collection[str] = ()) -> Fields:
     """
     _, fields = _split(raw, frozenset())
     for name, _ in fields:
-        if name in _NOT_AT_THE_END or name in reserved:
+        # A server that merges these fields with the head's may take one for the other, as CGI does '_' for '-'.
+        plain = name.replace("_", "-")
+        if plain in _NOT_AT_THE_END or any(plain == one.replace("_", "-") for one in reserved):
             raise WireError(f"{name} after the body")
     return fields
 

@@ -66,7 +66,7 @@ class Streams:
         self._ups = dict[Place, Up]()
         self._all = set[Up]()
         self._heads, self._kept = 0, kept
-        self._reserved = named(desk.policies)[1]
+        self._named = named(desk.policies)
         self._linger: Linger | None = None
         self._parting: str | None = None  # why, once GOAWAY is said
         self._over = self._ending = False
@@ -105,7 +105,7 @@ class Streams:
         elif call is None:
             pass
         elif isinstance(event, TrailersReceived):
-            call.client_trailers(event.headers or (), self._reserved)
+            call.client_trailers(event.headers or (), self._named[1])
         elif isinstance(event, StreamEnded):
             call.client_ended()
         elif isinstance(event, StreamReset):
@@ -133,7 +133,7 @@ class Streams:
             malformed = isinstance(error, MalformedError)
             call.judge(replace(facts, fault=str(error)), None, malformed=malformed)
         else:
-            call.judge(h2head.stated(facts, request), request)
+            call.judge(h2head.stated(facts, request, self._named), request)
         if self.desk.ledger.congested and not self.client.paused:
             self.client.paused = True
             self.desk.loop.after(PAUSE_S, self._resume)
