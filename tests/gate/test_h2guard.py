@@ -91,8 +91,8 @@ def test_streams_that_the_peer_makes_us_reset_count_as_its_own() -> None:
 def test_data_earns_what_comes_with_it() -> None:
     guard = Guard(0)
     for _ in range(5 * h2guard.WINDOWS.burst):
-        guard.sent()
-        for _ in range(2):
+        guard.sent(1024)
+        for _ in range(8):
             guard.frame(h2guard.WINDOW_UPDATE, 0, 4, 0)
         guard.frame(h2guard.PING, 0, 8, 0)
         guard.frame(h2guard.DATA, 0, 100, 0)

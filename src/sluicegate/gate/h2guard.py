@@ -47,9 +47,10 @@ RESETS = Bound("streams that are reset", 2000, 100)
 # PING, SETTINGS, PRIORITY, empty DATA and frames that we do not know. Each may come once or twice with real data, which
 # is what earns more.
 CONTROL = Bound("frames that carry nothing", 2000, 100)
-# Clients give back the window after each frame of data, for stream and connection: what we send earns them.
+# Readers give the window back as they read, for stream and connection, some 4 KB or less at a time: what we send earns
+# updates, and one for so many bytes is more than any needs.
 WINDOWS = Bound("window updates", 4000, 100)
-EARNED = 4
+EARNED, BYTES_PER_UPDATE = 4, 256
 
 
 class Tokens:
@@ -88,9 +89,9 @@ class Guard:
             None  # ns; when the header block began whose end is not there
         )
 
-    def sent(self) -> None:
-        """A frame of data went to the peer: it may answer with updates of its windows, and a PING."""
-        self._windows.earn(EARNED)
+    def sent(self, size: int) -> None:
+        """`size` bytes of data went to the peer: it may answer with updates of its windows, and a PING."""
+        self._windows.earn(EARNED + size // BYTES_PER_UPDATE)
         self._control.earn(1)
 
     def gave_up(self, now: int) -> None:

@@ -321,7 +321,7 @@ class Side:
             self._framed(pipe)
             if pipe.source is not None:
                 pipe.source.taken(pipe, len(piece))
-            self.guard.sent()
+            self.guard.sent(len(piece))
         elif pipe.trailers is not None:
             fields, pipe.trailers = pipe.trailers, None
             self._send_head(stream, fields, pipe)
