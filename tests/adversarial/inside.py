@@ -3,11 +3,12 @@
 Addresses and names are those of `tests/world.py`; TOK is this run's canary. Never imported by the tests.
 """
 
-# ruff: noqa: ANN001, ANN002, ANN003, ANN201
+# ruff: noqa: ANN001, ANN002, ANN003, ANN201, ANN202
 import json
 import os
 import random
 import socket
+import ssl
 import struct
 import subprocess
 import sys
@@ -41,6 +42,40 @@ def tcp(host, port, data, patience=4):
             stream.sendall(data if isinstance(data, bytes) else data.encode())
             stream.shutdown(socket.SHUT_WR)
             while piece := stream.recv(65536):
+                got += piece
+        end = "eof"
+    except OSError as error:
+        end = type(error).__name__
+    return {"got": got.decode("latin-1")[:400], "end": end, "seconds": time.monotonic() - begin}
+
+
+def tls(host, data, patience=4):
+    """As `tcp`, within TLS to port 443, whoever the server is."""
+    begin, got = time.monotonic(), b""
+    into, out = ssl.MemoryBIO(), ssl.MemoryBIO()
+    inner = ssl._create_unverified_context().wrap_bio(into, out, server_hostname=host)
+
+    def done(step):
+        while True:
+            try:
+                result = step()
+            except ssl.SSLWantReadError:
+                stream.sendall(out.read())
+                piece = stream.recv(65536)
+                into.write(piece) if piece else into.write_eof()
+                continue
+            stream.sendall(out.read())
+            return result
+
+    try:
+        with socket.create_connection((host, 443), patience) as stream:
+            done(inner.do_handshake)
+            inner.write(data if isinstance(data, bytes) else data.encode())
+            try:
+                inner.unwrap()  # nothing follows; it does not wait, and reads nothing that is not here yet
+            except ssl.SSLWantReadError:
+                stream.sendall(out.read())
+            while piece := done(lambda: inner.read(65536)):
                 got += piece
         end = "eof"
     except OSError as error:
