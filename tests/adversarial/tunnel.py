@@ -23,7 +23,10 @@ class Tunnel:
         self._done(lambda: self._tls.write(data))
 
     def recv(self, size: int) -> bytes:
-        return self._done(lambda: self._tls.read(size))
+        try:
+            return self._done(lambda: self._tls.read(size))
+        except ssl.SSLZeroReturnError:
+            return b""
 
     def shutdown(self, _: int) -> None:
         """Nothing follows. Nothing is read for it, so that no answer is lost."""

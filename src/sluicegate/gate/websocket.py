@@ -150,8 +150,9 @@ class WebSocket:
         if (both or self.down.ended) and not self.down.out:
             self._finish(Ended(self._reason()))
             return
-        if self.up.ended and not self.up.out and not self._passed:
-            # A client may say that it is done, and wait for the answers.
+        if self.up.ended and not (self.up.closed or self.up.out or self._passed):
+            # It may wait for answers. Behind a close frame the server needs no other word, and one of TLS that it
+            # has not read when it closes would make that a reset, which takes its last frame along.
             self._passed = True
             with contextlib.suppress(OSError):
                 self._upstream.shutdown(socket.SHUT_WR)
