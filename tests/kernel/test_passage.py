@@ -157,7 +157,10 @@ def test_a_websocket_is_cut_as_well() -> None:
         client.send(events.BytesMessage(bytes(5000)))
         client.until(events.BytesMessage)
         client.send(events.BytesMessage(bytes(5000)))
-        assert answer(client.peer) == b""
+        said = answer(client.peer)
+        # A close frame: 1008 is a policy's violation (RFC 6455 section 7.4.1).
+        assert (said[0], said[2:4]) == (0x88, (1008).to_bytes(2))
+        assert said[4:].startswith(b"sluicegate: refused: ")
         block, end = told(place)
     assert (block["rule"], block["counted"] > 10_000) == ("limits.upload", True)
     assert (end["status"], end["frames_up"]) == (101, 1)

@@ -185,9 +185,10 @@ class Flow:
         self._deed = Deed(self._desk, self.who, facts, decision)
         self._deed.intend(self._go, ech=ech)
 
-    def _refuse(self, facts: Facts, decision: Decision, before: bytes = b"") -> None:
+    def _refuse(self, facts: Facts, made: Decision, before: bytes = b"", more: bool = True) -> None:
         if self._stage is not Stage.GONE:
-            self._say_last(before + denials.refusal(self._machine.style, facts, decision))
+            words = denials.refusal(self._machine.style, facts, made) if more else b""
+            self._say_last(before + words)
 
     def _say_last(self, data: bytes) -> None:
         """Send `data` and close without a reset that would overtake it; no data is a reset."""
@@ -307,7 +308,8 @@ class Flow:
         deed.status, deed.frames = result.status, result.frames
         if result.barred is not None:
             self._stage = Stage.DECIDING
-            done = functools.partial(self._refuse, deed.facts, result.barred, result.last)
+            known = (deed.facts, result.barred, result.last, result.frames is None)
+            done = functools.partial(self._refuse, *known)
             self._desk.block(self.who, deed.facts, result.barred, done)
             deed.close(result.reason)
             return

@@ -104,7 +104,7 @@ class WebSocket:
             way.written(parts)
         except Barred as refusal:
             why = f"refused: {refusal.decision.reason}"
-            self._finish(Ended(why, broken=True, barred=refusal.decision))
+            self._fault(why, websocket.POLICY_VIOLATION, refusal.decision)
             return False
         except WireError as error:
             self._fault(f"{way.source}: {error}", websocket.PROTOCOL_ERROR)
@@ -188,14 +188,14 @@ class WebSocket:
         where = "within a frame" if left.reader.begun else "without a close frame"
         return f"{left.source} ended {where}"
 
-    def _fault(self, why: str, code: int) -> None:
+    def _fault(self, why: str, code: int, barred: Decision | None = None) -> None:
         """End both sides, and tell the client why, where no frame or other word is under way to it."""
         down = self.down
         with contextlib.suppress(OSError):
             down.moved += push(self._client, down.out)
         free = not (down.out or down.open or down.closed)
         last = websocket.write_close(code, f"sluicegate: {why}") if free else b""
-        self._finish(Ended(why, last, broken=not last))
+        self._finish(Ended(why, last, broken=not last, barred=barred))
 
     def _check(self) -> None:
         moved = self.up.moved + self.down.moved
