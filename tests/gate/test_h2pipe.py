@@ -1,10 +1,12 @@
 from __future__ import annotations
 
+from sluicegate.facts import Decision, Verdict
 from sluicegate.gate.h2pipe import FIRST_WINDOW, LAST_WINDOW, Pipe
+from sluicegate.gate.passage import Barred
 
 
 def pipe() -> Pipe:
-    return Pipe(lambda: None)
+    return Pipe(lambda: None, lambda _: None)
 
 
 def test_there_is_more_while_something_waits_or_the_end_is_not_told() -> None:
@@ -40,3 +42,17 @@ def test_a_dead_pipe_lets_nothing_through_and_says_what_was_in_it() -> None:
     one.ended = True
     assert one.kill() == 4
     assert (one.more, one.kill()) == (False, 0)
+
+
+def test_what_is_barred_is_told_and_does_not_pass() -> None:
+    told = list[Decision]()
+    one = Pipe(lambda: None, told.append)
+    assert one.passes(b"nobody looks")
+    denied = Decision(Verdict.DENY, "limits.upload", "too much", 443)
+
+    def look(data: bytes) -> None:
+        if len(data) > 3:
+            raise Barred(denied)
+
+    one.look = look
+    assert (one.passes(b"few"), one.passes(b"many"), told) == (True, False, [denied])

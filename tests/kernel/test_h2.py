@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import socket
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -27,7 +28,7 @@ from hyperframe.frame import (
 
 from sluicegate.gate import h2guard
 from sluicegate.gate.h2pipe import FIRST_WINDOW
-from sluicegate.gate.h2side import MAX_STREAMS
+from sluicegate.gate.h2side import FRAME_BYTES, MAX_STREAMS
 from sluicegate.policy.model import Rule
 from tests.kernel import gatehouse
 from tests.kernel.test_opened import NAME, House, house, reading
@@ -164,8 +165,8 @@ def test_nothing_goes_up_before_its_receipt_is_committed(tmp_path: Path) -> None
         notary.wait(lambda m: m["flow"].get("path") == "/held")
         # The server is there and asks: whatever it is sent would come before the answer to this.
         before = len(site.events)
-        site.peers[0].conn.ping(b"12345678")
-        site.peers[0].flush()
+        peer = site.peers[0]
+        peer.todo.append(lambda: (peer.conn.ping(b"12345678"), peer.flush())[0])
         assert gatehouse.until(lambda: len(site.events) > before)
         assert isinstance(site.events[-1], PingAckReceived)
         assert [head[":path"] for head in site.asked] == ["/before"]
@@ -425,7 +426,7 @@ def test_a_server_that_ends_its_connection_finishes_what_it_has_taken(tmp_path: 
         assert client.resets[late] == ErrorCodes.REFUSED_STREAM
         assert client.get("/next") == (200, b"/next 0")
         peer, number = first[0]
-        peer.respond(number, b"finished")
+        peer.todo.append(lambda: peer.respond(number, b"finished"))
         assert client.answer(one) == (200, b"finished")
         place.gate.stop()
     assert site.server.accepted == 2
@@ -433,10 +434,19 @@ def test_a_server_that_ends_its_connection_finishes_what_it_has_taken(tmp_path: 
 
 def test_a_server_that_closes_while_nobody_asks_is_connected_again(tmp_path: Path) -> None:
     site = Site2(tmp_path)
+
+    def behave(peer: Peer, number: int, head: dict[str, str]) -> bool:
+        if head[":path"] != "/a":
+            return False
+        peer.respond(number, b"the last")
+        peer.own.shutdown(socket.SHUT_RDWR)
+        return True
+
+    site.behave = behave
     with house(site, open_to(site)) as place:
         client = Client(place, site.server.port)
         assert client.get("/a")[0] == 200
-        site.peers[0].own.shutdown(socket.SHUT_RDWR)
+        # It may be on its way before the end is seen.
         assert client.get("/b")[0] in {200, 502}
         assert client.get("/c") == (200, b"/c 0")
         place.gate.stop()
@@ -516,3 +526,47 @@ def test_more_streams_than_there_may_be(tmp_path: Path) -> None:
         place.gate.stop()
         assert "Max inbound streams" in place.gate.notary.verdict("block")["flow"]["fault"]
     assert len(site.asked) <= MAX_STREAMS
+
+
+def test_an_upload_is_cut_at_its_limit(tmp_path: Path) -> None:
+    site = Site2(tmp_path)
+    with house(site, open_to(site), upload=100_000) as place:
+        client = Client(place, site.server.port)
+        status, said = client.answer(client.ask("POST", "/over", b"x" * 300_000))
+        assert (status, b"rule: limits.upload" in said) == (403, True)
+        assert client.get("/next") == (200, b"/next 0")
+        place.gate.stop()
+        block = place.gate.notary.verdict("block")
+        (flow,) = [f for f in inner(place.gate.notary.messages) if f["path"] == "/over"]
+    assert block["flow"]["rule"] == "limits.upload"
+    assert flow["outcome"].startswith("refused: more than 100000 bytes")
+    assert 100_000 - 2 * FRAME_BYTES < flow["bytes_up"] < 101_000
+    assert isinstance(next(e for e in site.events if isinstance(e, StreamReset)), StreamReset)
+    assert "/over" not in {p for p, c in site.contents.items() if len(c) > 100_000}
+
+
+def test_a_head_that_is_over_the_limit_does_not_go(tmp_path: Path) -> None:
+    site = Site2(tmp_path)
+    with house(site, open_to(site), upload=1000) as place:
+        client = Client(place, site.server.port)
+        status, _ = client.get("/over", ("x", "y" * 1000))
+        assert status == 403
+        number = client.say(client.head("POST", "/trailers"), end=False)
+        client.conn.send_headers(number, [("x", "y" * 1000)], end_stream=True)
+        client.flush()
+        assert client.answer(number)[0] == 403
+        place.gate.stop()
+    assert {head[":path"] for head in site.asked} == {"/trailers"}
+    assert not site.trailers
+
+
+def test_conditions_hold(tmp_path: Path) -> None:
+    site = Site2(tmp_path)
+    rule = replace(open_to(site), headers=(("x-team", "core"),), query=(("a", "1"),))
+    with house(site, rule) as place:
+        client = Client(place, site.server.port)
+        assert client.get("/good?a=1", ("x-team", "core"))[0] == 200
+        assert client.get("/bad?a=2", ("x-team", "core"))[0] == 403
+        assert client.get("/bad?a=1", ("x-team", "core"), ("x_team", "other"))[0] == 403
+        place.gate.stop()
+    assert {head[":path"] for head in site.asked} == {"/good?a=1"}

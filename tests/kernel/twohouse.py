@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import select
 import socket
 import ssl
+from collections import deque
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
@@ -101,14 +103,20 @@ class Peer:
         self.conn.initiate_connection()
         self.waiting = dict[int, bytearray]()
         self.methods = dict[int, bytes]()
+        self.todo = deque[Callable[[], None]]()
         self.flush()
 
     def flush(self) -> None:
         self.own.sendall(self.conn.data_to_send())
 
     def run(self) -> Iterable[h2.events.Event]:
-        """Events until the other end is gone."""
-        while data := self.own.recv(65536):
+        """Events until the other end is gone. What others want of it is done here: TLS is one thread's."""
+        while True:
+            while not self.own.pending() and not select.select((self.own,), (), (), 0.02)[0]:
+                while self.todo:
+                    self.todo.popleft()()
+            if not (data := self.own.recv(65536)):
+                break
             for event in self.conn.receive_data(data):
                 yield event
                 if isinstance(event, h2.events.WindowUpdated | h2.events.RemoteSettingsChanged):

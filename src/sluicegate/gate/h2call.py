@@ -50,7 +50,8 @@ class Call:
         self.deed: Deed | None = None
         self.server: Up | None = None
         self.over, self.moves = False, 0
-        self.up, self.down = Pipe(self._sent_up), Pipe(self._sent_down)
+        self.up = Pipe(self._sent_up, self.barred)
+        self.down = Pipe(self._sent_down, self.barred)
         self.up.source, self.up.source_id = owner.client, number
         self.down.sink_id = number
         self._left_up: int | None = None
@@ -63,16 +64,19 @@ class Call:
     def judge(self, facts: Facts, request: http.Request | None, *, malformed: bool = False) -> None:
         """Put the decision on record; what follows waits for that."""
         desk, who = self.owner.desk, self.owner.who
+        self.request = request
         decision = desk.judge(facts)
         if request is None or decision.verdict is Verdict.DENY:
+            self.request = None
             done = functools.partial(self._refuse, facts, decision, malformed)
             desk.block(who, facts, decision, done)
             return
-        self.request, self._method = request, request.method
+        self._method = request.method
         if request.framing is http.Framing.LENGTH:
             self._left_up = request.length
-        self.deed = Deed(desk, who, facts, decision)
-        self.deed.intend(self._go)
+        self.deed = deed = Deed(desk, who, facts, decision)
+        self.up.look, self.down.look = deed.passage.up, deed.passage.down
+        deed.intend(self._go)
 
     def _go(self) -> None:
         if not self.over:
@@ -84,6 +88,8 @@ class Call:
         if malformed:
             self._give_up(ErrorCodes.PROTOCOL_ERROR)
             self.owner.annoyed()
+        elif self._answered:
+            self._give_up(ErrorCodes.CANCEL)
         else:
             self.answer(denials.refusal(Style.HTTP, facts, decision))
 
@@ -92,6 +98,7 @@ class Call:
         self.owner.client.taken(self.up, self.up.kill())
         response, body = h2head.from_http1(said)
         down = self.down
+        down.look = None
         down.heads.append(h2head.write_response(response))
         if self._method != "HEAD":
             down.body += body
@@ -107,6 +114,20 @@ class Call:
         self.owner.desk.block(self.owner.who, deed.facts, found, done, addresses=deed.addresses)
         # Of one look-up's denials and their outcomes each pair is together: a reader expects no other in between.
         self._close(f"refused: {found.reason}", in_order=True)
+
+    def barred(self, found: Decision) -> None:
+        """No more of it may go on: the server is left with a part that it can not take for a whole."""
+        deed = self.deed
+        if self.over or deed is None:
+            return
+        self._leave_server(ErrorCodes.CANCEL)
+        self.owner.client.taken(self.up, self.up.kill())
+        source = self.down.source
+        if self._answered and source is not None:
+            source.taken(self.down, self.down.kill())
+        done = functools.partial(self._refuse, deed.facts, found)
+        self.owner.desk.block(self.owner.who, deed.facts, found, done)
+        self._close(f"refused: {found.reason}")
 
     def failed(self, reason: str, code: int = ErrorCodes.INTERNAL_ERROR) -> None:
         """The server can not be reached, or is gone: said to the client, if no response has begun."""

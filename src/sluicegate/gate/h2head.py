@@ -55,9 +55,9 @@ class Response:
     length: int | None
 
 
-def size_of(raw: Raw) -> int:
-    """Bytes of a header list, as SETTINGS_MAX_HEADER_LIST_SIZE counts them (RFC 9113, 6.5.2)."""
-    return sum(len(name) + len(value) + 32 for name, value in raw)
+def size_of(raw: Raw | Fields, each: int = 32) -> int:
+    """Bytes of names and values, with 32 for each field, as SETTINGS_MAX_HEADER_LIST_SIZE counts (RFC 9113, 6.5.2)."""
+    return sum(len(name) + len(value) + each for name, value in raw)
 
 
 def read_request(raw: Raw, ended: bool) -> http.Request:
@@ -173,6 +173,11 @@ def read_trailers(raw: Raw, reserved: Collection[str] = ()) -> Fields:
         if plain in _NOT_AT_THE_END or any(plain == one.replace("_", "-") for one in reserved):
             raise WireError(f"{name} after the body")
     return fields
+
+
+def lines(fields: Fields) -> bytes:
+    """`fields` as lines of text."""
+    return "".join(f"{name}: {value}\r\n" for name, value in fields).encode("latin-1")
 
 
 def from_http1(said: bytes) -> tuple[Response, bytes]:

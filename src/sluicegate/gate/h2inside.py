@@ -27,7 +27,6 @@ from sluicegate.gate.h2up import Towards, Up
 from sluicegate.gate.kept import Kept
 from sluicegate.gate.linger import Linger
 from sluicegate.gate.secure import Secure
-from sluicegate.policy.decide import named
 from sluicegate.wire.cursor import WireError
 
 # Of all heads of one client's requests that wait for their decision or their turn: with usual ones of 2 KB, four times
@@ -66,7 +65,7 @@ class Streams:
         self._ups = dict[Place, Up]()
         self._all = set[Up]()
         self._heads, self._kept = 0, kept
-        self._named = named(desk.policies)
+        self._named = desk.named
         self._linger: Linger | None = None
         self._parting: str | None = None  # why, once GOAWAY is said
         self._over = self._ending = False

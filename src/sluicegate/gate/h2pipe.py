@@ -6,7 +6,9 @@ from collections import deque
 from collections.abc import Callable
 from typing import Protocol
 
+from sluicegate.facts import Decision
 from sluicegate.gate.h2head import Fields
+from sluicegate.gate.passage import Barred
 
 # What a sender may have on its way before any of it is taken, per stream (SETTINGS_INITIAL_WINDOW_SIZE). Times the
 # streams of a connection, 16 MiB wait at most.
@@ -28,14 +30,18 @@ class Pipe:
 
     `ended`: all has come; `done`: all is framed, `sent`: and has gone; `dead`: nothing may go any more.
     `count` is what its frames took that were sent to the sink, in bytes before encryption. `when_sent` is called once.
+    `look` sees each piece of the content before it is framed, and after it the trailers of a request as lines; if it
+    raises `Barred`, `when_barred` is called, and the piece does not go.
     """
 
     __slots__ = (
-        *("body", "count", "dead", "done", "ended", "heads", "owed", "sent", "sink_id", "source"),
-        *("source_id", "trailers", "when_sent", "window"),
+        *("body", "count", "dead", "done", "ended", "heads", "look", "owed", "sent", "sink_id"),
+        *("source", "source_id", "trailers", "when_barred", "when_sent", "window"),
     )
 
-    def __init__(self, when_sent: Callable[[], None]) -> None:
+    def __init__(
+        self, when_sent: Callable[[], None], when_barred: Callable[[Decision], None]
+    ) -> None:
         self.heads = deque[Fields]()
         self.body = bytearray()
         self.trailers: Fields | None = None
@@ -43,7 +49,8 @@ class Pipe:
         self.source: Source | None = None
         self.source_id = self.sink_id = self.count = self.owed = 0
         self.window = FIRST_WINDOW
-        self.when_sent = when_sent
+        self.look: Callable[[bytes], None] | None = None
+        self.when_sent, self.when_barred = when_sent, when_barred
 
     @property
     def more(self) -> bool:
@@ -56,6 +63,16 @@ class Pipe:
     def last(self) -> bool:
         """Whether nothing follows what was just taken out."""
         return self.ended and not (self.heads or self.body or self.trailers)
+
+    def passes(self, data: bytes) -> bool:
+        """Whether `data` may go on; if not, whoever must know knows."""
+        try:
+            if self.look is not None:
+                self.look(data)
+        except Barred as refusal:
+            self.when_barred(refusal.decision)
+            return False
+        return True
 
     def kill(self) -> int:
         """Let nothing more through; how many bytes are thrown away, which its source may be given back."""

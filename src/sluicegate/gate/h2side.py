@@ -13,7 +13,7 @@ from h2.settings import SettingCodes, Settings
 from hpack.exceptions import HPACKError
 from hyperframe.exceptions import HyperframeError
 
-from sluicegate.gate import h2guard
+from sluicegate.gate import h2guard, h2head
 from sluicegate.gate.h2guard import ConnectionFaultError, Frames, Guard
 from sluicegate.gate.h2head import Fields
 from sluicegate.gate.h2pipe import FIRST_WINDOW, GROWTH_BYTES, Pipe
@@ -316,6 +316,8 @@ class Side:
             if room <= 0:
                 return False
             piece = bytes(pipe.body[: min(room, FRAME_BYTES)])
+            if not pipe.passes(piece):
+                return False
             del pipe.body[: len(piece)]
             conn.send_data(stream, piece, end_stream=pipe.last)
             self._framed(pipe)
@@ -323,8 +325,9 @@ class Side:
                 pipe.source.taken(pipe, len(piece))
             self.guard.sent(len(piece))
         elif pipe.trailers is not None:
-            fields, pipe.trailers = pipe.trailers, None
-            self._send_head(stream, fields, pipe)
+            if not conn.config.client_side or pipe.passes(h2head.lines(pipe.trailers)):
+                fields, pipe.trailers = pipe.trailers, None
+                self._send_head(stream, fields, pipe)
         else:
             conn.end_stream(stream)
             self._framed(pipe)

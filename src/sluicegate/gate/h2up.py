@@ -30,6 +30,7 @@ from sluicegate.gate.h2pipe import Pipe
 from sluicegate.gate.h2side import Side
 from sluicegate.gate.kept import Kept
 from sluicegate.gate.loop import Timer
+from sluicegate.gate.passage import Barred
 from sluicegate.gate.reach import Reach
 from sluicegate.gate.secure import Handshake, Secure
 from sluicegate.gate.upstream import failure
@@ -228,7 +229,12 @@ class Up:
                 continue
             try:
                 fields = h2head.write_request(call.request)
+                call.deed.passage.head(h2head.size_of(fields, 0))
                 number = side.open(fields, call.up)
+            except Barred as refusal:
+                call.server = None
+                call.barred(refusal.decision)
+                continue
             except (WireError, H2Error) as error:
                 call.server = None
                 call.failed(f"the request can not be sent: {error}")
