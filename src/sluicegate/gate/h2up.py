@@ -47,8 +47,6 @@ class Towards(Protocol):
 
     def towards(self, peer: socket.socket) -> Secure: ...
 
-    def remember(self, secure: Secure) -> None: ...
-
 
 class House(Protocol):
     """Whose connection it is."""
@@ -126,7 +124,6 @@ class Up:
             if part is not None:
                 part.cancel()
         if self.side is not None:
-            self._opened.remember(self.side.secure)
             self.side.close()
             self.side.secure.close()
         elif self._secure is not None:

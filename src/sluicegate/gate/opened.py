@@ -63,14 +63,25 @@ class Opener:
         """
         context = self.upstream.context(alpn)
         session = self._sessions.get((name, context))
-        return Secure(peer, context, name=name, session=session, told=told)
 
-    def remember(self, name: str, secure: Secure) -> None:
-        """Keep the session, if the server gave a ticket for it: it may be some time after the handshake."""
+        def closed(sent: int, kernel: int) -> None:
+            self._remember(name, secure)
+            told(sent, kernel)
+
+        secure = Secure(peer, context, name=name, session=session, told=closed)
+        return secure
+
+    def _remember(self, name: str, secure: Secure) -> None:
+        """Keep the session of a connection that ends, if it has a ticket, which may come long after the handshake.
+
+        Not where the kept one was good enough: to ask OpenSSL for one costs as much as half a handshake.
+        """
+        asked = name, secure.tls.context
+        if not secure.ready or (secure.tls.session_reused and asked in self._sessions):
+            return
         session = secure.tls.session
         if session is None or not session.has_ticket:
             return
-        asked = name, secure.tls.context
         self._sessions[asked] = session
         self._sessions.move_to_end(asked)
         if len(self._sessions) > MAX_SESSIONS:
@@ -131,9 +142,6 @@ class Opened:
     def towards(self, peer: socket.socket) -> Secure:
         """TLS with the server, its bytes counted for this connection."""
         return self._opener.towards(peer, self._name, self.alpn, self._told_up)
-
-    def remember(self, secure: Secure) -> None:
-        self._opener.remember(self._name, secure)
 
     def _connected(self, error: OSError | None) -> None:
         server = self._server
@@ -266,11 +274,6 @@ class Inside(Flow):
         """End it now, the outcome of what is under way recorded."""
         self._reason = reason
         super().stop(reason)
-
-    def _drop_kept(self) -> None:
-        if self._kept is not None and isinstance(self._kept.socket, Secure):
-            self._opened.remember(self._kept.socket)
-        super()._drop_kept()
 
     def _reached(self, found: Stream | Decision | str) -> None:
         if not isinstance(found, socket.socket):

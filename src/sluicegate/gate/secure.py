@@ -26,7 +26,7 @@ Told = Callable[[int, int], None]
 class Secure:
     """A peer behind TLS. `recv` and `send` raise as those of a non-blocking socket do.
 
-    `sent` counts the bytes that the kernel took for it, handshake and records included.
+    `sent` counts the bytes that the kernel took for it, handshake and records included; `ready`: the handshake is done.
     """
 
     def __init__(
@@ -46,7 +46,7 @@ class Secure:
         Raises:
             ValueError: a name that no certificate can hold.
         """
-        self.peer, self.sent = peer, 0
+        self.peer, self.sent, self.ready = peer, 0, False
         self._told, self._before = told, written(peer)
         self._in, self._out = ssl.MemoryBIO(), ssl.MemoryBIO()
         server = name is None
@@ -73,6 +73,7 @@ class Secure:
             except ssl.SSLError:
                 self._flush_quietly()  # the alert that says why
                 raise
+            self.ready = True
             self._flush()
             return True
 
@@ -86,13 +87,15 @@ class Secure:
             OSError: the connection is broken, or ended without TLS saying so (the last bytes may be missing).
         """
         pieces = list[bytes]()
+        if not (self._in.pending or self.tls.pending()):
+            self._hear()
         while True:
             try:
                 piece = self.tls.read(READ_BYTES)
             except ssl.SSLWantReadError:
                 if pieces:
                     break
-                self._flush_quietly()  # an answer of OpenSSL's own, as to a key update
+                self._flush_quietly()  # an answer of OpenSSL's own, as to a key update: below too
                 self._hear()
                 continue
             except ssl.SSLZeroReturnError:
@@ -107,6 +110,10 @@ class Secure:
                     self.peer.shutdown(socket.SHUT_RD)
                 break
             pieces.append(piece)
+            if not (self._in.pending or self.tls.pending()):
+                break  # asking again would cost as much as what was read
+        if self._out.pending:
+            self._flush_quietly()
         return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
     def send(self, data: bytes | bytearray) -> int:
