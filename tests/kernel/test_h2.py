@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import socket
+import threading
 from dataclasses import replace
 from pathlib import Path
 
@@ -570,3 +571,76 @@ def test_conditions_hold(tmp_path: Path) -> None:
         assert client.get("/bad?a=1", ("x-team", "core"), ("x_team", "other"))[0] == 403
         place.gate.stop()
     assert {head[":path"] for head in site.asked} == {"/good?a=1"}
+
+
+def test_a_server_that_is_gone_when_it_is_wanted_again(tmp_path: Path) -> None:
+    site = Site2(tmp_path)
+
+    def behave(peer: Peer, number: int, head: dict[str, str]) -> bool:
+        site.server.listener.shutdown(socket.SHUT_RDWR)
+        site.server.listener.close()
+        peer.own.sendall(h2guard.goaway(number, 0))
+        peer.respond(number, b"the last")
+        return True
+
+    site.behave = behave
+    with house(site, open_to(site)) as place:
+        client = Client(place, site.server.port)
+        assert client.get("/a") == (200, b"the last")
+        numbers = [client.ask("GET", f"/{n}") for n in range(3)]
+        for number in numbers:
+            status, said = client.answer(number)
+            assert (status, b"can not be reached" in said) == (502, True)
+        place.gate.stop()
+        ended = [f for f in inner(place.gate.notary.messages) if f["path"] != "/a"]
+    assert len(ended) == 3
+    assert all("status" not in flow and "peer" not in flow for flow in ended)
+
+
+def test_a_request_is_given_up_while_the_server_is_dialled_for_it(tmp_path: Path) -> None:
+    """The next one has the same connection, and its record the address of that."""
+    site = Site2(tmp_path)
+    accepted = site.server.handle
+    held = threading.Event()
+
+    def late(raw: socket.socket) -> None:
+        if site.server.accepted > 1:
+            held.wait(8)
+        accepted(raw)
+
+    site.server.handle = late
+
+    def behave(peer: Peer, number: int, head: dict[str, str]) -> bool:
+        if head[":path"] == "/a":
+            peer.own.sendall(h2guard.goaway(number, 0))
+        return False
+
+    site.behave = behave
+    with house(site, open_to(site)) as place:
+        client = Client(place, site.server.port)
+        assert client.get("/a")[0] == 200
+        first, second = client.ask("GET", "/first"), client.ask("GET", "/second")
+        assert gatehouse.until(lambda: site.server.accepted == 2)
+        client.conn.reset_stream(first, ErrorCodes.CANCEL)
+        client.flush()
+        place.gate.notary.wait(lambda m: m["flow"].get("outcome") == "client reset")
+        held.set()
+        assert client.answer(second) == (200, b"/second 0")
+        place.gate.stop()
+        ended = {f["path"]: f for f in inner(place.gate.notary.messages)}
+    assert ended["/second"]["peer"] == "127.0.0.1"
+    assert [head[":path"] for head in site.asked] == ["/a", "/second"]
+
+
+def test_a_peer_of_many_small_frames_leaves_others_their_turn(tmp_path: Path) -> None:
+    """Every byte of them arrives, and another connection is answered meanwhile."""
+    site = Site2(tmp_path)
+    with house(site, open_to(site)) as place:
+        busy, other = Client(place, site.server.port), Client(place, site.server.port)
+        number = busy.say(busy.head("POST", "/small"), end=False)
+        pieces = b"".join(DataFrame(number, b"x").serialize() for _ in range(12_000))
+        busy.own.sendall(pieces)
+        assert other.get("/other") == (200, b"/other 0")
+        busy.conn.end_stream(number)
+        assert busy.answer(number) == (200, b"/small 12000")
+        place.gate.stop()

@@ -138,7 +138,8 @@ class Call:
             self._close(reason)
             self._give_up(code)
         else:
-            deed.status = 502
+            if deed.peer is not None:
+                deed.status = 502  # as in HTTP/1.1: a status is of somebody
             self._close(reason)
             self.answer(denials.failure(Style.HTTP, deed.facts, deed.decision, reason))
 
@@ -322,4 +323,5 @@ class Call:
         if source is not None:
             source.taken(self.down, self.down.kill())
         self.down.dead = True
+        client.detach(self.down)
         self.owner.gone(self)

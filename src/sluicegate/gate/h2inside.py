@@ -109,6 +109,8 @@ class Streams:
             call.client_ended()
         elif isinstance(event, StreamReset):
             call.client_reset(int(event.error_code or 0))
+            if not event.remote_reset:
+                self.annoyed()  # by h2, for a window that overflows
 
     def _request(self, event: RequestReceived) -> None:
         number, raw = event.stream_id or 0, event.headers or []

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import deque
+from collections import OrderedDict, deque
 from collections.abc import Callable
 
 from h2.config import H2Configuration
@@ -27,6 +27,10 @@ MAX_STREAMS = 1024
 CONNECTION_WINDOW = 2 * (MAX_STREAMS * FIRST_WINDOW + GROWTH_BYTES)
 OWED_BYTES = 1_048_576  # given back to the connection at a time
 READ_BYTES = 65_536
+# Frames of one peer before it is others' turn: one read may hold seven thousand, and each takes some 50 us. Bytes that
+# are sent in a turn are bounded for the same reason.
+FRAMES_A_TURN, SENT_A_TURN = 256, 1_048_576
+NEXT_TURN_S = 1e-6  # not now, but with the next turn of the loop
 FRAME_BYTES = 16_384  # of one stream before it is another one's turn
 # Framed and not sent yet: beyond the first no request, response or data is framed, beyond the second (answers to PING
 # and SETTINGS, resets) the peer is not read either.
@@ -67,14 +71,14 @@ class Side:
         )
         self._conn = H2Connection(config)
         self.out = bytearray()
-        self._ready = dict[Pipe, None]()
+        self._ready = OrderedDict[Pipe, None]()
         self._pipes = dict[int, Pipe]()
         # Frames in `out` that are some pipe's: where they end in all that was ever sent, their
         # size, and whether they are the last.
         self._marks = deque[tuple[int, Pipe, int, bool]]()
         self._gone = 0
         self._owed, self._growth = 0, GROWTH_BYTES
-        self._due = self.over = self.paused = self._told = self.settled = False
+        self._due = self.over = self.paused = self._behind = self._told = self.settled = False
         self.goaway: tuple[int, int] | None = None
         self.moved = 0  # bytes both ways, to see whether it is idle
 
@@ -131,18 +135,33 @@ class Side:
                 self.moved += len(data)
                 self._frames.feed(data)
                 self.work()
+        elif events & BROKEN and self._behind:
+            # What came before it is still to be worked on.
+            self._loop.forget(self.secure.fileno())
+            return
         elif events & BROKEN and not self._reads:
             self._end(ConnectionResetError("reset the connection"))
             return
         self.touch()
 
     def work(self) -> None:
-        """Go through the frames that are there."""
+        """Go through the frames that are there, though not through all at once: others want their turn."""
+        left = 0 if self._behind else FRAMES_A_TURN
         try:
-            while not self.over and not self.paused and (found := self._frames.next()):
+            while left and not self.over and not self.paused and (found := self._frames.next()):
                 self._frame(*found)
+                left -= 1
+                if not left:
+                    self._behind = True
+                    self._loop.after(NEXT_TURN_S, self._go_on)
         except ConnectionFaultError as fault:
             self._end(fault)
+
+    def _go_on(self) -> None:
+        self._behind = False
+        if not self.over:
+            self.work()
+            self.touch()
 
     def _frame(self, kind: int, flags: int, data: bytes) -> None:
         if kind >= 0:
@@ -243,6 +262,12 @@ class Side:
             self._pipes[pipe.sink_id] = pipe
             self.offer(pipe)
 
+    def detach(self, pipe: Pipe) -> None:
+        """Nothing of `pipe` goes here any more."""
+        self._ready.pop(pipe, None)
+        if self._pipes.get(pipe.sink_id) is pipe:
+            del self._pipes[pipe.sink_id]
+
     def offer(self, pipe: Pipe) -> None:
         """There is something new in `pipe`."""
         if not self.over and pipe.more:
@@ -266,10 +291,10 @@ class Side:
             self._loop.after(0, self._settle)
 
     def _settle(self) -> None:
-        self._due = False
+        self._due, until = False, self._gone + SENT_A_TURN
         while not self.over:
             self._fill()
-            if not self.out:
+            if not self.out or self._gone >= until:
                 break
             try:
                 size = self.secure.send(self.out)
@@ -286,7 +311,7 @@ class Side:
 
     @property
     def _reads(self) -> bool:
-        return not self.paused and len(self.out) < STOP_BYTES
+        return not (self.paused or self._behind) and len(self.out) < STOP_BYTES
 
     def _fill(self) -> None:
         """Frame what may be sent, every stream in its turn."""
@@ -294,9 +319,13 @@ class Side:
         if self._room is not None and not self.full:
             self._room()
         while self._ready and not self.full and not self.over:
-            pipe = next(iter(self._ready))
-            del self._ready[pipe]
-            if self._send(pipe):
+            pipe, _ = self._ready.popitem(last=False)
+            try:
+                more = self._send(pipe)
+            except H2Error as error:
+                self._end(ConnectionFaultError(f"HTTP/2: {error}"))
+                return
+            if more:
                 self._ready[pipe] = None
             elif pipe.body and self._conn.outbound_flow_control_window <= 0:
                 self._ready[pipe] = None

@@ -23,7 +23,7 @@ from h2.exceptions import H2Error
 
 from sluicegate.facts import Decision, Verdict
 from sluicegate.gate import h2head
-from sluicegate.gate.desk import Desk
+from sluicegate.gate.desk import Deed, Desk
 from sluicegate.gate.dial import reset
 from sluicegate.gate.h2call import Call
 from sluicegate.gate.h2pipe import Pipe
@@ -74,6 +74,7 @@ class Up:
         self._calls = dict[int, Call]()
         self._known: tuple[tuple[str, ...], int, str | None] = ((), 0, None)
         self._settling: Timer | None = None
+        self._asked: Deed | None = None  # whose look-up it was; its request may be gone since
         self.leaving = self.over = False
 
     @classmethod
@@ -96,6 +97,7 @@ class Up:
             self._known_to(call)
             self.side.touch()
         elif self._dial is None and self._handshake is None and call.deed is not None:
+            self._asked = call.deed
             self._dial = Reach(self._desk, call.deed, self._reached)
             self._dial.start()
 
@@ -112,6 +114,8 @@ class Up:
         """This request is over, here or at all."""
         if self._calls.pop(call.up.sink_id, None) is None and call in self._waiting:
             self._waiting.remove(call)
+        if self.side is not None:
+            self.side.detach(call.up)
         if self.leaving and self.idle:
             self.close()
 
@@ -134,8 +138,7 @@ class Up:
 
     def _reached(self, found: socket.socket | Decision | str) -> None:
         self._dial = None
-        first = next((call.deed for call in self._waiting), None)
-        if first is not None:
+        if (first := self._asked) is not None:
             self._known = (first.addresses, first.address_count, first.peer)
         if isinstance(found, str):
             self._fail(found)
