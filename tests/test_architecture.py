@@ -51,6 +51,7 @@ SHELLS = {
     "boundary/witness.py",
     "evidence/notary.py",
     "gate/authority.py",
+    "gate/cut.py",
     "gate/desk.py",
     "gate/dial.py",
     "gate/dnstcp.py",

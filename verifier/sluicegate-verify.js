@@ -860,6 +860,8 @@ const sluicegate = (() => {
   const rises = (items, order) => items.every((item, at) => at === 0 || order(items[at - 1], item) < 0);
   const bySize = (one, other) => one - other;
 
+  const LIMITED = ['upload', 'upload_per_host', 'requests_per_minute', 'names_per_wildcard'];
+
   // The policies in the bytes of policy.json. Lists are sorted and hold nothing twice, and what is empty is left out.
   function readPolicies(data) {
     const what = 'policy.json', found = parsed(data, what, LONE, jcs);
@@ -908,16 +910,20 @@ const sluicegate = (() => {
     }
 
     function readPolicy(policy, place) {
-      of(policy, ['mode', 'allow', 'deny', 'env', 'bind'], ['connections', 'inspect']);
+      of(policy, ['mode', 'allow', 'deny', 'env', 'bind'], ['connections', 'inspect', 'record', ...LIMITED]);
       need(['enforce', 'observe'].includes(policy.get('mode')), `${what}: an unknown mode`);
-      need(Number.isInteger(policy.get('connections') ?? 0) && policy.get('connections') !== null,
-        `${what}: connections is no number`);
+      for (const name of ['connections', ...LIMITED]) {
+        const whole = Number.isInteger(policy.get(name) ?? 0) && policy.get(name) !== null;
+        need(whole, `${what}: ${name} is no number`);
+      }
+      need(!policy.has('record') || policy.get('record') === 'digests', `${what}: an unknown record`);
       for (const name of ['env', 'bind']) sorted(policy.get(name), isText, byCodePoint);
       const rules = (name) => objects(policy.get(name)).map((rule, at) =>
         readRule(rule, `${name}[${at}] of policies[${place}] policy.json`, name === 'deny'));
       need(!policy.has('inspect') || ['all', 'none'].includes(policy.get('inspect')), `${what}: an unknown inspect`);
       const mode = { observe: policy.get('mode') === 'observe', inspect: policy.get('inspect') ?? 'auto' };
-      return { ...mode, allow: rules('allow'), deny: rules('deny') };
+      const limits = Object.fromEntries(LIMITED.map((name) => [`limits.${name}`, policy.get(name)]));
+      return { ...mode, limits, digests: policy.has('record'), allow: rules('allow'), deny: rules('deny') };
     }
 
     of(found, ['policies', 'version'], []);
@@ -1186,10 +1192,11 @@ const sluicegate = (() => {
   const CONDITIONED = ['query', 'headers']; // pairs that conditions look at
   const FLOW = ['kind', 'connection', 'client_port', 'address', 'port', 'protocol', 'via', 'url', 'rule', 'reason'];
   const FLOW_OPTIONAL = [...CLAIMS, ...CLAIMED_PORTS, ...CONDITIONED, 'path', 'query_bytes', 'remedy', 'observed', 'opened', 'ech', 'asked',
-    'addresses', 'process'];
+    'addresses', 'process', 'counted'];
   const FLOW_FIRST = ['ech', 'asked', 'process']; // of an intent, a denial or a warning alone
   const FLOW_END = ['outcome', 'bytes_up', 'bytes_down', 'duration_ms', 'kernel_up', 'kernel_down', 'peer', 'status',
-    'addresses', 'address_count', 'frames_up', 'frames_down']; // of an outcome
+    'addresses', 'address_count', 'frames_up', 'frames_down', 'counted_up', 'sha256_up', 'content_up', 'sha256_down',
+    'content_down']; // of an outcome
   const SAID = ['action_type', 'target', 'transport', 'method', 'verdict', 'layer', 'pattern'];
   const SAID_TWICE = SAID.slice(0, 4); // the same in an intent and its outcome
   // Rules that no line of a policy stands for. A label is `allow[i] where` or `deny[i] where`.
@@ -1274,7 +1281,7 @@ const sluicegate = (() => {
       path: plain.length > MAX_SHOWN_PATH ? `${plain.slice(0, MAX_SHOWN_PATH)}...` : plain,
       query_bytes: query.length ? query.join('?').length : undefined,
       fault: facts.fault === undefined ? undefined : printable(facts.fault),
-      observed: decision.observed || undefined, opened: decision.opened || undefined,
+      observed: decision.observed || undefined, opened: decision.opened || undefined, counted: decision.counted,
     };
     if (facts.path === undefined) delete members.path;
     if (verdict !== 'warn') {
@@ -1317,6 +1324,14 @@ const sluicegate = (() => {
       for (const name of ['kernel_up', 'kernel_down']) count(flow.get(name), `${what}: ${name}`);
       need(flow.get('protocol') !== 'https', `${what}: the kernel does not see into TLS`);
     }
+    end.counted = flow.has('counted_up') ? count(flow.get('counted_up'), `${what}: counted_up`) : undefined;
+    end.digests = ['sha256_up', 'content_up', 'sha256_down', 'content_down'].some((name) => flow.has(name));
+    for (const way of end.digests ? ['up', 'down'] : []) {
+      const size = count(flow.get(`content_${way}`), `${what}: content_${way}`);
+      const digest = text(flow.get(`sha256_${way}`), `${what}: sha256_${way}`);
+      need(/^[0-9a-f]{64}$/.test(digest), `${what}: sha256_${way} is no digest`);
+      need((digest === NOTHING) === !size, `${what}: sha256_${way} is not of that many bytes`);
+    }
     const frames = flow.has('frames_up') || flow.has('frames_down');
     if (frames) {
       for (const name of ['frames_up', 'frames_down']) count(flow.get(name), `${what}: ${name}`);
@@ -1339,6 +1354,109 @@ const sluicegate = (() => {
     end.pattern = `${status}bytes=${bytes} reason=${reason.split(' ').filter(Boolean).join('-')}`;
     end.idle = !['bytes_up', 'bytes_down', 'kernel_up', 'kernel_down'].some((name) => flow.get(name)) && !status;
     return end;
+  }
+
+  // ---- limits, counted again -----------------------------------------------------------------------------------------
+
+  const NOTHING = 'e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855'; // SHA-256 of no bytes
+  const MINUTE_MS = 60000;
+  const UPLOAD = 'limits.upload', PER_HOST = 'limits.upload_per_host';
+  const REQUESTS = 'limits.requests_per_minute', NAMES = 'limits.names_per_wildcard';
+  const TOO_MANY = {
+    [UPLOAD]: 'bytes would go up in one flow or request',
+    [PER_HOST]: 'bytes would go up to this host in this run',
+    [REQUESTS]: 'requests would be made within a minute',
+    [NAMES]: 'names below one wildcard rule would be asked for in this run',
+  };
+  const isRequest = (protocol) => protocol === 'http' || protocol === 'https';
+
+  // Of several policies every limit holds. What was begun counts when it is, what went up when it has ended.
+  class Limits {
+    hosts = new Map(); // bytes up, by name or bare address
+    below = new Map(); // names, by wildcard
+    moments = []; // of the last requests, as many as a minute may have
+    cut = new Map(); // denials in the middle of a flow whose outcome is to come
+
+    constructor(policies) {
+      this.limits = {};
+      for (const rule of Object.keys(TOO_MANY)) {
+        const given = policies.map((policy) => policy.limits[rule]).filter((limit) => limit !== undefined);
+        if (given.length) this.limits[rule] = given.reduce((one, other) => (other < one ? other : one));
+      }
+      this.countsBytes = UPLOAD in this.limits || PER_HOST in this.limits;
+      this.digests = policies.some((policy) => policy.digests);
+      this.rules = policies.map(({ allow }) => allow.filter((rule) => rule.host));
+    }
+
+    reason(rule) {
+      return `more than ${this.limits[rule]} ${TOO_MANY[rule]}`;
+    }
+
+    // The wildcards below which a name is, but for those of a policy that has the name itself.
+    wildcards(name) {
+      if (name === undefined) return [];
+      return this.rules.flatMap((rules) => (rules.some((rule) => !rule.wildcard && rule.host === name) ? []
+        : rules.filter((rule) => rule.wildcard && name.endsWith(`.${rule.host}`)).map((rule) => rule.host)));
+    }
+
+    // How many names there would be below a wildcard that has as many as it may; 0: none has.
+    names(name) {
+      const limit = this.limits[NAMES];
+      const full = (known) => known && known.size >= limit && !known.has(name);
+      const found = limit === undefined ? [] : this.wildcards(name).map((one) => this.below.get(one)).filter(full);
+      return found.length ? found[0].size + 1 : 0;
+    }
+
+    begun(decision, protocol, action, what) {
+      need(!this.names(decision.name), `${what}: let through over ${NAMES}`);
+      const limit = this.limits[REQUESTS], moment = Number.parseInt(`${action.slice(0, 8)}${action.slice(9, 13)}`, 16);
+      if (limit !== undefined && isRequest(protocol)) {
+        const over = this.moments.length === limit && moment - this.moments[0] < MINUTE_MS;
+        need(!over, `${what}: let through over ${REQUESTS}`);
+        this.moments = [...this.moments, moment].slice(-limit);
+      }
+      if (this.limits[NAMES] === undefined) return;
+      for (const one of this.wildcards(decision.name)) {
+        this.below.set(one, (this.below.get(one) ?? new Set()).add(decision.name));
+      }
+    }
+
+    // The denial of what is allowed, because of a limit.
+    denied(decision, flow, what) {
+      const rule = text(flow.get('rule'), `${what}: rule`), counted = count(flow.get('counted'), `${what}: counted`);
+      const limit = Object.hasOwn(this.limits, rule) ? this.limits[rule] : undefined;
+      let reached = limit !== undefined && counted > limit;
+      if (rule === NAMES) reached &&= counted === this.names(decision.name);
+      // In which minute is said to the millisecond, and the denial came a little later.
+      if (rule === REQUESTS) reached &&= this.moments.length === limit && counted === limit + 1;
+      need(reached, `${what}: ${shown(rule)} is not reached, or none of the policies'`);
+      const reason = this.reason(rule), key = this.key(flow, `refused: ${reason}`);
+      if (rule === UPLOAD || rule === PER_HOST) this.cut.set(key, (this.cut.get(key) ?? 0) + 1);
+      return { ...decision, allowed: false, rule, reason, counted, remedy: undefined, observed: false, opened: undefined };
+    }
+
+    key(flow, reason) {
+      return jcs([flow.get('connection'), flow.get('client_port'), reason]);
+    }
+
+    ended(decision, flow, end, what) {
+      const request = isRequest(flow.get('protocol'));
+      need((end.counted !== undefined) === (request && this.countsBytes), `${what}: counted_up`);
+      need(end.digests === (request && this.digests), `${what}: contents`);
+      if (!decision.opened && this.countsBytes) {
+        const size = end.counted ?? flow.get('bytes_up'), host = decision.name ?? decision.address ?? '';
+        need(!(size > this.limits[UPLOAD]), `${what}: went up over ${UPLOAD}`);
+        const whole = (this.hosts.get(host) ?? 0) + size;
+        need(!(whole > this.limits[PER_HOST]), `${what}: went up over ${PER_HOST}`);
+        this.hosts.set(host, whole);
+      }
+      const own = [UPLOAD, PER_HOST].filter((rule) => rule in this.limits).map((rule) => `refused: ${this.reason(rule)}`);
+      if (!own.includes(end.reason)) return;
+      const key = this.key(flow, end.reason), left = this.cut.get(key) ?? 0;
+      need(left, `${what}: cut at a limit without its denial`);
+      if (left > 1) this.cut.set(key, left - 1);
+      else this.cut.delete(key);
+    }
   }
 
   const kindOfRule = (label) => {
@@ -1384,6 +1502,7 @@ const sluicegate = (() => {
     constructor(policies) {
       this.policies = policies;
       this.loose = relaxed(policies);
+      this.limits = new Limits(policies);
     }
 
     add(record, flow, what) {
@@ -1406,6 +1525,7 @@ const sluicegate = (() => {
         need(this.warned.delete(begun), `${what}: let through by observe mode without its warning`);
       }
       if (phase === 'intent') {
+        this.limits.begun(decision, flow.get('protocol'), action, what);
         this.open.set(action, { begun, record, decision });
         if (decision.opened) this.inside.set(this.client(flow), this.outside(flow));
       } else if (flow.has('addresses')) {
@@ -1447,6 +1567,9 @@ const sluicegate = (() => {
         need(verdict === 'block', `${what}: addresses before a look-up`);
         need(decision.allowed, `${what}: looked up what is denied`);
         receipt = answered(this.policies, decision, addresses) ?? this.unproven(decision, addresses, flow, what);
+      } else if (flow.has('counted')) {
+        need(decision.allowed, `${what}: counted what is denied`);
+        receipt = this.limits.denied(decision, flow, what);
       }
       const gives = receipt.allowed ? 'allow' : 'block';
       need(receipt.allowed === (verdict !== 'block'), `${what}: the receipt says ${verdict}, the policies give ${gives}`);
@@ -1511,6 +1634,7 @@ const sluicegate = (() => {
       need(bare === undefined || !end.addresses.length || same(end.addresses, [bare]),
         `${what}: an address that was not asked for`);
       need(end.peer !== undefined || end.idle, `${what}: bytes or a status of nobody`);
+      this.limits.ended(intent.decision, flow, end, what);
       if (flow.has('opened')) this.inside.delete(this.client(flow));
       if (!end.addresses.length) return;
       const [good] = admitted(this.policies, intent.decision, end.addresses);
@@ -1526,6 +1650,7 @@ const sluicegate = (() => {
     // Nothing, if no receipt waits for another one.
     settle() {
       need(!this.refused.size, 'a connection with a denial and an outcome that does not say so');
+      need(!this.limits.cut.size, 'a denial by a limit, and no outcome that says so');
     }
   }
 

@@ -25,7 +25,8 @@ POINTING_INSIDE = {
     "loop.test": "127.0.0.1",
     "meta.test": "169.254.169.254",
 }
-RULES = POLICY + "".join(f"  - host: {name}\n" for name in POINTING_INSIDE)
+LIMITED = POLICY.replace("allow:", "limits: {names_per_wildcard: 8}\nallow:")
+RULES = LIMITED + "".join(f"  - host: {name}\n" for name in POINTING_INSIDE)
 
 SCRIPTS = {
     "D01": f"""
@@ -165,10 +166,13 @@ def test_D05_tunnel_through_the_ordinary_resolver(ran: Ran, leaks: Ran) -> None:
     assert dict(case.said[2:])[16] == [0, 0]
 
 
-@pytest.mark.xfail(strict=True, reason="known limit until limits.names_per_wildcard exists")
 def test_D07_a_wildcard_rule_as_a_tunnel(ran: Ran, leaks: Ran) -> None:
     assert len(set(leaks.asked("wild.test"))) == 40
-    assert len(set(ran.asked("wild.test"))) <= 8
+    assert len(set(ran.asked("wild.test"))) == 8
+    over = [flow for flow in ran.denied() if flow["rule"] == "limits.names_per_wildcard"]
+    assert len({flow["host"] for flow in over}) == 32
+    assert len(over) == 64  # of 40 names, each asked for directly and through the proxy
+    assert not {flow["host"] for flow in over} & set(ran.asked("wild.test"))
 
 
 def test_D09_resolvers_by_their_sockets(ran: Ran, leaks: Ran) -> None:

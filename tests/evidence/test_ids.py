@@ -43,3 +43,9 @@ def test_what_is_no_id() -> None:
     good = ids.Rising(ids.GATE).next(1, FULL)
     for bad in ("", "id-1", good.upper(), good[:-1], good + "\n", good.replace("-", "")):
         assert not ids.is_id(bad, ids.GATE)
+
+
+def test_the_moment_of_an_id_is_that_of_its_making_or_of_the_one_before() -> None:
+    rising = ids.Rising(ids.GATE)
+    made = [rising.next(at, bytes(ids.SEED_BYTES)) for at in (1_700_000_000_123, 5)]
+    assert [ids.moment_ms(one) for one in made] == [1_700_000_000_123] * 2

@@ -15,6 +15,7 @@ DECISION = Decision(Verdict.ALLOW, "allow[0] p:1", "it is allowed", 80, name="on
 @dataclass
 class Desk:
     allowance: Allowance
+    digests: bool = False
 
 
 def test_what_goes_up_counts_and_what_comes_down_does_not() -> None:

@@ -28,6 +28,7 @@ from tests.kernel.gatehouse import Gate, Server, gate, local, named, read_all
 @dataclass
 class Shared:
     allowance: Allowance = field(default_factory=Allowance)
+    digests: bool = False
 
 
 NAMES = {"ok.test": "127.0.0.1", "also.test": "127.0.0.1"}

@@ -1,17 +1,21 @@
-"""Limits of what may go up, through a running gate: `sluicegate.gate.passage` in the carriers' hands."""
+"""Limits through a running gate: `sluicegate.gate.passage` in the carriers' hands, and `sluicegate.gate.cut`."""
 
 from __future__ import annotations
 
 import contextlib
 import socket
+import threading
+from dataclasses import replace
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 import pytest
 from wsproto import events
 
+from sluicegate.policy.model import Rule
 from tests.kernel.gatehouse import Gate, Server, gate, named, read_all
-from tests.kernel.test_opened import NAME, Site, house, reading
+from tests.kernel.test_opened import NAME, Site, ask, house, reading
 from tests.kernel.test_websocket import Client, Echo
 
 MIB = 1_048_576
@@ -164,3 +168,134 @@ def test_a_websocket_is_cut_as_well() -> None:
         block, end = told(place)
     assert (block["rule"], block["counted"] > 10_000) == ("limits.upload", True)
     assert (end["status"], end["frames_up"]) == (101, 1)
+
+
+class Opaque:
+    """Takes all; ended or reset, it says so."""
+
+    def __init__(self, greeting: bytes = b"") -> None:
+        self.held, self.greeting, self.ended = bytearray(), greeting, threading.Event()
+        self.server = Server(self._take)
+
+    def _take(self, peer: socket.socket) -> None:
+        with contextlib.suppress(OSError):
+            peer.sendall(self.greeting)
+            while data := peer.recv(262_144):
+                self.held += data
+            peer.sendall(b"bye")
+        self.ended.set()
+
+
+@pytest.mark.parametrize("size", [3, 100_000, 5 * MIB])
+def test_an_opaque_flow_is_cut_at_its_limit_exactly(size: int) -> None:
+    sink = Opaque()
+    with gate(named(sink.server.port, "ok.test", upload=size), names=HOSTS) as place:
+        place.to = ("127.0.0.1", sink.server.port)
+        client = place.connect()
+        with contextlib.suppress(OSError):
+            client.sendall(b"\0" * (size + MIB))
+        assert answer(client) == b""
+        assert sink.ended.wait(8)
+        block, end = told(place)
+    assert len(sink.held) <= size
+    # The first bytes are held until they are judged, and are one piece; what follows them is not held.
+    held = size < 65_536
+    assert (block["rule"], block["counted"] == size + 1) == ("limits.upload", not held)
+    assert end["bytes_up"] == (0 if held else size)
+
+
+def test_an_opaque_flow_within_its_limit_ends_as_any_other() -> None:
+    sink = Opaque(b"hello")
+    with gate(named(sink.server.port, "ok.test", upload=2 * MIB), names=HOSTS) as place:
+        place.to = ("127.0.0.1", sink.server.port)
+        client = place.connect()
+        assert client.recv(5) == b"hello"
+        client.sendall(b"\0" * (2 * MIB))
+        client.shutdown(socket.SHUT_WR)
+        assert read_all(client) == b"bye"
+        assert place.notary.outcome()["flow"]["outcome"].startswith("became")
+    assert len(sink.held) == 2 * MIB
+
+
+def test_opaque_flows_share_what_their_host_has_left() -> None:
+    sink = Opaque()
+    with gate(named(sink.server.port, "ok.test", upload_per_host=MIB), names=HOSTS) as place:
+        place.to = ("127.0.0.1", sink.server.port)
+        first = place.connect()
+        first.sendall(b"\0" * (MIB - 10))
+        first.shutdown(socket.SHUT_WR)
+        assert read_all(first) == b"bye"
+        second = place.connect()
+        second.sendall(b"\0" * 11)
+        assert answer(second) == b""
+        block, end = told(place)
+    assert (block["rule"], block["counted"]) == ("limits.upload_per_host", MIB + 1)
+    assert end["bytes_up"] == 0
+
+
+def request(place: Gate, host: str, port: int) -> bytes:
+    client = place.connect()
+    client.sendall(f"GET / HTTP/1.1\r\nHost: {host}:{port}\r\nConnection: close\r\n\r\n".encode())
+    return read_all(client)
+
+
+def ok(peer: socket.socket) -> None:
+    while data := peer.recv(65_536):
+        for _ in range(data.count(b"\r\n\r\n")):
+            peer.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+
+
+def test_requests_of_a_minute_are_counted_over_all_connections() -> None:
+    server = Server(ok)
+    policy = named(server.port, "ok.test", "also.test", requests_per_minute=3)
+    with gate(policy, names=HOSTS) as place:
+        place.to = ("192.0.2.1", server.port)
+        said = [request(place, host, server.port)[:12] for host in ("ok.test", "also.test") * 2]
+        place.stop()
+        block = place.notary.verdict("block")["flow"]
+    assert said == [b"HTTP/1.1 200"] * 3 + [b"HTTP/1.1 403"]
+    assert (block["rule"], block["counted"]) == ("limits.requests_per_minute", 4)
+
+
+def test_names_below_a_wildcard_are_counted_over_the_run_and_no_more_are_looked_up() -> None:
+    server = Server(ok)
+    wild = Rule("allow[8] p:8", host="wild.test", wildcard=True, ports=(server.port,))
+    policy = named(server.port, "own.wild.test", names_per_wildcard=2)
+    names = {f"{name}.wild.test": "127.0.0.1" for name in ("a", "b", "c", "own")}
+    with gate(replace(policy, allow=(*policy.allow, wild)), names=names) as place:
+        place.to = ("192.0.2.1", server.port)
+        order = ("a", "b", "c", "own", "b", "c")
+        said = [request(place, f"{name}.wild.test", server.port)[9:12] for name in order]
+        place.stop()
+        intents = [m["flow"]["host"] for m in place.notary.messages if m.get("phase") == "intent"]
+        block = place.notary.verdict("block")["flow"]
+    assert said == [b"200", b"200", b"403", b"200", b"200", b"403"]
+    assert intents == [f"{name}.wild.test" for name in ("a", "b", "own", "b")]
+    assert (block["rule"], block["counted"]) == ("limits.names_per_wildcard", 3)
+
+
+def test_digests_of_what_passed_are_on_record_where_the_policy_asks(tmp_path: Path) -> None:
+    sink = Sink(answers=10)
+    with gate(named(sink.server.port, "ok.test", digests=True), names=HOSTS) as place:
+        place.to = ("192.0.2.1", sink.server.port)
+        client = place.connect()
+        head = f"PUT / HTTP/1.1\r\nHost: ok.test:{sink.server.port}\r\nTransfer-Encoding: chunked"
+        client.sendall(head.encode() + b"\r\n\r\n5\r\n01234\r\n5\r\n56789\r\n0\r\n\r\n")
+        while b"begun" not in client.recv(65_536):
+            pass
+        client.close()
+        place.stop()
+        clear = place.notary.outcome()["flow"]
+    site = Site(tmp_path)
+    with house(site, reading(site), digests=True) as opened:
+        peer = opened.connect()
+        host = f"{NAME}:{site.server.port}"
+        assert ask(peer, "GET /a", b"x" * 70_000, host=host).endswith(b"/a 70000")
+        peer.close()
+        opened.gate.stop()
+        ends = [m["flow"] for m in opened.gate.notary.messages if m.get("phase") == "outcome"]
+    inside = next(end for end in ends if end["protocol"] == "https")
+    for end, up, down in ((clear, b"0123456789", b"begun"), (inside, b"x" * 70_000, b"/a 70000")):
+        assert (end["sha256_up"], end["content_up"]) == (sha256(up).hexdigest(), len(up))
+        assert (end["sha256_down"], end["content_down"]) == (sha256(down).hexdigest(), len(down))
+    assert not any("sha256_up" in end for end in ends if end is not inside)

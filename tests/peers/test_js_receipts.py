@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 from collections import Counter
 from pathlib import Path
 
@@ -10,8 +11,8 @@ import pytest
 
 from sluicegate.evidence import records
 from sluicegate.facts import Decision, Facts, Protocol, Verdict
+from sluicegate.policy import allowance, normal
 from sluicegate.policy import decide as policy
-from sluicegate.policy import normal
 from sluicegate.policy.model import Policy, Rule
 from sluicegate.policy.opening import opened, opens
 from sluicegate.verify.packet import INVALID, UNPROVEN
@@ -200,3 +201,62 @@ def test_what_only_the_lines_before_show(tmp_path: Path, monkeypatch: pytest.Mon
     (tmp_path / "work").mkdir()
     good, bad = UNPROVEN, INVALID
     assert agree(cases, tmp_path / "work") == [good, bad, good, bad, bad, good, bad, bad]
+
+
+def test_limits_are_counted_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    wild = Rule("allow[0] p", "wild.test", wildcard=True)
+    limits = {"upload": 9, "upload_per_host": 12, "requests_per_minute": 3, "names_per_wildcard": 2}
+    limited = (Policy("p", allow=(wild,), digests=True, **limits),)  # type: ignore[arg-type]
+    told = ("5" * 64, 1), (hashlib.sha256().hexdigest(), 0)
+    first = made.known("a.wild.test")
+    asked = dataclasses.replace(
+        first, protocol=Protocol.HTTP, port=80, method="GET", path="/", sni=None
+    )
+    whole = records.Outcome(
+        "complete", 5, 7, 9, ("203.0.113.9",), "203.0.113.9", counted=5, contents=told
+    )
+
+    def of(
+        host: str, number: int, denied: tuple[str, int] | None = None, **end: object
+    ) -> Messages:
+        known = dataclasses.replace(asked, synthetic=host, address=made.bound(host), host=host)
+        judged, who = policy.decide(limited, known), records.Client(number, 40_000)
+        if denied is not None and denied[0] in {allowance.NAMES, allowance.REQUESTS}:
+            over = allowance.denied(judged, denied[0], denied[1] - 1, denied[1])
+            return [{**records.decision(who, known, over, made.action(2 * number))}]
+        said: Messages = [{**records.decision(who, known, judged, made.action(2 * number))}]
+        ended = dataclasses.replace(whole, **end)  # type: ignore[arg-type]
+        if denied is not None:
+            limit = limits[denied[0].removeprefix("limits.")]
+            over = allowance.denied(judged, denied[0], limit, denied[1])
+            said.append({**records.decision(who, known, over, made.action(2 * number + 1))})
+            ended = dataclasses.replace(ended, reason=f"refused: {over.reason}")
+        name = made.action(2 * number)
+        return [*said, {**records.outcome(who, known, judged, name, ended)}]
+
+    a, b, c = "a.wild.test", "b.wild.test", "c.wild.test"
+    cut, names, minute = (allowance.UPLOAD, 10), (allowance.NAMES, 3), (allowance.REQUESTS, 4)
+    two = [*of(a, 1), *of(b, 2)]
+    cases = {
+        "within": ([*two, *of(a, 3)], UNPROVEN),
+        "a third name, denied": ([*two, *of(c, 3, names)], UNPROVEN),
+        "a third name": ([*two, *of(c, 3)], INVALID),
+        "a name denied too early": ([*of(a, 1), *of(c, 3, names)], INVALID),
+        "a fourth request, denied": ([*two, *of(a, 3), *of(b, 4, minute)], UNPROVEN),
+        "a fourth request": ([*two, *of(a, 3), *of(b, 4)], INVALID),
+        "a request denied too early": ([*two, *of(a, 3, minute)], INVALID),
+        "cut": (of(a, 1, cut), UNPROVEN),
+        "cut, and nothing denied": ([m for m in of(a, 1, cut) if m["verdict"] == "allow"], INVALID),
+        "cut below the limit": (of(a, 1, (allowance.UPLOAD, 9)), INVALID),
+        "over the limit": (of(a, 1, counted=10), INVALID),
+        "over the host's limit": ([*of(a, 1, counted=9), *of(a, 2)], INVALID),
+        "what counts is left out": (of(a, 1, counted=None), INVALID),
+        "contents are left out": (of(a, 1, contents=None), INVALID),
+        "contents of nothing": (of(a, 1, contents=(told[0], ("5" * 64, 0))), INVALID),
+    }
+    packets = [
+        Case(name, record(tmp_path / str(number), limited, messages, monkeypatch))
+        for number, (name, (messages, _)) in enumerate(cases.items())
+    ]
+    (tmp_path / "work").mkdir()
+    assert agree(packets, tmp_path / "work") == [level for _, level in cases.values()]

@@ -91,10 +91,5 @@ def _not_enforced(policy: Policy) -> list[str]:
     """Keys of the policy that the gate does not know yet: one that asks for them must not seem to have them."""
     found = {
         "secrets": policy.secrets,
-        "record": policy.digests,
-        "limits.upload": policy.upload is not None,
-        "limits.upload_per_host": policy.upload_per_host is not None,
-        "limits.requests_per_minute": policy.requests_per_minute is not None,
-        "limits.names_per_wildcard": policy.names_per_wildcard is not None,
     }
     return [name for name, asked in found.items() if asked]

@@ -27,6 +27,11 @@ def is_id(text: str, version: int) -> bool:
     return _FORMS[version].match(text) is not None
 
 
+def moment_ms(text: str) -> int:
+    """The Unix time in milliseconds at which an id that `is_id` was made; not less than that of the one before."""
+    return int(text[:8] + text[9:13], 16)
+
+
 class Rising:
     """One sequence; each id is later than the one before, as text too, whatever the clock does."""
 

@@ -41,7 +41,8 @@ class Outcome:
     """How an allowed flow ended. `peer` is the address it was connected to, `status` HTTP's.
 
     `address_count` is how many addresses there were, where `addresses` is only their beginning. `kernel`: bytes up and
-    down as the kernel counted them on the two sockets, None where there was no second one. `frames`: those of a
+    down as the kernel counted them on the two sockets, None where there was no second one. `counted`: bytes that count
+    against limits, of a request where there are such limits; `contents`: digests, where asked for. `frames`: those of a
     WebSocket, up and down.
     """
 
@@ -55,6 +56,8 @@ class Outcome:
     address_count: int = 0
     kernel: tuple[int, int] | None = None
     frames: tuple[int, int] | None = None
+    counted: int | None = None
+    contents: tuple[tuple[str, int], tuple[str, int]] | None = None
 
 
 def printable(text: str) -> str:
@@ -124,9 +127,12 @@ def outcome(
         "bytes_down": end.bytes_down,
         "duration_ms": end.duration_ms,
     }
-    optional: dict[str, Json] = {"peer": end.peer, "status": end.status}
+    optional: dict[str, Json] = {"peer": end.peer, "status": end.status, "counted_up": end.counted}
     if end.kernel is not None:
         optional |= {"kernel_up": end.kernel[0], "kernel_down": end.kernel[1]}
+    if end.contents is not None:
+        for way, (digest, size) in zip(("up", "down"), end.contents, strict=True):
+            optional |= {f"sha256_{way}": digest, f"content_{way}": size}
     if end.frames is not None:
         optional |= {"frames_up": end.frames[0], "frames_down": end.frames[1]}
     if end.addresses:

@@ -18,11 +18,11 @@ from sluicegate.gate.lookup import Lookup
 from sluicegate.gate.loop import Loop
 from sluicegate.gate.machine import UNNAMED, Named
 from sluicegate.gate.names import Names
-from sluicegate.gate.passage import Passage
+from sluicegate.gate.passage import Contents, Passage
 from sluicegate.gate.pipes import Pipes
 from sluicegate.gate.threads import Threads
 from sluicegate.jcs import Json
-from sluicegate.policy.allowance import Allowance
+from sluicegate.policy.allowance import REQUEST, Allowance
 from sluicegate.policy.decide import answered, decide, decisive, named, preliminary, relaxed
 from sluicegate.policy.model import Policy
 from sluicegate.policy.opening import opened, opens
@@ -76,22 +76,30 @@ class Desk:
     loose: tuple[Policy, ...] = ()
     allowance: Allowance = field(default_factory=Allowance)
     named: Named = UNNAMED
+    digests: bool = False
     counts: dict[str, int] = field(default_factory=lambda: dict.fromkeys(COUNTS, 0))
     refused: Counter[str] = field(default_factory=Counter)  # by limit, until it is on record
 
     def __post_init__(self) -> None:
         self.allowance = Allowance.of(self.policies)
         self.loose, self.named = relaxed(self.policies), named(self.policies)
+        self.digests = any(policy.digests for policy in self.policies)
 
     def judge(self, facts: Facts) -> Decision:
-        """What the policies say; of TLS that must be opened, about name and port."""
+        """What the policies say, and their limits; of TLS that must be opened, about name and port."""
         if self.opener is not None and opens(self.policies, facts):
-            return opened(self.policies, self.loose, facts)
-        return decide(self.policies, facts)
+            return self._within(facts, opened(self.policies, self.loose, facts))
+        return self._within(facts, decide(self.policies, facts))
+
+    def _within(self, facts: Facts, decision: Decision) -> Decision:
+        if decision.verdict is Verdict.DENY:
+            return decision
+        now_ms = time.time_ns() // NS_PER_MS
+        return self.allowance.begin(facts.protocol, decision, now_ms) or decision
 
     def preliminary(self, facts: Facts) -> Decision:
         """The verdict on name and port alone, whatever will be spoken there."""
-        return preliminary(self.loose, facts)
+        return self._within(facts, preliminary(self.loose, facts))
 
     def waits(self, base: Facts) -> bool:
         """Whether a client that said nothing within the grace may still say what decides."""
@@ -204,6 +212,8 @@ class Deed:
             # Not as a note, which may go behind others: its id is earlier than theirs.
             desk.submit(records.warning(*known, action_id()), nothing)
         self._action = action_id()
+        moment = ids.moment_ms(self._action)
+        desk.allowance.began(self.facts.protocol, self.decision, moment)
         desk.submit(records.decision(*known, self._action, ech=ech), done)
 
     def turn(
@@ -236,6 +246,12 @@ class Deed:
         """Keep what may be dialled and recorded of `addresses`: an answer may hold thousands."""
         self.addresses, self.address_count = interleaved(addresses), len(addresses)
 
+    @property
+    def _passed(self) -> tuple[int | None, Contents]:
+        """What of a request counts against limits, if there are any, and its contents, if they are asked for."""
+        counts = self.facts.protocol in REQUEST and self._desk.allowance.counts_bytes
+        return self.passage.counted if counts else None, self.passage.contents
+
     def close(self, reason: str, *, in_order: bool = False) -> None:
         """Record the outcome, once; `in_order`: before the next receipt, which may be of the same connection."""
         if self._closed:
@@ -265,7 +281,7 @@ class Deed:
             self.status,
             self.address_count,
             self.kernel,
-            self.frames,
+            *(self.frames, *self._passed),
         )
         message = records.outcome(self._client, self.facts, self.decision, self._action, end)
         if in_order:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from sluicegate.evidence import records
 from sluicegate.facts import Decision, Facts, Protocol, Verdict
 from sluicegate.gate import denials
+from sluicegate.gate.cut import cut
 from sluicegate.gate.desk import Deed, Desk, gone
 from sluicegate.gate.dial import reset
 from sluicegate.gate.exchange import READ_BYTES, Exchange, Result
@@ -192,7 +193,6 @@ class Flow:
 
     def _say_last(self, data: bytes) -> None:
         """Send `data` and close without a reset that would overtake it; no data is a reset."""
-        self._stage = Stage.LINGERING
         self._drop_kept()
         if not data or self._client.fileno() < 0:
             reset(self._client)
@@ -243,8 +243,7 @@ class Flow:
         if deed is None:
             raise RuntimeError("a failure of nothing")
         deed.close(reason)
-        style = self._machine.style
-        self._say_last(denials.failure(style, deed.facts, deed.decision, reason))
+        self._say_last(denials.failure(self._machine.style, deed.facts, deed.decision, reason))
 
     # Carrying.
 
@@ -276,7 +275,8 @@ class Flow:
             return
         self._carrier = relay = Relay(
             *(desk.loop, desk.pipes, desk.threads, client, upstream, held[:size]),
-            *(desk.limits.idle_opaque_s, self._relayed),
+            *(desk.limits.idle_opaque_s, self._relayed, deed.passage),
+            functools.partial(cut, desk, self.who, deed),
         )
         if hello is not None:
             retry = Retry(desk, self.who, relay, deed, hello)

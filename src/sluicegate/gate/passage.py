@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 from typing import Protocol
 
 from sluicegate.facts import Decision, Facts
-from sluicegate.policy.allowance import Allowance
+from sluicegate.policy.allowance import REQUEST, Allowance
+
+# Hex SHA-256 and bytes, up and down; None: nobody asked for them.
+Contents = tuple[tuple[str, int], tuple[str, int]] | None
 
 
 class Shared(Protocol):
@@ -13,6 +17,9 @@ class Shared(Protocol):
 
     @property
     def allowance(self) -> Allowance: ...
+
+    @property
+    def digests(self) -> bool: ...
 
 
 class Barred(Exception):  # noqa: N818 (nothing is wrong: it is a decision)
@@ -23,6 +30,19 @@ class Barred(Exception):  # noqa: N818 (nothing is wrong: it is a decision)
         self.decision = decision
 
 
+class Content:
+    """What passed one way, as a digest."""
+
+    __slots__ = ("hash", "size")
+
+    def __init__(self) -> None:
+        self.hash, self.size = hashlib.sha256(), 0
+
+    def add(self, data: bytes) -> None:
+        self.hash.update(data)
+        self.size += len(data)
+
+
 class Passage:
     """Of one allowed action, whatever carries it. `counted`: its bytes that count against the limits.
 
@@ -30,11 +50,13 @@ class Passage:
     that still waits goes up either: it resets the upstream, and its flow records the denial.
     """
 
-    __slots__ = ("_desk", "counted", "decision", "facts")
+    __slots__ = ("_contents", "_desk", "counted", "decision", "facts")
 
     def __init__(self, desk: Shared, facts: Facts, decision: Decision) -> None:
         self._desk, self.facts, self.decision = desk, facts, decision
         self.counted = 0
+        digested = desk.digests and facts.protocol in REQUEST
+        self._contents = (Content(), Content()) if digested else None
 
     def head(self, size: int) -> None:
         """The request's head of `size` bytes is about to go up.
@@ -42,20 +64,42 @@ class Passage:
         Raises:
             Barred: it may not.
         """
-        self._take(size)
+        self.take(size)
 
     def up(self, data: bytes) -> None:
-        """`data` of the request's content, or of an opaque flow, is about to go up.
+        """`data` of the request's content is about to go up.
 
         Raises:
             Barred: it may not.
         """
-        self._take(len(data))
+        self.take(len(data))
+        if self._contents is not None:
+            self._contents[0].add(data)
 
     def down(self, data: bytes) -> None:
         """`data` of the response's content is about to go to the client."""
+        if self._contents is not None:
+            self._contents[1].add(data)
 
-    def _take(self, size: int) -> None:
+    @property
+    def contents(self) -> Contents:
+        """Of both contents, as far as they passed."""
+        if self._contents is None:
+            return None
+        up, down = self._contents
+        return (up.hash.hexdigest(), up.size), (down.hash.hexdigest(), down.size)
+
+    @property
+    def left(self) -> int | None:
+        """Bytes that may still go up; None: no limit."""
+        return self._desk.allowance.left(self.decision, self.counted)
+
+    def take(self, size: int) -> None:
+        """`size` bytes that nobody looks at are about to go up.
+
+        Raises:
+            Barred: they may not.
+        """
         denied = self._desk.allowance.take(self.decision, self.counted, size)
         if denied is not None:
             raise Barred(denied)

@@ -9,9 +9,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from sluicegate.evidence import records
+from sluicegate.facts import Decision
 from sluicegate.gate.dial import reset
 from sluicegate.gate.loop import BROKEN, READ, WRITE, Loop
 from sluicegate.gate.meter import Meter
+from sluicegate.gate.passage import Barred, Passage
 from sluicegate.gate.pipes import CHUNK, Pipe, Pipes
 from sluicegate.gate.threads import Threads
 
@@ -75,6 +77,8 @@ class Relay:
         head: bytes,
         idle_s: float,
         done: Callable[[End], None],
+        passage: Passage,
+        barred: Callable[[Relay, Decision], None],
     ) -> None:
         self._loop, self._pipes, self._threads = loop, pipes, threads
         self.client, self.upstream = client, upstream
@@ -82,6 +86,9 @@ class Relay:
         self._head, self._done = head, done
         self._first: Callable[[], None] | None = None
         self.over = False
+        # Of what went up, and who is told when it may be no more; the head counts when it is about to go.
+        self._passage, self._barred = passage, barred
+        self._uncounted = len(head)
         self._promoted = False
         self._reason = ""
         self._idle_s, self._seen = idle_s, -1
@@ -119,12 +126,18 @@ class Relay:
 
     def release(self, head: bytes) -> None:
         """The client's bytes may flow, `head` first."""
+        if self._reason:
+            return  # refused meanwhile
         self._head, self._first, self._up.held = head, None, False
+        self._uncounted += len(head)
         self._pump(self._up)
 
     def pass_on(self, data: bytes) -> None:
         """Send `data` as the client's; what follows is still held."""
+        if self._reason:
+            return
         self._head += data
+        self._uncounted += len(data)
         self._pump(self._up)
 
     def pause(self) -> None:
@@ -169,13 +182,18 @@ class Relay:
             if self._flow(way) and self._up.over and self._down.over:
                 self._finish(records.COMPLETE, broken=False)
                 return
+        except Barred as refusal:
+            self._bar(refusal.decision)
+            return
         except BlockingIOError:
             way.blocked = True
         except OSError as error:
             self._broken(way, error.errno or 0)
             return
         moved = self._up.moved + self._down.moved
-        if moved > PROMOTE_BYTES and not self._head and not self._up.held and self._promote():
+        large = moved > PROMOTE_BYTES and not self._head and not self._up.held
+        # Threads ask nobody how much may go up.
+        if large and self._passage.left is None and self._promote():
             return
         self._watch()
 
@@ -183,6 +201,8 @@ class Relay:
         """Move what there is; BlockingIOError: the destination is full. Whether the way is over."""
         if way is self._up:
             begun = bool(self._head)
+            self._passage.take(self._uncounted)
+            self._uncounted = 0
             while self._head:
                 sent = way.dst.send(self._head)
                 way.moved += sent
@@ -198,10 +218,13 @@ class Relay:
             if way.pipe is None:
                 way.pipe = self._pipes.take()
             try:
-                got = os.splice(way.src.fileno(), way.pipe.into, CHUNK, flags=NONBLOCK)
+                most = self._most(way)
+                got = os.splice(way.src.fileno(), way.pipe.into, most, flags=NONBLOCK)
             except BlockingIOError:
                 break
             way.inside, way.ended = got, not got
+            if way is self._up:
+                self._passage.take(got)
             # Less than a pipe holds was all there was: epoll says when there is more.
             budget = 0 if got < PIPE_BYTES else budget - got
         while way.inside and way.pipe is not None:
@@ -216,6 +239,26 @@ class Relay:
             ):  # else both are closed now, which says it too
                 _end(way.dst)
         return way.over
+
+    def _most(self, way: Way) -> int:
+        """Bytes that may be taken from the source of `way`.
+
+        Raises:
+            Barred: none, and there are some.
+            BlockingIOError: none, and there are none yet.
+            OSError: the source broke.
+        """
+        left = self._passage.left if way is self._up else None
+        if left == 0:
+            self._passage.take(len(way.src.recv(1, socket.MSG_PEEK)))
+        return min(CHUNK, left or CHUNK)
+
+    def _bar(self, denied: Decision) -> None:
+        """Nothing more goes up; the denial's receipt ends it, as whatever may come first."""
+        self._reason = f"refused: {denied.reason}"
+        self._head, self._up.held = b"", True
+        self.pause()
+        self._barred(self, denied)
 
     @staticmethod
     def _out_of(way: Way) -> int:
@@ -283,7 +326,8 @@ class Relay:
                 way.pipe = None
 
     def _finish(self, reason: str, *, broken: bool) -> None:
-        self._reason = reason
+        # What was refused is on record as that, whatever ended it first.
+        reason = self._reason = self._reason or reason
         self.over = True
         self._timer.cancel()
         kernel = self._meter.settle()

@@ -14,13 +14,14 @@ import orjson
 
 from sluicegate.evidence import records
 from sluicegate.facts import Decision, Facts, Protocol, Verdict
-from sluicegate.policy import allowance, normal
 from sluicegate.policy import decide as policy
+from sluicegate.policy import normal
 from sluicegate.policy.model import PolicyError
 from sluicegate.policy.opening import opened, opens
 from sluicegate.verify import stated, strict
 from sluicegate.verify.counted import MAX_PORT, Bound
 from sluicegate.verify.labels import Labels
+from sluicegate.verify.limited import CONTENTS, Limited
 from sluicegate.verify.rebuilt import MEMBERS, compared
 from sluicegate.verify.strict import VerificationError, need
 
@@ -39,6 +40,7 @@ _OPTIONAL = {
 _OUTCOME = {
     *("outcome", "bytes_up", "bytes_down", "duration_ms", "kernel_up", "kernel_down"),
     *("peer", "status", "addresses", "address_count", "frames_up", "frames_down"),
+    *("counted_up", *CONTENTS),
 }
 # Said of an intent or a denial alone.
 _FIRST = {"ech", "asked", "process"}
@@ -99,7 +101,7 @@ class Redecide:
         except PolicyError as error:
             raise VerificationError(f"policy.json: {error.message}") from error
         self._loose = policy.relaxed(self._policies)
-        self._allowance = allowance.Allowance.of(self._policies)
+        self._limited = Limited(self._policies)
         # What receipts say beside facts that are not of one connection alone -> the decision that gives it. Runs ask
         # for the same few destinations again and again.
         self._good: dict[tuple[object, ...], Decision] = {}
@@ -158,6 +160,7 @@ class Redecide:
                 raise VerificationError(f"{what}: let through by observe mode without its warning")
             self._warned.discard(begun)
         if phase == "intent":
+            self._limited.begun(made, Protocol(flow["protocol"]), name, what)
             self._open[name] = _Intent(begun, said, made)
             if made.opened:
                 self._inside[begun[:2]] = _outside(flow)
@@ -177,6 +180,7 @@ class Redecide:
             raise VerificationError(
                 f"connection {number}: an outcome that does not say it was denied"
             )
+        self._limited.settle()
 
     def _ended(
         self,
@@ -205,6 +209,7 @@ class Redecide:
             raise VerificationError(f"{what}: bytes or a status of nobody")
         if end.status is not None and flow["protocol"] not in _HTTP:
             raise VerificationError(f"{what}: a status of what is no HTTP")
+        self._limited.ended(intent.made, flow, end, what)
         if "opened" in flow:
             self._inside.pop(begun[:2], None)
         if not end.addresses:
@@ -246,7 +251,7 @@ class Redecide:
             made = self._barred(made, addresses, flow, what)
         elif "counted" in flow:
             need(made.verdict is Verdict.ALLOW, f"{what}: counted what is denied")
-            made = self._over(made, flow, what)
+            made = self._limited.denied(made, flow, what)
         wanted = {"block": Verdict.DENY, "allow": Verdict.ALLOW, "warn": Verdict.ALLOW}
         if made.verdict is not wanted.get(str(verdict)):
             _differs(what, str(verdict), made.verdict.value)
@@ -281,15 +286,6 @@ class Redecide:
         )
         denied = replace(made, verdict=Verdict.DENY, rule=CERTIFICATE, reason=said)
         return replace(denied, observed=False, remedy=None)
-
-    def _over(self, made: Decision, flow: Mapping[str, object], what: str) -> Decision:
-        """The denial of what `made` allows, because of a limit that it reached."""
-        rule = strict.text(flow["rule"], f"{what}: rule")
-        counted = strict.count(flow["counted"], f"{what}: counted")
-        limit = self._allowance.limit(rule)
-        if limit is None or counted <= limit:
-            raise VerificationError(f"{what}: {rule} is not reached, or none of the policies'")
-        return allowance.denied(made, rule, limit, counted)
 
     def _worded(
         self, made: Decision, facts: Facts, flow: Mapping[str, object], what: str

@@ -10,6 +10,7 @@ from sluicegate.policy import conditions
 from sluicegate.policy import decide as policy
 from sluicegate.verify import strict
 from sluicegate.verify.counted import MAX_PORT, ranged
+from sluicegate.verify.limited import contents
 from sluicegate.verify.strict import VerificationError, need
 
 MAX_QUERY_BYTES = 65_536  # the gate reads no longer head of a request
@@ -138,4 +139,6 @@ def outcome(flow: Mapping[str, object], what: str) -> records.Outcome:
         address_count=many,
         kernel=kernel,
         frames=frames,
+        counted=strict.member(flow, "counted_up", what) if "counted_up" in flow else None,
+        contents=contents(flow, what),
     )
