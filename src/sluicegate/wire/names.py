@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import ipaddress
 import re
 
@@ -12,6 +13,7 @@ MAX_NAME = 253
 MAX_LABEL = 63
 # A raw spelling may be longer than its canonical form (IDNA mapping), but never by this much.
 MAX_RAW = 1024
+KEPT = 1024  # names of which we remember what they are: programs ask for the same few
 
 # Service names (RFC 2782) need the underscore; everything else beyond letters and digits is trouble.
 _LABEL = re.compile(r"[a-z0-9_-]{1,63}", re.ASCII)
@@ -20,6 +22,7 @@ _PORT = re.compile(r"[0-9]{1,5}", re.ASCII)
 _HEX = re.compile(r"0x[0-9a-f]*", re.ASCII)
 
 
+@functools.lru_cache(maxsize=KEPT)
 def host(raw: str) -> str:
     """The canonical form: lower-case A-labels without trailing dot, or canonical IP text.
 
@@ -41,6 +44,7 @@ def host(raw: str) -> str:
     return _name(raw.lower() if raw.isascii() else _to_ascii(raw))
 
 
+@functools.lru_cache(maxsize=KEPT)
 def is_address(text: str) -> bool:
     """Whether canonical `text` is an IP address, not a name."""
     try:
