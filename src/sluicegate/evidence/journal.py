@@ -12,12 +12,17 @@ from sluicegate.evidence import chain, ids, receipt, recorder
 
 # One line of evidence or message; peers read lines with 64 KiB buffers.
 MAX_LINE_BYTES = 65_535
-_TYPES = {"read", "derive", "write", "delegate", "authorize", "spend", "commit", "actuate"}
+_TYPES = {
+    *("read", "derive", "write", "delegate", "authorize", "spend", "commit", "actuate"),
+    "unclassified",
+}
 _WANTED = {"flow", "action_id", "action_type", "verdict", "target", "transport"}
 _OPTIONAL = {"method", "layer", "pattern", "phase"}
+_BETWEEN = ("method", "layer", "pattern", "request_id")  # fields from transport to chain_prev_hash
 _PRINTABLE = re.compile(r"[\x20-\x7e]*\Z")
 # Printable ASCII; the one control character that can be meant is the line's end within a remedy.
 _FACTS = re.compile(rb'(?:[ -\[\]-~]++|\\["\\n])*+\Z')
+_ASCII = bytes(range(0x20, 0x7F))
 _KIND = re.compile(r"[a-z][a-z0-9-]{0,31}\Z")
 # A line of drops or questions is a list of up to 256 groups, each an object; more nesting is not the gate's.
 MAX_BRACKETS = 1024
@@ -50,7 +55,9 @@ def _facts(flow: object) -> bytes:
         raise MessageError(f"a flow of {len(facts)} bytes")
     brackets = facts.count(b"{") + facts.count(b"[")
     deep = brackets > MAX_DEPTH and _depth(flow) > MAX_DEPTH
-    if brackets > MAX_BRACKETS or deep or not _FACTS.match(facts):
+    # Without escapes, as most are, there is nothing to understand.
+    plain = b"\\" not in facts and not facts.translate(None, _ASCII)
+    if brackets > MAX_BRACKETS or deep or not (plain or _FACTS.match(facts)):
         raise MessageError("a flow that is not plain: too deep, or not printable ASCII")
     return facts
 
@@ -72,9 +79,8 @@ def check(message: object) -> dict[str, object]:
         raise MessageError("the boundary speaks through the supervisor")
     if message["transport"] == LIFECYCLE:
         raise MessageError("the lifecycle is the notary's own")
-    for name in message.keys() - {"flow"}:
-        value = message[name]
-        if value is None and name in _OPTIONAL:
+    for name, value in message.items():
+        if name == "flow" or (value is None and name in _OPTIONAL):
             continue
         if not isinstance(value, str) or not _PRINTABLE.match(value):
             raise MessageError(f"{name} is not printable ASCII")
@@ -82,7 +88,7 @@ def check(message: object) -> dict[str, object]:
             raise MessageError(f"{name} is empty")
     if not ids.is_id(str(message["action_id"]), ids.GATE):
         raise MessageError("action_id is not a UUIDv7: that is how the gate's ids differ from ours")
-    if message["action_type"] not in _TYPES | {"unclassified"}:
+    if message["action_type"] not in _TYPES:
         raise MessageError("unknown action_type")
     if message["verdict"] not in {"allow", "block", "warn"}:
         raise MessageError("unknown verdict")
@@ -157,26 +163,10 @@ class Journal:
             MessageError: the flow is not strict JSON, or a line would be too long.
         """
         facts = _facts(message["flow"])
-        kind = str(message["action_type"])
-        side_effect, reversibility = receipt.effects(kind)
-        evidence = self._receipt(
-            {
-                "action_id": message["action_id"],
-                "action_type": kind,
-                "target": message["target"],
-                "side_effect_class": side_effect,
-                "reversibility": reversibility,
-                "verdict": message["verdict"],
-                "decision_phase": message.get("phase"),
-                "transport": message["transport"],
-                "method": message.get("method"),
-                "layer": message.get("layer"),
-                "pattern": message.get("pattern"),
-                "request_id": "sha256:" + hashlib.sha256(facts).hexdigest(),
-            },
-            now,
-        )
-        return facts + b"\n", evidence
+        given = {"decision_phase": message.get("phase")}
+        given |= {name: message.get(name) for name in ("method", "layer", "pattern")}
+        given["request_id"] = "sha256:" + hashlib.sha256(facts).hexdigest()
+        return facts + b"\n", self._receipt(message, given, self._actor, now)
 
     def boundary(self, flow: Mapping[str, object], action_id: str, now: str) -> tuple[bytes, bytes]:
         """The last flow before the close: what the supervisor measured, as `flow` has it.
@@ -197,38 +187,50 @@ class Journal:
         return last + self._line(now, "checkpoint", "checkpoint", "", summary, raw)
 
     def _lifecycle(self, what: str, action_id: str, control: object, now: str) -> bytes:
-        return self._receipt(
-            {
-                "action_id": action_id,
-                "action_type": "unclassified",
-                "target": f"pipelock://session/{what}",
-                "side_effect_class": "none",
-                "reversibility": "unknown",
-                "verdict": "allow",
-                "transport": LIFECYCLE,
-                "actor": OURSELVES,
-                "session_control": control,
-            },
-            now,
-        )
+        message = {
+            "action_id": action_id,
+            "action_type": "unclassified",
+            "target": f"pipelock://session/{what}",
+            "verdict": "allow",
+            "transport": LIFECYCLE,
+        }
+        return self._receipt(message, {"session_control": control}, OURSELVES, now)
 
-    def _receipt(self, fields: dict[str, object], now: str) -> bytes:
-        common: dict[str, object] = {
+    def _receipt(
+        self, message: Mapping[str, object], given: Mapping[str, object], actor: str, now: str
+    ) -> bytes:
+        """The line of the receipt that says `message`; `given` are the fields that not every one has."""
+        kind, verdict = str(message["action_type"]), str(message["verdict"])
+        transport = str(message["transport"])
+        side_effect, reversibility = receipt.effects(kind)
+        # In the order in which they are signed: to sort them would cost a fifth of the receipt.
+        fields: dict[str, object] = {
             "version": 1,
+            "action_id": message["action_id"],
+            "action_type": kind,
             "timestamp": now,
             "principal": "local",
-            "actor": self._actor,
+            "actor": actor,
             "delegation_chain": None,
+            "target": message["target"],
+            "side_effect_class": side_effect,
+            "reversibility": reversibility,
             "policy_hash": self._run.policy_hash,
-            "chain_prev_hash": self._head.prev,
-            "chain_seq": self._head.seq,
-            "run_nonce": self._run.nonce,
+            "verdict": verdict,
         }
-        raw = receipt.sealed(common | fields, self._key, self._sign)
+        if phase := given.get("decision_phase"):
+            fields["decision_phase"] = phase
+        fields["transport"] = transport
+        for name in _BETWEEN:
+            if value := given.get(name):
+                fields[name] = value
+        fields["chain_prev_hash"], fields["chain_seq"] = self._head.prev, self._head.seq
+        fields["run_nonce"] = self._run.nonce
+        if control := given.get("session_control"):
+            fields["session_control"] = control
+        raw = receipt.sealed(fields, self._key, self._sign)
         self._head = chain.Head(self._head.seq + 1, receipt.receipt_hash(raw))
         self._first, self._last = self._first or now, now
-        verdict, kind = str(fields["verdict"]), str(fields["action_type"])
-        transport = str(fields["transport"])
         summary = recorder.receipt_summary(verdict, kind, transport)
         return self._line(now, "action_receipt", kind, transport, summary, raw)
 
