@@ -1363,7 +1363,7 @@ const sluicegate = (() => {
   const UPLOAD = 'limits.upload', PER_HOST = 'limits.upload_per_host';
   const REQUESTS = 'limits.requests_per_minute', NAMES = 'limits.names_per_wildcard';
   const TOO_MANY = {
-    [UPLOAD]: 'bytes would go up in one flow or request',
+    [UPLOAD]: 'bytes would go up in this run',
     [PER_HOST]: 'bytes would go up to this host in this run',
     [REQUESTS]: 'requests would be made within a minute',
     [NAMES]: 'names below one wildcard rule would be asked for in this run',
@@ -1373,6 +1373,7 @@ const sluicegate = (() => {
   // Of several policies every limit holds. What was begun counts when it is, what went up when it has ended.
   class Limits {
     hosts = new Map(); // bytes up, by name or bare address
+    sent = 0; // bytes up, over all hosts
     below = new Map(); // names, by wildcard
     moments = []; // of the last requests, as many as a minute may have
     cut = new Map(); // denials in the middle of a flow whose outcome is to come
@@ -1445,7 +1446,8 @@ const sluicegate = (() => {
       need(end.digests === (request && this.digests), `${what}: contents`);
       if (!decision.opened && this.countsBytes) {
         const size = end.counted ?? flow.get('bytes_up'), host = decision.name ?? decision.address ?? '';
-        need(!(size > this.limits[UPLOAD]), `${what}: went up over ${UPLOAD}`);
+        this.sent += size;
+        need(!(this.sent > this.limits[UPLOAD]), `${what}: went up over ${UPLOAD}`);
         const whole = (this.hosts.get(host) ?? 0) + size;
         need(!(whole > this.limits[PER_HOST]), `${what}: went up over ${PER_HOST}`);
         this.hosts.set(host, whole);

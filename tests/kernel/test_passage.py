@@ -75,7 +75,7 @@ def test_an_upload_of_2_gib_is_cut_at_its_limit_and_both_sides_are_told() -> Non
     assert len(sink.held) <= limit
     assert (block["rule"], block["url"]) == ("limits.upload", end["url"])
     assert limit < block["counted"] <= limit + 65_536
-    assert end["outcome"] == f"refused: more than {limit} bytes would go up in one flow or request"
+    assert end["outcome"] == f"refused: more than {limit} bytes would go up in this run"
     assert end["bytes_up"] <= limit
 
 

@@ -205,7 +205,12 @@ def test_what_only_the_lines_before_show(tmp_path: Path, monkeypatch: pytest.Mon
 
 def test_limits_are_counted_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     wild = Rule("allow[0] p", "wild.test", wildcard=True)
-    limits = {"upload": 9, "upload_per_host": 12, "requests_per_minute": 3, "names_per_wildcard": 2}
+    limits = {
+        "upload": 16,
+        "upload_per_host": 12,
+        "requests_per_minute": 3,
+        "names_per_wildcard": 2,
+    }
     limited = (Policy("p", allow=(wild,), digests=True, **limits),)  # type: ignore[arg-type]
     told = ("5" * 64, 1), (hashlib.sha256().hexdigest(), 0)
     first = made.known("a.wild.test")
@@ -235,7 +240,7 @@ def test_limits_are_counted_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
         return [*said, {**records.outcome(who, known, judged, name, ended)}]
 
     a, b, c = "a.wild.test", "b.wild.test", "c.wild.test"
-    cut, names, minute = (allowance.UPLOAD, 10), (allowance.NAMES, 3), (allowance.REQUESTS, 4)
+    cut, names, minute = (allowance.UPLOAD, 17), (allowance.NAMES, 3), (allowance.REQUESTS, 4)
     two = [*of(a, 1), *of(b, 2)]
     cases = {
         "within": ([*two, *of(a, 3)], UNPROVEN),
@@ -247,9 +252,10 @@ def test_limits_are_counted_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
         "a request denied too early": ([*two, *of(a, 3, minute)], INVALID),
         "cut": (of(a, 1, cut), UNPROVEN),
         "cut, and nothing denied": ([m for m in of(a, 1, cut) if m["verdict"] == "allow"], INVALID),
-        "cut below the limit": (of(a, 1, (allowance.UPLOAD, 9)), INVALID),
-        "over the limit": (of(a, 1, counted=10), INVALID),
-        "over the host's limit": ([*of(a, 1, counted=9), *of(a, 2)], INVALID),
+        "cut below the limit": (of(a, 1, (allowance.UPLOAD, 16)), INVALID),
+        "at the limit": ([*of(a, 1, counted=12), *of(b, 2, counted=4)], UNPROVEN),
+        "over the limit": ([*of(a, 1, counted=12), *of(b, 2, counted=5)], INVALID),
+        "over the host's limit": ([*of(a, 1, counted=9), *of(a, 2, counted=4)], INVALID),
         "what counts is left out": (of(a, 1, counted=None), INVALID),
         "contents are left out": (of(a, 1, contents=None), INVALID),
         "contents of nothing": (of(a, 1, contents=(told[0], ("5" * 64, 0))), INVALID),

@@ -13,41 +13,43 @@ TWO = replace(ONE, name=None, address="192.0.2.1")
 def test_a_policy_without_limits_leaves_all() -> None:
     allowance = Allowance.of((Policy("p"),))
     assert not allowance.counts_bytes
-    assert allowance.left(ONE, 10**15) is None
-    assert allowance.take(ONE, 10**15, 10**15) is None
+    assert allowance.left(ONE) is None
+    assert allowance.take(ONE, 10**15) is None
 
 
-def test_one_flow_may_send_as_much_as_the_least_limit() -> None:
+def test_a_run_may_send_as_much_as_the_least_limit() -> None:
     allowance = Allowance.of((Policy("p", upload=10), Policy("q", upload=7)))
     assert allowance.counts_bytes
-    assert allowance.left(ONE, 0) == 7
-    assert allowance.take(ONE, 0, 7) is None
-    assert allowance.take(ONE, 0, 7) is None  # another flow, which begins anew
-    denied = allowance.take(ONE, 7, 1)
+    assert allowance.left(ONE) == 7
+    assert allowance.take(ONE, 5) is None
+    assert allowance.left(TWO) == 2
+    denied = allowance.take(TWO, 3)
     assert denied is not None
     assert (denied.verdict, denied.rule, denied.counted) == (Verdict.DENY, UPLOAD, 8)
-    assert denied.reason == "more than 7 bytes would go up in one flow or request"
-    assert (denied.name, denied.observed, denied.remedy) == ("one.test", False, None)
+    assert denied.reason == "more than 7 bytes would go up in this run"
+    assert (denied.address, denied.observed, denied.remedy) == ("192.0.2.1", False, None)
+    assert allowance.take(TWO, 2) is None
+    assert allowance.left(ONE) == 0
     assert allowance.limit(UPLOAD) == 7
     assert allowance.limit(UPLOAD_PER_HOST) is None
 
 
 def test_a_host_has_its_limit_for_the_whole_run_and_what_is_denied_counts_for_nothing() -> None:
     allowance = Allowance.of((Policy("p", upload_per_host=10),))
-    assert allowance.take(ONE, 0, 6) is None
-    assert allowance.left(ONE, 0) == 4
-    denied = allowance.take(ONE, 0, 5)
+    assert allowance.take(ONE, 6) is None
+    assert allowance.left(ONE) == 4
+    denied = allowance.take(ONE, 5)
     assert denied is not None
     assert (denied.rule, denied.counted) == (UPLOAD_PER_HOST, 11)
-    assert allowance.take(ONE, 0, 4) is None
-    assert allowance.left(ONE, 0) == 0
-    assert allowance.left(TWO, 0) == 10
+    assert allowance.take(ONE, 4) is None
+    assert allowance.left(ONE) == 0
+    assert allowance.left(TWO) == 10
 
 
 def test_the_limit_that_is_nearer_is_what_is_left() -> None:
     allowance = Allowance.of((Policy("p", upload=8, upload_per_host=10),))
-    assert allowance.take(ONE, 0, 4) is None
-    assert (allowance.left(ONE, 4), allowance.left(ONE, 0)) == (4, 6)
+    assert allowance.take(ONE, 4) is None
+    assert (allowance.left(ONE), allowance.left(TWO)) == (4, 4)
 
 
 def test_names_count_below_each_wildcard_and_not_where_a_rule_has_the_name() -> None:

@@ -92,7 +92,7 @@ class Passage:
     @property
     def left(self) -> int | None:
         """Bytes that may still go up; None: no limit."""
-        return self._desk.allowance.left(self.decision, self.counted)
+        return self._desk.allowance.left(self.decision)
 
     def take(self, size: int) -> None:
         """`size` bytes that nobody looks at are about to go up.
@@ -100,7 +100,7 @@ class Passage:
         Raises:
             Barred: they may not.
         """
-        denied = self._desk.allowance.take(self.decision, self.counted, size)
+        denied = self._desk.allowance.take(self.decision, size)
         if denied is not None:
             raise Barred(denied)
         self.counted += size

@@ -20,7 +20,7 @@ NAMES = "limits.names_per_wildcard"
 MINUTE_MS = 60_000
 REQUEST = (Protocol.HTTP, Protocol.HTTPS)
 _WORDS = {
-    UPLOAD: "bytes would go up in one flow or request",
+    UPLOAD: "bytes would go up in this run",
     UPLOAD_PER_HOST: "bytes would go up to this host in this run",
     REQUESTS: "requests would be made within a minute",
     NAMES: "names below one wildcard rule would be asked for in this run",
@@ -31,8 +31,8 @@ _WORDS = {
 class Allowance:
     """Of several policies every limit holds, so the least one counts; None is no limit.
 
-    `upload` is bytes of one flow or request, `upload_per_host` of the whole run. Bytes of a request are those of its
-    head as the gate writes it and of its content, without the framing of that; of an opaque flow, all that go up.
+    `upload` is bytes of the whole run, `upload_per_host` those to one host. Bytes of a request are those of its head as
+    the gate writes it and of its content, without the framing of that; of an opaque flow, all that go up.
     `requests` are of any minute, over all hosts; `names` of the whole run.
     """
 
@@ -42,6 +42,7 @@ class Allowance:
     names: int | None = None
     # Of each policy the names of its allow rules, and the wildcards, as what follows the star.
     rules: tuple[tuple[frozenset[str], tuple[str, ...]], ...] = ()
+    _sent: int = 0
     _hosts: dict[str, int] = field(default_factory=dict)
     _below: dict[str, set[str]] = field(default_factory=dict)
     _moments: deque[int] = field(default_factory=deque)
@@ -118,23 +119,23 @@ class Allowance:
 
     # While it is carried.
 
-    def left(self, decision: Decision, before: int) -> int | None:
-        """Bytes that a flow may still send up which has sent `before`; None: no limit."""
-        left = [] if self.upload is None else [self.upload - before]
+    def left(self, decision: Decision) -> int | None:
+        """Bytes that a flow may still send up; None: no limit."""
+        left = [] if self.upload is None else [self.upload - self._sent]
         if self.upload_per_host is not None:
             left.append(self.upload_per_host - self._hosts.get(host(decision), 0))
         return max(0, min(left)) if left else None
 
-    def take(self, decision: Decision, before: int, size: int) -> Decision | None:
-        """Count `size` bytes more of a flow that has sent `before`; or, none counted, the denial of too many."""
-        if self.upload is not None and before + size > self.upload:
-            return denied(decision, UPLOAD, self.upload, before + size)
-        if self.upload_per_host is None:
-            return None
-        whole = self._hosts.get(host(decision), 0) + size
-        if whole > self.upload_per_host:
-            return denied(decision, UPLOAD_PER_HOST, self.upload_per_host, whole)
-        self._hosts[host(decision)] = whole
+    def take(self, decision: Decision, size: int) -> Decision | None:
+        """Count `size` bytes more of a flow; or, none counted, the denial of too many."""
+        whole, own = self._sent + size, self._hosts.get(host(decision), 0) + size
+        if self.upload is not None and whole > self.upload:
+            return denied(decision, UPLOAD, self.upload, whole)
+        if self.upload_per_host is not None:
+            if own > self.upload_per_host:
+                return denied(decision, UPLOAD_PER_HOST, self.upload_per_host, own)
+            self._hosts[host(decision)] = own
+        self._sent = whole
         return None
 
 

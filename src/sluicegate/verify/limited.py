@@ -78,7 +78,7 @@ class Limited:
         need((end.counted is not None) == wanted, f"{what}: counted_up")
         need((end.contents is not None) == (request and self._digests), f"{what}: contents")
         size = end.bytes_up if end.counted is None else end.counted
-        over = None if made.opened else self._left.take(made, 0, size)
+        over = None if made.opened else self._left.take(made, size)
         if over is not None:
             raise VerificationError(f"{what}: went up over {over.rule}: {over.reason}")
         words = tuple(
