@@ -1,4 +1,6 @@
-"""`python -m bench [relay] [connections] [inspected] [attribution] [startup] [receipts] [verify] [memory]`: in one run.
+"""`python -m bench [PART...]`: ratios in one run; all parts but `memory` if none is named.
+
+Parts: relay, connections, inspected, attribution, startup, receipts, scan, verify, memory.
 
 Needs root. squid, mitmdump (or $MITMDUMP) and bwrap are measured where they are installed. `memory` makes a record of a
 million receipts first, which takes minutes; with $PACKETS, a directory, it is kept there.
@@ -16,7 +18,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from bench import inspected, receipts, verifying, ways
+from bench import inspected, receipts, scanning, verifying, ways
 from tests.world import World
 
 ROUNDS = int(os.environ.get("ROUNDS", "5"))
@@ -146,6 +148,8 @@ def main(chosen: list[str]) -> None:
             startup(world)
         if "receipts" in chosen:
             receipts.report(ROUNDS)
+        if "scan" in chosen:
+            scanning.report(ROUNDS)
         if "verify" in chosen:
             verifying.rate(packets, ROUNDS)
         if "memory" in chosen:
@@ -155,5 +159,5 @@ def main(chosen: list[str]) -> None:
 if __name__ == "__main__":
     main(
         sys.argv[1:]
-        or ["relay", "connections", "inspected", "attribution", "startup", "receipts", "verify"]
+        or "relay connections inspected attribution startup receipts scan verify".split()
     )

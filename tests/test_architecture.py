@@ -22,12 +22,14 @@ MAY_IMPORT = {
     "moments": set[str](),
     "posture": set[str](),
     "wire": COMMON,
+    "scan": set[str](),
     "policy": COMMON | {"wire"},
     "evidence": COMMON,
     "boundary": COMMON | {"wire"},
-    "gate": COMMON | {"wire", "policy", "evidence"},
+    "gate": COMMON | {"wire", "policy", "evidence", "scan"},
     "verify": COMMON | {"evidence", "policy"},
-    "cli": COMMON | {"wire", "policy", "evidence", "boundary", "gate", "verify", "__version__"},
+    "cli": COMMON
+    | {"wire", "policy", "evidence", "scan", "boundary", "gate", "verify", "__version__"},
 }
 # Modules where effects live, by room. Everything else may import none of EFFECTS.
 SHELLS = {
