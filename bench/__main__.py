@@ -159,5 +159,14 @@ def main(chosen: list[str]) -> None:
 if __name__ == "__main__":
     main(
         sys.argv[1:]
-        or "relay connections inspected attribution startup receipts scan verify".split()
+        or [
+            "relay",
+            "connections",
+            "inspected",
+            "attribution",
+            "startup",
+            "receipts",
+            "scan",
+            "verify",
+        ]
     )

@@ -351,7 +351,7 @@ const sluicegate = (() => {
   // Of the published fields those that this notary fills: in any other a value would be signed and mean anything.
   const ACTION = shape(`version!:int, action_id!:word, action_type!:word, timestamp!:word, principal!, actor!,
     delegation_chain!:none, target!:word, side_effect_class!, reversibility!, policy_hash!, verdict!:word,
-    decision_phase, transport!:word, method, layer, pattern, request_id, chain_prev_hash!:word, chain_seq!:int,
+    decision_phase, transport!:word, method, layer, pattern, severity, request_id, chain_prev_hash!:word, chain_seq!:int,
     run_nonce!, session_control:object`);
   const RECEIPT = shape('version!:int, action_record!:object, signature!, signer_key!', { action_record: ACTION });
   const ENTRY = shape(`v!:int, seq!:int, ts!, session_id!, type!, event_kind!, transport!, summary!, detail!:object,
@@ -909,8 +909,22 @@ const sluicegate = (() => {
       return { label, host, wildcard, network, ports, methods, paths, query, headers, inspect };
     }
 
+    // Where a value comes from and where it may go, never the value.
+    function readSecret(secret) {
+      of(secret, ['name', 'source', 'hosts', 'place'], ['methods', 'key']);
+      const source = secret.get('source'), hosts = sorted(secret.get('hosts'), isText, byCodePoint);
+      const [[kind, where]] = isObject(source) && source.size === 1 ? source : [[]];
+      const texts = [secret.get('name'), where, secret.get('place'), secret.get('key') ?? ''].every(isText);
+      need(texts && ['env', 'file', 'fd'].includes(kind), `${what}: a secret from nowhere`);
+      need(['header', 'bearer', 'basic', 'query'].includes(secret.get('place')), `${what}: a secret for no place`);
+      need(hosts.every((host) => isHost(host.replace(/^\*\./, ''))), `${what}: a host that is not canonical`);
+      need(secret.get('key') !== '', `${what}: a member that would not be written`);
+      some(secret, 'methods', isText, byCodePoint);
+      return { name: secret.get('name'), hosts, text: jcs(secret) };
+    }
+
     function readPolicy(policy, place) {
-      of(policy, ['mode', 'allow', 'deny', 'env', 'bind'], ['connections', 'inspect', 'record', ...LIMITED]);
+      of(policy, ['mode', 'allow', 'deny', 'env', 'bind'], ['connections', 'inspect', 'record', 'secrets', ...LIMITED]);
       need(['enforce', 'observe'].includes(policy.get('mode')), `${what}: an unknown mode`);
       for (const name of ['connections', ...LIMITED]) {
         const whole = Number.isInteger(policy.get(name) ?? 0) && policy.get(name) !== null;
@@ -923,7 +937,9 @@ const sluicegate = (() => {
       need(!policy.has('inspect') || ['all', 'none'].includes(policy.get('inspect')), `${what}: an unknown inspect`);
       const mode = { observe: policy.get('mode') === 'observe', inspect: policy.get('inspect') ?? 'auto' };
       const limits = Object.fromEntries(LIMITED.map((name) => [`limits.${name}`, policy.get(name)]));
-      return { ...mode, limits, digests: policy.has('record'), allow: rules('allow'), deny: rules('deny') };
+      const secrets = policy.has('secrets') ? objects(policy.get('secrets')).map(readSecret) : [];
+      need(secrets.length || !policy.has('secrets'), `${what}: an empty list that would not be written`);
+      return { ...mode, limits, digests: policy.has('record'), allow: rules('allow'), deny: rules('deny'), secrets };
     }
 
     of(found, ['policies', 'version'], []);
@@ -1124,6 +1140,8 @@ const sluicegate = (() => {
     const allow = policy.allow.filter((rule) => rule.ports.includes(about.port) && isAbout(rule, about, false));
     const closed = allow.some((rule) => rule.inspect === false);
     if (!closed && (policy.inspect === 'all' || allow.some((rule) => isNarrow(rule) || rule.inspect))) return true;
+    const covered = (host) => (host.startsWith('*.') ? about.name.endsWith(host.slice(1)) : about.name === host);
+    if (policy.secrets.some((secret) => secret.hosts.some(covered))) return true;
     return policy.deny.some((rule) =>
       (!rule.ports.length || rule.ports.includes(about.port)) && isAbout(rule, about, false) && isNarrow(rule));
   }
@@ -1197,10 +1215,14 @@ const sluicegate = (() => {
   const FLOW_END = ['outcome', 'bytes_up', 'bytes_down', 'duration_ms', 'kernel_up', 'kernel_down', 'peer', 'status',
     'addresses', 'address_count', 'frames_up', 'frames_down', 'counted_up', 'sha256_up', 'content_up', 'sha256_down',
     'content_down']; // of an outcome
-  const SAID = ['action_type', 'target', 'transport', 'method', 'verdict', 'layer', 'pattern'];
+  const SAID = ['action_type', 'target', 'transport', 'method', 'verdict', 'layer', 'pattern', 'severity'];
   const SAID_TWICE = SAID.slice(0, 4); // the same in an intent and its outcome
   // Rules that no line of a policy stands for. A label is `allow[i] where` or `deny[i] where`.
   const KINDS_OF_RULES = ['allow', 'deny', 'default', 'mismatch', 'fault', 'internal-address', 'protocol', 'method'];
+
+  const CERTIFICATE = 'certificate'; // the rule of a denial because of what the server could not prove
+  const SECRET = 'secret'; // and because of a secret where it does not belong
+  const LAYERS = { 'internal-address': 'ssrf', deny: 'blocklist', default: 'allowlist', [SECRET]: 'dlp' };
 
   function count(value, what) {
     need(isCount(value), `${what} is no count`);
@@ -1297,7 +1319,8 @@ const sluicegate = (() => {
     };
     if (verdict !== 'allow') {
       const word = decision.rule.split(/[[ ]/)[0];
-      said.layer = { 'internal-address': 'ssrf', deny: 'blocklist', default: 'allowlist' }[word] ?? (word || 'policy');
+      said.layer = LAYERS[word] ?? (word || 'policy');
+      if (verdict === 'block' && decision.rule === SECRET) said.severity = 'high';
       said.pattern = printable(decision.rule);
     }
     return [members, said];
@@ -1489,7 +1512,9 @@ const sluicegate = (() => {
   const JUDGED = ['rule', 'reason', 'remedy', 'observed', 'opened'];
 
   const SHARED = ['address', 'port', 'via', 'synthetic', 'target', 'target_port', 'sni'];
-  const CERTIFICATE = 'certificate'; // the rule of a denial because of what the server could not prove
+
+  const LEAKED =
+    /^the (placeholder|value) of ([!-~]{1,128}) \([a-z0-9]{1,16}\) is in the [a-z]{1,16}, where it does not belong$/;
 
   // Every connection decided again, in the record's order.
   class Decisions {
@@ -1565,7 +1590,10 @@ const sluicegate = (() => {
       need(!flow.has('opened') || verdict !== 'block', `${what}: opened, and denied`);
       const decision = asked ? preliminary(this.loose, facts) : this.full(facts);
       let receipt = decision;
-      if (addresses.length) {
+      if (flow.get('rule') === SECRET && verdict === 'block') {
+        need(!asked && !addresses.length, `${what}: a secret in no request`);
+        receipt = this.leaked(decision, flow, what);
+      } else if (addresses.length) {
         need(verdict === 'block', `${what}: addresses before a look-up`);
         need(decision.allowed, `${what}: looked up what is denied`);
         receipt = answered(this.policies, decision, addresses) ?? this.unproven(decision, addresses, flow, what);
@@ -1596,6 +1624,17 @@ const sluicegate = (() => {
       const known = reason.startsWith(`the server can not prove that it is ${decision.name}: `);
       need(known, `${what}: the reason of another denial`);
       return { ...decision, allowed: false, rule: CERTIFICATE, reason, remedy: undefined, observed: false };
+    }
+
+    // The denial because of a secret where it does not belong, which is nowhere on record: the gate's word, and it denies.
+    leaked(decision, flow, what) {
+      const [first, ...others] = this.policies.map((policy) => policy.secrets);
+      const known = (first ?? []).filter((secret) => others.every((all) => all.some((one) => one.text === secret.text)));
+      need(known.length && flow.has('method'), `${what}: a secret, and the policies have none`);
+      const reason = text(flow.get('reason'), `${what}: reason`), found = LEAKED.exec(reason);
+      const fits = found && (found[1] === 'value' || known.some(({ name }) => name === found[2]));
+      need(fits, `${what}: the reason of another denial`);
+      return { ...decision, allowed: false, rule: SECRET, reason, remedy: undefined, observed: false, opened: undefined };
     }
 
     // The decision, with the names that the receipt has for the rules of policies.

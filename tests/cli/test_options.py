@@ -91,3 +91,17 @@ def test_how_often_a_checkpoint_is_told() -> None:
         given = options.parse([*argv, "--checkpoint-file", "cp", "true"])
         assert given is not None
         assert (given.checkpoint_file, given.checkpoint_seconds) == ("cp", seconds)
+
+
+def test_secrets_on_descriptors() -> None:
+    given = options.parse(["--secret-fd", "api=3", "--secret-fd", "db=4", "true"])
+    assert given is not None
+    assert given.secret_fds == (("api", 3), ("db", 4))
+    for argv in (
+        *(["--secret-fd", text] for text in ("api", "api=", "api=2", "3")),
+        ["--secret-fd", "api=3", "--secret-fd", "api=4"],
+        ["--secret-fd", "api=3", "--secret-fd", "db=3"],
+        ["--secret-fd", "api=3", "--key-fd", "3"],
+    ):
+        with pytest.raises(options.OptionError, match="secret-fd"):
+            options.parse([*argv, "true"])

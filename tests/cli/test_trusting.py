@@ -27,7 +27,7 @@ def test_nothing_is_asked_for_where_nothing_can_be_opened() -> None:
     ("said", "error"),
     [
         (b'{"refused":"no","hint":"less"}\n', "no"),
-        (b'{"authority":{"pem":"nothing"}}\n', "the gate's authority is no certificate"),
+        (b'{"authority":{"pem":"nothing"}}\n', "what the gate says can not be used"),
         (b'{"ready":true}\n', "the gate did not say authority"),
         (b"", "the gate ended early"),
     ],

@@ -6,6 +6,7 @@ import pytest
 
 from sluicegate.facts import Decision, Facts, Protocol, Verdict
 from sluicegate.gate.passage import Barred, Passage
+from sluicegate.gate.vault import Vault
 from sluicegate.policy.allowance import Allowance
 
 FACTS = Facts(Protocol.HTTP, "192.0.2.1", 80, host="one.test", method="PUT", path="/")
@@ -16,6 +17,7 @@ DECISION = Decision(Verdict.ALLOW, "allow[0] p:1", "it is allowed", 80, name="on
 class Desk:
     allowance: Allowance
     digests: bool = False
+    vault: Vault | None = None
 
 
 def test_what_goes_up_counts_and_what_comes_down_does_not() -> None:

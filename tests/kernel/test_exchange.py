@@ -19,6 +19,7 @@ from sluicegate.gate.limits import Limits
 from sluicegate.gate.loop import Loop
 from sluicegate.gate.machine import MAX_WORK_BYTES
 from sluicegate.gate.passage import Passage
+from sluicegate.gate.vault import Vault
 from sluicegate.policy.allowance import Allowance
 from sluicegate.policy.model import Policy, Rule
 from sluicegate.wire.http import read_request_head
@@ -29,6 +30,7 @@ from tests.kernel.gatehouse import Gate, Server, gate, local, named, read_all
 class Shared:
     allowance: Allowance = field(default_factory=Allowance)
     digests: bool = False
+    vault: Vault | None = None
 
 
 NAMES = {"ok.test": "127.0.0.1", "also.test": "127.0.0.1"}

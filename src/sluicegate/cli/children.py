@@ -11,13 +11,19 @@ import signal
 import socket
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from sluicegate.boundary import syscalls
 from sluicegate.boundary.model import BoundaryError
-from sluicegate.cli import keysource
+from sluicegate.cli import keysource, secretsource
+from sluicegate.cli.opening import SetupError
 from sluicegate.cli.options import OptionError
 from sluicegate.policy.model import Policy
 from sluicegate.policy.opening import Names
+
+if TYPE_CHECKING:
+    from sluicegate.gate.opened import Opener
+    from sluicegate.gate.vault import Held, Vault
 
 # 2,000 connections hold two sockets and two pipes each; the rest is room for look-ups and logs.
 GATE_DESCRIPTORS = 16_384
@@ -42,10 +48,14 @@ class Child:
 
 @dataclass(frozen=True, slots=True)
 class Opening:
-    """What the gate needs to open TLS: the names it may answer as (None: any), the roots (DER) that it trusts."""
+    """What the gate needs to open TLS: the names it may answer as (None: any), the roots (DER) that it trusts.
+
+    `secrets`: the values that it puts into requests, where a policy has any.
+    """
 
     names: Names | None
     roots: tuple[bytes, ...]
+    secrets: secretsource.Wanted | None = None
 
 
 def service_uids(uid_map: str, number: int) -> tuple[int, int, int]:
@@ -113,7 +123,8 @@ def start_gate(
 ) -> Child:
     """The process that parses hostile bytes. It waits for `hand_over` before it serves.
 
-    With `opening` it says first `{"authority":{"pem":text}}`, the certificate of the key that it made.
+    With `opening` it says first `{"authority":{"pem":text,"placeholders":{name:text}}}`, the certificate of the key
+    that it made, and what the command gets for the values that it holds.
     """
 
     def work(control: socket.socket) -> int:
@@ -125,38 +136,82 @@ def start_gate(
         names.host("b\u00fccher.example")
         if opening is not None:
             from sluicegate.gate import (
-                authority,
+                authority,  # noqa: F401
                 certificates,
                 h2inside,  # noqa: F401  # as above: needed by a later connection
-                opened,
-                upstream,
+                opened,  # noqa: F401
+                upstream,  # noqa: F401
             )
+        try:
+            held = _held(opening)
+        except SetupError as error:
+            control.sendall(_refusal(str(error), error.hint))
+            return 1
         _raise_descriptors()
         become(uid)
         settle()
-        opener = None
+        opener = kept = None
         if opening is not None:
             # Only now: nobody of this identity can look into the process any more.
             try:
-                made = authority.Authority(opening.names, run)
+                opener, kept = _opener(control, opening, run, held)
             except certificates.AuthorityError as error:
                 control.sendall(_refusal(str(error)))
                 return 1
-            control.sendall(json.dumps({"authority": {"pem": made.pem.decode()}}).encode() + b"\n")
-            servers = upstream.Upstream(opening.roots)
-            # While the boundary is built; the first connection shall not wait for it.
-            for spoken in (opened.SPOKEN, (opened.HTTP1,)):
-                servers.context(spoken)
-            opener = opened.Opener(made, servers)
         _, descriptors, _, _ = socket.recv_fds(control, MAX_MESSAGE_BYTES, len(SOCKETS))
         if len(descriptors) != len(SOCKETS):
             return 1
         tcp, dns_tcp, dns_udp, nflog, *watched = (socket.socket(fileno=n) for n in descriptors)
         control.sendall(b'{"ready":true}\n')
         sockets = (tcp, dns_tcp, dns_udp, nflog, notary, control)
-        return serve.serve(*sockets, policies, Limits(), witness, tuple(watched), opener)
+        return serve.serve(*sockets, policies, Limits(), witness, tuple(watched), opener, kept)
 
-    return _fork(f"sluicegate: gate {run}", work, [notary.fileno(), witness.fileno()])
+    given = (
+        () if opening is None or opening.secrets is None else opening.secrets.descriptors.values()
+    )
+    keep = [notary.fileno(), witness.fileno(), *given]
+    return _fork(f"sluicegate: gate {run}", work, keep)
+
+
+def _held(opening: Opening | None) -> tuple[Held, ...]:
+    """What the gate reads itself, while it is still who started the run.
+
+    Raises:
+        SetupError: there is a value that can not be had, or not be held back.
+    """
+    if opening is None or opening.secrets is None:
+        return ()
+    import hyperscan  # noqa: F401
+
+    from sluicegate.gate import vault  # noqa: F401
+
+    return secretsource.collect(opening.secrets, os.environ)
+
+
+def _opener(
+    control: socket.socket, opening: Opening, run: str, held: tuple[Held, ...]
+) -> tuple[Opener, Vault | None]:
+    """The authority is made, and told with the placeholders; the rest is got ready while the boundary is built.
+
+    Raises:
+        AuthorityError: it can not be made.
+    """
+    from sluicegate.gate import authority, opened, upstream
+
+    made = authority.Authority(opening.names, run)
+    told = {one.secret.name: one.placeholder for one in held}
+    said = {"authority": {"pem": made.pem.decode(), "placeholders": told}}
+    control.sendall(json.dumps(said).encode() + b"\n")
+    servers = upstream.Upstream(opening.roots)
+    # The first connection shall not wait for it.
+    for spoken in (opened.SPOKEN, (opened.HTTP1,)):
+        servers.context(spoken)
+    opener = opened.Opener(made, servers)
+    if opening.secrets is None:
+        return opener, None
+    from sluicegate.gate import vault
+
+    return opener, vault.Vault(held, secretsource.looked_for(opening.secrets, os.environ, held))
 
 
 def start_witness(run: str, gate: socket.socket, uid: int | None) -> Child:

@@ -7,7 +7,7 @@ import errno
 import os
 import stat
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from sluicegate.boundary import identity, syscalls
 from sluicegate.cli import secretfd
@@ -24,20 +24,25 @@ _MARK = keys.ENCRYPTED[:10].encode()
 
 @dataclass(slots=True)
 class Source:
-    """Descriptors to read the key's text and its passphrase from, if there are any, and the files behind them."""
+    """Descriptors to read the key's text and its passphrase from, if there are any, and the files behind them.
+
+    `secrets`: by name those of a policy's secrets, which the gate reads.
+    """
 
     key: int | None = None
     passphrase: int | None = None
     files: tuple[str, ...] = ()
+    secrets: dict[str, int] = field(default_factory=dict)
 
     def descriptors(self) -> list[int]:
         return [number for number in (self.key, self.passphrase) if number is not None]
 
     def close(self) -> None:
-        """Once the notary has them they are nobody else's. Idempotent."""
-        for number in self.descriptors():
+        """Once notary and gate have them they are nobody else's. Idempotent."""
+        for number in (*self.descriptors(), *self.secrets.values()):
             os.close(number)
         self.key = self.passphrase = None
+        self.secrets = {}
 
 
 @contextlib.contextmanager
@@ -66,6 +71,10 @@ def _take(options: Options, source: Source) -> None:
         if path is not None:
             source.files += (path,)
             _tight(source.key, path, _owners(options))
+    for name, number in options.secret_fds:
+        path = secretfd.checked(f"--secret-fd {name}", number)
+        source.secrets[name] = number
+        source.files += () if path is None else (path,)
     if options.key is not None:
         source.key = _open(options.key)
         _tight(source.key, options.key, _owners(options))

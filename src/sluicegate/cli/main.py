@@ -33,7 +33,9 @@ COMMANDS = {
     "verify-proof": "sluicegate.cli.prove:check",
 }
 # Modules of the extra `run`: who only verifies has none of them.
-RUN_MODULES = frozenset(("cryptography", "hyperscan", "publicsuffixlist", "setproctitle", "yaml"))
+RUN_MODULES = frozenset(
+    ("cryptography", "h2", "hyperscan", "publicsuffixlist", "setproctitle", "yaml")
+)
 EXIT_USAGE = 2
 EXIT_NO_RUN = 125
 EXIT_INTERRUPTED = 130

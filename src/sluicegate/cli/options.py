@@ -17,6 +17,7 @@ usage: sluicegate run [OPTIONS] -- COMMAND [ARGS]
   --key FILE             signing key of `sluicegate keygen` (default: one made for this run)
   --key-fd N             the text of such a key from descriptor N, so that it touches no disk:
                          sluicegate run --key-fd 3 3< <(printf %s "$SECRET") -- COMMAND
+  --secret-fd NAME=N     a secret of the policy (fd: NAME) from descriptor N; repeatable
   --passphrase-fd N      an encrypted key's passphrase, one line (--key FILE asks at a terminal)
   --agent-identity ID    who the command is, for the record
   --observe              let through what would be denied, marked so in each receipt
@@ -36,7 +37,7 @@ exit: the command's own; 120 evidence failed; 121 denied and --fail-on-deny; 124
 """
 _WITH_VALUE = {
     *("policy", "packet", "key", "agent-identity", "workdir", "env", "bind", "tier", "timeout"),
-    *("key-fd", "passphrase-fd", "checkpoint-file", "checkpoint-seconds"),
+    *("key-fd", "passphrase-fd", "secret-fd", "checkpoint-file", "checkpoint-seconds"),
 }
 _FLAGS = {"observe", "fail-on-deny", "quiet", "help", "unsafe-ignore-holes"}
 # A day: a forgotten unit (ms for s) is more likely than a longer run.
@@ -65,6 +66,7 @@ class Options:
     key: str | None = None
     key_fd: int | None = None
     passphrase_fd: int | None = None
+    secret_fds: tuple[tuple[str, int], ...] = ()
     identity: str = ""
     observe: bool = False
     workdir: str = "."
@@ -103,7 +105,7 @@ def parse(argv: Sequence[str]) -> Options | None:
         given.setdefault(name.lstrip("-"), []).append(value)
     if given.keys() & {"help", "h"}:
         return None
-    for name in _WITH_VALUE - {"policy", "env", "bind"}:
+    for name in _WITH_VALUE - {"policy", "env", "bind", "secret-fd"}:
         if len(given.get(name, ())) > 1:
             raise OptionError(f"--{name} is given twice", "give it once")
     if not rest:
@@ -137,6 +139,7 @@ def _options(argv: tuple[str, ...], given: dict[str, list[str]]) -> Options:
         key=one.get("key"),
         key_fd=key_fd,
         passphrase_fd=passphrase_fd,
+        secret_fds=_secret_fds(given.get("secret-fd", ()), (key_fd, passphrase_fd)),
         identity=identity,
         observe="observe" in one,
         workdir=one.get("workdir", "."),
@@ -168,6 +171,21 @@ def descriptor(name: str, given: Mapping[str, str]) -> int | None:
             f'for example --{name} 3 3< <(printf %s "$SECRET")',
         )
     return number
+
+
+def _secret_fds(
+    given: Sequence[str], others: tuple[int | None, ...]
+) -> tuple[tuple[str, int], ...]:
+    found = dict[str, int]()
+    for text in given:
+        name, _, number = text.partition("=")
+        at = descriptor("secret-fd", {"secret-fd": number})
+        if at is None or at in {*others, *found.values()} or name in found:
+            raise OptionError(
+                f"--secret-fd {name} is given twice", "each has a descriptor of its own"
+            )
+        found[name] = at
+    return tuple(found.items())
 
 
 def _timeout(text: str | None) -> float | None:

@@ -56,7 +56,6 @@ def _check(words: list[str]) -> int:
     for file in files or [policyfiles.DEFAULT]:
         try:
             policy = policyfiles.read(file, file)
-            policyfiles.enforced((policy,))
         except PolicyError as error:
             complain(str(error), error.hint)
             code = FINDING

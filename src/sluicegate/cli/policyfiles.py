@@ -63,33 +63,3 @@ def read(path: str, source: str) -> Policy:
         raise PolicyError(source, 0, 0, message, "check the path after --policy") from error
     return grammar.parse(text, source)
 
-
-def of_a_run(paths: Sequence[str], workdir: str, *, observe: bool) -> tuple[Policy, ...]:
-    """As `load`, for a gate that must enforce them.
-
-    Raises:
-        PolicyError: as `load` and `enforced`.
-    """
-    return enforced(load(paths, workdir, observe=observe))
-
-
-def enforced(policies: tuple[Policy, ...]) -> tuple[Policy, ...]:
-    """`policies`, if the gate enforces all that they ask for.
-
-    Raises:
-        PolicyError: one asks for what it does not know yet.
-    """
-    for policy in policies:
-        if asked := _not_enforced(policy):
-            message = f"{', '.join(asked)}: understood, but not enforced by this sluicegate"
-            hint = "remove it: a policy must not seem to do more than it does"
-            raise PolicyError(policy.source, 0, 0, message, hint)
-    return policies
-
-
-def _not_enforced(policy: Policy) -> list[str]:
-    """Keys of the policy that the gate does not know yet: one that asks for them must not seem to have them."""
-    found = {
-        "secrets": policy.secrets,
-    }
-    return [name for name, asked in found.items() if asked]

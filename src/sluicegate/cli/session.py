@@ -27,6 +27,7 @@ from sluicegate.cli import (
     places,
     policyfiles,
     say,
+    secretsource,
     supervise,
     timing,
     trusting,
@@ -52,7 +53,7 @@ def prepare(
         raise SetupError("the current directory is gone", "change to one that exists") from error
     if not os.path.isdir(workdir):
         raise SetupError(f"--workdir {workdir} is not a directory", "name one that exists")
-    policies = policyfiles.of_a_run(options.policies, workdir, observe=options.observe)
+    policies = policyfiles.load(options.policies, workdir, observe=options.observe)
     tier = ROOT_TIER if os.geteuid() == 0 else ROOTLESS_TIER
     if options.tier not in {"auto", tier}:
         raise SetupError(
@@ -63,6 +64,7 @@ def prepare(
     caller = os.getuid(), os.getgid()
     who = identity.identity(environ, (found.st_uid, found.st_gid), caller, tier, _account)
     grants = together(policies)
+    private = secretsource.files(grants.secrets, who.home)
     names, given = _named(options.env, grants.env)
     env, withheld = environment.allowed(environ, names, {**_person(who), **given})
     command = Command(
@@ -91,13 +93,12 @@ def prepare(
         workspace=workdir,
         binds=writable[1:],
         home=who.home,
-        hidden=(*_pointed(environ, withheld, workdir), *secret, *_key(options), *_file(told)),
+        hidden=(*_pointed(environ, withheld, workdir), *secret, *_files(options, told), *private),
         packet=out,
         kept=places.kept(policyfiles.paths(options.policies, workdir), writable),
     )
-    secrets = _secrets(workdir)
-    owner, now = _owner(environ), closing.now()
-    return Plan(options, policies, spec, out, withheld, owner, now, secrets, told)
+    known = _owner(environ), closing.now(), _secrets(workdir)
+    return Plan(options, policies, spec, out, withheld, *known, told)
 
 
 def _secrets(workdir: str) -> tuple[str, ...]:
@@ -127,13 +128,12 @@ def _pointed(
     return stores.pointed(named, (os.getcwd(), workdir))
 
 
-def _file(told: str | None) -> tuple[str, ...]:
-    """The command must not learn from the checkpoints how its run is called: it could print some of its own."""
-    return () if told is None else (told,)
-
-
-def _key(options: Options) -> tuple[str, ...]:
-    return () if options.key is None else (os.path.abspath(options.key),)
+def _files(options: Options, told: str | None) -> tuple[str, ...]:
+    """The signing key's, and that of the checkpoints: the command must not learn how its run is called, it could print
+    some of its own.
+    """
+    key = () if options.key is None else (os.path.abspath(options.key),)
+    return key if told is None else (*key, told)
 
 
 def _moved(environ: Mapping[str, str]) -> dict[str, str]:
@@ -303,7 +303,8 @@ def _start(
     to_notary, to_gate = socket.socketpair()
     to_witness, from_gate = socket.socketpair()
     with to_notary, to_gate, to_witness, from_gate:
-        asked = trusting.opening(plan.policies, os.environ)
+        wanted = secretsource.wanted(plan, key)
+        asked = trusting.opening(plan.policies, os.environ, wanted)
         pair = to_notary, to_witness
         gate = processes.gate = children.start_gate(run, *pair, plan.policies, uids[0], asked)
         timing.mark("gate forked")

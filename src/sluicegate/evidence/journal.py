@@ -17,8 +17,9 @@ _TYPES = {
     "unclassified",
 }
 _WANTED = {"flow", "action_id", "action_type", "verdict", "target", "transport"}
-_OPTIONAL = {"method", "layer", "pattern", "phase"}
-_BETWEEN = ("method", "layer", "pattern", "request_id")  # fields from transport to chain_prev_hash
+_OPTIONAL = {"method", "layer", "pattern", "severity", "phase"}
+# Fields from transport to chain_prev_hash.
+_BETWEEN = ("method", "layer", "pattern", "severity", "request_id")
 _PRINTABLE = re.compile(r"[\x20-\x7e]*\Z")
 # Printable ASCII; the one control character that can be meant is the line's end within a remedy.
 _FACTS = re.compile(rb'(?:[ -\[\]-~]++|\\["\\n])*+\Z')
@@ -164,7 +165,7 @@ class Journal:
         """
         facts = _facts(message["flow"])
         given = {"decision_phase": message.get("phase")}
-        given |= {name: message.get(name) for name in ("method", "layer", "pattern")}
+        given |= {name: message.get(name) for name in _BETWEEN}
         given["request_id"] = "sha256:" + hashlib.sha256(facts).hexdigest()
         return facts + b"\n", self._receipt(message, given, self._actor, now)
 

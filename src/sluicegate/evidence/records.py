@@ -21,6 +21,14 @@ COMPLETE = "complete"
 _READ = frozenset(("GET", "HEAD", "OPTIONS", "TRACE"))
 _WRITE = frozenset(("POST", "PUT", "PATCH", "DELETE"))
 _SCHEME = {Protocol.TLS: "tls", Protocol.HTTP: "http", Protocol.HTTPS: "https"}
+SECRET = "secret"  # noqa: S105 - the rule of a denial because of a secret where it does not belong
+# What readers of the published format know our rules as.
+_LAYERS = {
+    "internal-address": "ssrf",
+    "deny": "blocklist",
+    "default": "allowlist",
+    SECRET: "dlp",
+}
 # What a URL leaves out.
 _USUAL = {"http": 80, "https": 443}
 
@@ -97,6 +105,8 @@ def decision(
         message["phase"] = "intent"
     else:
         message["layer"], message["pattern"] = _layer(judged), printable(judged.rule)
+        if judged.rule == SECRET:
+            message["severity"] = "high"
     return message
 
 
@@ -239,6 +249,4 @@ def _message(
 
 def _layer(judged: Decision) -> str:
     word = judged.rule.partition("[")[0].partition(" ")[0]
-    return {"internal-address": "ssrf", "deny": "blocklist", "default": "allowlist"}.get(
-        word, printable(word) or "policy"
-    )
+    return _LAYERS.get(word, printable(word) or "policy")

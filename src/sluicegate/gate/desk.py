@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
+from typing import Protocol as Protocols
 
 from sluicegate.evidence import ids, records
 from sluicegate.facts import Decision, Facts, Protocol, Verdict, Via
@@ -26,9 +27,11 @@ from sluicegate.policy.allowance import REQUEST, Allowance
 from sluicegate.policy.decide import answered, decide, decisive, named, preliminary, relaxed
 from sluicegate.policy.model import Policy
 from sluicegate.policy.opening import opened, opens
+from sluicegate.wire import http
 
 if TYPE_CHECKING:
     from sluicegate.gate.opened import Opener  # with it comes OpenSSL, which few runs need
+    from sluicegate.gate.vault import Vault
 
 NS_PER_MS = 1_000_000
 PROXIED = (Via.CONNECT, Via.SOCKS)
@@ -60,6 +63,12 @@ def action_id() -> str:
     return _rising.next(time.time_ns() // NS_PER_MS, dice)
 
 
+class Asking(Protocols):
+    """Whoever has read a request and will send it."""
+
+    request: http.Request | None
+
+
 @dataclass(slots=True)
 class Desk:
     """Shared by reference; `counts` are what `stopped` reports."""
@@ -73,6 +82,7 @@ class Desk:
     pipes: Pipes
     threads: Threads
     opener: Opener | None = None
+    vault: Vault | None = None
     loose: tuple[Policy, ...] = ()
     allowance: Allowance = field(default_factory=Allowance)
     named: Named = UNNAMED
@@ -96,6 +106,14 @@ class Desk:
             return decision
         now_ms = time.time_ns() // NS_PER_MS
         return self.allowance.begin(facts.protocol, decision, now_ms) or decision
+
+    def weigh(self, facts: Facts, asking: Asking) -> tuple[Facts, Decision]:
+        """What is to be recorded of `facts`, and decided; a request gets its secrets, if none is elsewhere in it."""
+        decision = self.judge(facts)
+        if self.vault is None or asking.request is None:
+            return facts, decision
+        facts, decision, asking.request = self.vault.weigh(facts, decision, asking.request)
+        return facts, decision
 
     def preliminary(self, facts: Facts) -> Decision:
         """The verdict on name and port alone, whatever will be spoken there."""
@@ -290,9 +308,9 @@ class Deed:
             self._desk.note(message)
 
 
-def gone(desk: Desk, client: records.Client, facts: Facts, reason: str) -> None:
+def gone(desk: Desk, client: records.Client, facts: Facts, asking: Asking, reason: str) -> None:
     """Judge and record what a client left before its decision: it is on record all the same."""
-    decision = desk.judge(facts)
+    facts, decision = desk.weigh(facts, asking)
     if decision.verdict is Verdict.DENY:
         desk.block(client, facts, decision, nothing)
         return

@@ -156,6 +156,9 @@ class Exchange:
                 self._receive(data)
             except BlockingIOError:
                 pass
+            except Barred as refusal:
+                self._bar(refusal.decision)
+                return
             except (OSError, WireError) as error:
                 self._broken(words(error))
                 return
@@ -189,7 +192,7 @@ class Exchange:
             self._heard = self._heard[response.size :]
             if response.status == 101 and self._request.upgrade == websocket.PROTOCOL:
                 websocket.check_answer(self._request, response)
-                self._down += http.write_response(response)
+                self._say(response)
                 self._response, self._switched = response, True
                 return False
             if response.status >= 200:
@@ -198,27 +201,30 @@ class Exchange:
             if response.status == 101 or self._interim > MAX_INTERIM:
                 raise WireError("an interim response that was not asked for")
             if response.status != 100 and self._request.version_minor:
-                self._down += http.write_response(replace(response, keep_alive=True))
+                self._say(replace(response, keep_alive=True))
         # A client of HTTP/1.0 knows no chunks: its body ends with the connection.
         chunked = self._request.version_minor == 1
         self._receiving = Body(response.framing, response.length, chunked=chunked, response=True)
-        self._response = response
         framing = response.framing
         if framing is http.Framing.CHUNKED and not chunked:
             framing = http.Framing.UNTIL_CLOSE
-        said = replace(response, framing=framing, keep_alive=self._keeps_client)
-        self._down += http.write_response(said)
+        self._say(replace(response, framing=framing, keep_alive=self._keeps(response)))
+        self._response = response
         return True
 
-    @property
-    def _keeps_client(self) -> bool:
+    def _say(self, response: http.Response) -> None:
+        data = http.write_response(response)
+        self._passage.answer(data)
+        self._down += data
+
+    def _keeps(self, response: http.Response | None) -> bool:
         return (
             self._request.keep_alive
             and self._request.version_minor == 1
             and self._sending.done
             and not self._client_ended
-            and self._response is not None
-            and self._response.framing is not http.Framing.UNTIL_CLOSE
+            and response is not None
+            and response.framing is not http.Framing.UNTIL_CLOSE
         )
 
     @property
@@ -287,7 +293,7 @@ class Exchange:
         """Whether a response had arrived before the upstream closed."""
         try:
             self._receive(self._upstream.recv(READ_BYTES))
-        except (OSError, WireError):
+        except (OSError, WireError, Barred):
             return False
         return True
 
@@ -302,7 +308,7 @@ class Exchange:
         if not kept:
             upstream.close()
         result = Result(records.COMPLETE, self._bytes_up, self._bytes_down, self._status)
-        if self._keeps_client:
+        if self._keeps(response):
             rest = self._sending.rest
             self._finish(replace(result, rest=rest, upstream=upstream if kept else None))
             return
@@ -321,13 +327,14 @@ class Exchange:
             return
         self._release()
         self._upstream.close()
+        lossless = self._request.framing is http.Framing.NONE and not self._heard
         body = f"sluicegate: the request was allowed, but the upstream failed: {why}\n"
         self._finish(
             Result(
                 f"upstream: {why}",
                 *(self._bytes_up, self._bytes_down, 502),
                 last=denials.unreachable(body),
-                again=not self._heard and self._request.method in _REPEATABLE and self._whole,
+                again=lossless and self._request.method in _REPEATABLE,
             )
         )
 
@@ -335,16 +342,13 @@ class Exchange:
         """Nothing more goes up: what waits is thrown away, and the upstream can not take what it has for a whole."""
         self._release()
         reset(self._upstream)
-        if self._response is not None:
+        if self._response is not None and self._bytes_down:
             reset(self._client)
+        elif self._response is not None:
+            self._down.clear()  # it had not begun for the client, who is told why it does not
         result = Result(f"refused: {denied.reason}", self._bytes_up, self._bytes_down, self._status)
         # A 100 that waits goes before the refusal.
         self._finish(replace(result, last=bytes(self._down), barred=denied))
-
-    @property
-    def _whole(self) -> bool:
-        """Whether the request is only a head, so that nothing of it is lost."""
-        return self._request.framing is http.Framing.NONE
 
     def _fault(self, why: str) -> None:
         self._release()

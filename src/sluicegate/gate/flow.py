@@ -105,7 +105,7 @@ class Flow:
     def _perform(self, step: Step | None) -> None:
         while step is not None:
             if isinstance(step, Judge):
-                self._judged(step.facts, self._desk.judge(step.facts))
+                self._judged(*self._desk.weigh(step.facts, self._machine))
                 return
             if isinstance(step, Ask):
                 decision = self._desk.preliminary(step.facts)
@@ -361,7 +361,7 @@ class Flow:
         step = self._machine.ended() if not self._resumed or self._machine.buffer else None
         self._stage = Stage.GONE
         if step is not None:
-            gone(self._desk, self.who, step.facts, reason)
+            gone(self._desk, self.who, step.facts, self._machine, reason)
         self._desk.loop.forget(self._client.fileno())
         reset(self._client)
         self._finish()

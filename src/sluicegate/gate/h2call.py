@@ -15,6 +15,7 @@ from sluicegate.gate.h2head import MalformedError
 from sluicegate.gate.h2pipe import Pipe
 from sluicegate.gate.h2side import Side
 from sluicegate.gate.machine import Style
+from sluicegate.gate.passage import Barred
 from sluicegate.wire import http
 from sluicegate.wire.cursor import WireError
 
@@ -65,7 +66,7 @@ class Call:
         """Put the decision on record; what follows waits for that."""
         desk, who = self.owner.desk, self.owner.who
         self.request = request
-        decision = desk.judge(facts)
+        facts, decision = desk.weigh(facts, self)
         if request is None or decision.verdict is Verdict.DENY:
             self.request = None
             done = functools.partial(self._refuse, facts, decision, malformed)
@@ -166,7 +167,7 @@ class Call:
         except WireError as error:
             self._wrong(str(error))
             return
-        if not self.up.dead:
+        if not self.up.dead and self._passes(fields, up=True):
             self.up.trailers = fields or None
 
     def client_ended(self) -> None:
@@ -215,7 +216,10 @@ class Call:
             self._leave_server(ErrorCodes.PROTOCOL_ERROR)
             self.failed(f"upstream: {error}")
             return
-        self.down.heads.append(h2head.write_response(response))
+        head = h2head.write_response(response)
+        if not self._passes(head, up=False):
+            return
+        self.down.heads.append(head)
         if not interim:
             self._answered = True
             if self.deed is not None:
@@ -223,6 +227,19 @@ class Call:
             bodiless = self._method == "HEAD" or response.status in {204, 304}
             self._left_down = 0 if bodiless else response.length
         self.owner.client.attach(self.down)
+
+    def _passes(self, fields: h2head.Fields, *, up: bool) -> bool:
+        """Whether these fields may go on; if not, it is told."""
+        data = "\n".join(f"{name}: {value}" for name, value in fields).encode("latin-1", "replace")
+        if self.deed is None or not data:
+            return True
+        passage = self.deed.passage
+        try:
+            passage.up(data) if up else passage.answer(data)
+        except Barred as refusal:
+            self.barred(refusal.decision)
+            return False
+        return True
 
     def server_data(self, data: bytes, size: int, side: Side) -> None:
         down = self.down

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import hashlib
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from sluicegate.facts import Decision, Facts
 from sluicegate.policy.allowance import REQUEST, Allowance
 
 # Hex SHA-256 and bytes, up and down; None: nobody asked for them.
 Contents = tuple[tuple[str, int], tuple[str, int]] | None
+
+if TYPE_CHECKING:
+    from sluicegate.gate.vault import Vault, Watch
 
 
 class Shared(Protocol):
@@ -20,6 +23,9 @@ class Shared(Protocol):
 
     @property
     def digests(self) -> bool: ...
+
+    @property
+    def vault(self) -> Vault | None: ...
 
 
 class Barred(Exception):  # noqa: N818 (nothing is wrong: it is a decision)
@@ -50,13 +56,15 @@ class Passage:
     that still waits goes up either: it resets the upstream, and its flow records the denial.
     """
 
-    __slots__ = ("_contents", "_desk", "counted", "decision", "facts")
+    __slots__ = ("_contents", "_desk", "_down", "_up", "counted", "decision", "facts")
 
     def __init__(self, desk: Shared, facts: Facts, decision: Decision) -> None:
         self._desk, self.facts, self.decision = desk, facts, decision
         self.counted = 0
         digested = desk.digests and facts.protocol in REQUEST
         self._contents = (Content(), Content()) if digested else None
+        self._up: Watch | None = None
+        self._down: Watch | None = None
 
     def head(self, size: int) -> None:
         """The request's head of `size` bytes is about to go up.
@@ -73,13 +81,31 @@ class Passage:
             Barred: it may not.
         """
         self.take(len(data))
+        if self._desk.vault is not None and data:
+            self._up = self._up or self._desk.vault.watch()
+            _bar(self._up.content(self.decision, data))
         if self._contents is not None:
             self._contents[0].add(data)
 
     def down(self, data: bytes) -> None:
-        """`data` of the response's content is about to go to the client."""
+        """`data` of the response's content is about to go to the client.
+
+        Raises:
+            Barred: it may not.
+        """
+        self.answer(data)
         if self._contents is not None:
             self._contents[1].add(data)
+
+    def answer(self, data: bytes) -> None:
+        """`data` of the response, its head or content, is about to go to the client.
+
+        Raises:
+            Barred: it may not.
+        """
+        if self._desk.vault is not None and data:
+            self._down = self._down or self._desk.vault.watch()
+            _bar(self._down.response(self.decision, data))
 
     @property
     def contents(self) -> Contents:
@@ -100,7 +126,10 @@ class Passage:
         Raises:
             Barred: they may not.
         """
-        denied = self._desk.allowance.take(self.decision, size)
-        if denied is not None:
-            raise Barred(denied)
+        _bar(self._desk.allowance.take(self.decision, size))
         self.counted += size
+
+
+def _bar(denied: Decision | None) -> None:
+    if denied is not None:
+        raise Barred(denied)

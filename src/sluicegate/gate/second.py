@@ -39,7 +39,7 @@ class Second:
     ) -> None:
         self._desk, self._who, self._base, self._relay = desk, who, base, relay
         self._deed, self._become = deed, become
-        self._machine = Machine(base, desk.names.name)
+        self._machine = Machine(base, desk.names.name, desk.named)
         self._machine.buffer, self._sent = word, len(word)
         self._begun = self._judged = False
 
@@ -68,7 +68,7 @@ class Second:
         facts = step.facts if isinstance(step, Judge | Ask) else self._base
         if not isinstance(step, Judge):
             facts = replace(facts, fault="a proxy request after the server was connected")
-        decision = self._desk.judge(facts)
+        facts, decision = self._desk.weigh(facts, self._machine)
         begun = bool(self._relay.bytes_down or self._sent)
         spoken = facts.protocol is Protocol.HTTP and begun
         if decision.verdict is Verdict.ALLOW:

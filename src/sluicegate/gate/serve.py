@@ -33,6 +33,7 @@ from sluicegate.policy.model import Policy
 
 if TYPE_CHECKING:
     from sluicegate.gate.opened import Opener
+    from sluicegate.gate.vault import Vault
 
 DONE, BROKEN = 0, 1
 TICK_S = 0.25  # how long a group of questions, drops or refusals waits for its receipt at most
@@ -67,16 +68,20 @@ def serve(
     witness: socket.socket,
     watched: tuple[socket.socket, ...] = (),
     opener: Opener | None = None,
+    vault: Vault | None = None,
 ) -> int:
     """Runs until `control` says `{"stop":true}` (0, everything recorded) or it, notary or witness is gone (1).
 
     After a stop, `{"stopped":{counts}}` is the last line on `control`. `watched` are subscriptions to changes of the
     boundary's network: after the first every connection is ended, none is accepted, and `{"changed":{"what":words}}`
-    is said when it is on record. `opener`: what is needed to open TLS, where a policy asks for that.
+    is said when it is on record. `opener`: what is needed to open TLS, where a policy asks for that. `vault`: its
+    secrets, if it has any.
     """
     sockets = (tcp, dns_tcp, dns_udp, nflog, notary, control)
     only_as_written()
-    return serve_from(original, Lookup(), sockets, policies, limits, watched, witness, opener)
+    return serve_from(
+        original, Lookup(), sockets, policies, limits, watched, witness, opener, vault
+    )
 
 
 def serve_from(
@@ -88,6 +93,7 @@ def serve_from(
     watched: tuple[socket.socket, ...] = (),
     witness: socket.socket | None = None,
     opener: Opener | None = None,
+    vault: Vault | None = None,
 ) -> int:
     """As `serve`, with its questions to the world given: where to, which addresses, and (or none) by which program."""
     tcp, dns_tcp, dns_udp, nflog, notary, control = sockets
@@ -97,7 +103,7 @@ def serve_from(
             resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     ledger, names, loop = Ledger(notary, limits.record_bytes), Names(), Loop()
     desk = Desk(
-        *(loop, ledger, lookup, names, policies, limits, Pipes(), Threads(), opener),
+        *(loop, ledger, lookup, names, policies, limits, Pipes(), Threads(), opener, vault),
     )
     gate = _Gate(desk, tcp, dns_tcp, control, destination)
     if dns_udp is not None:

@@ -8,7 +8,7 @@ from sluicegate.evidence import canonical, journal, receipt
 from sluicegate.verify.strict import VerificationError, need
 
 _COMMON = canonical.ALWAYS | {"run_nonce"}
-_DECISION = _COMMON | {"decision_phase", "method", "layer", "pattern", "request_id"}
+_DECISION = _COMMON | {"decision_phase", "method", "layer", "pattern", "severity", "request_id"}
 _LIFECYCLE = _COMMON | {"session_control"}
 # What every receipt says alike, and what the lifecycle does.
 _FIXED = ("principal", "delegation_chain", "side_effect_class", "reversibility")

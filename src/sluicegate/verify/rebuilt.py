@@ -8,7 +8,9 @@ from sluicegate.verify import strict
 from sluicegate.verify.strict import need
 
 # What a receipt says beside its facts; the first four are the same in an intent and its outcome.
-MEMBERS = ("action_type", "target", "transport", "method", "verdict", "layer", "pattern")
+MEMBERS = (
+    *("action_type", "target", "transport", "method", "verdict", "layer", "pattern", "severity"),
+)
 
 
 def compared(

@@ -18,7 +18,7 @@ from sluicegate.policy import decide as policy
 from sluicegate.policy import normal
 from sluicegate.policy.model import PolicyError
 from sluicegate.policy.opening import opened, opens
-from sluicegate.verify import stated, strict
+from sluicegate.verify import leaked, stated, strict
 from sluicegate.verify.counted import MAX_PORT, Bound
 from sluicegate.verify.labels import Labels
 from sluicegate.verify.limited import CONTENTS, Limited
@@ -195,7 +195,7 @@ class Redecide:
         if intent is None or not same:
             raise VerificationError(f"{what}: an outcome with other facts")
         end = stated.outcome(flow, what)
-        words = ("allow", "outcome", records.outcome_pattern(end))
+        words = ("allow", "outcome", records.outcome_pattern(end), None)
         wanted = (*intent.said[:_OWN], *words)
         if said != wanted:
             differs = [one != other for one, other in zip(said, wanted, strict=True)]
@@ -245,7 +245,10 @@ class Redecide:
         addresses = stated.addresses(flow, what)
         need("opened" not in flow or verdict != "block", f"{what}: opened, and denied")
         need("asked" not in flow or verdict == "block", f"{what}: more than its target was known")
-        if addresses:
+        if flow["rule"] == records.SECRET and verdict == "block":
+            need("asked" not in flow and not addresses, f"{what}: a secret in no request")
+            made = leaked.denial(self._policies, made, flow, what)
+        elif addresses:
             need(phase is None and verdict == "block", f"{what}: addresses before a look-up")
             need(made.verdict is Verdict.ALLOW, f"{what}: looked up what is denied")
             made = self._barred(made, addresses, flow, what)

@@ -1,0 +1,148 @@
+"""Values that the command never holds: put into requests where a policy says, and looked for everywhere else. Pure.
+
+The command has a placeholder. One that stands where its value would be put in is the use it is made for; anywhere else,
+of any request, it is on its way to somebody whom it is not for. So it is a denial, as is a value itself: of the
+policy's secrets, and of what the run's own environment keeps from the command.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+
+from sluicegate.evidence.records import SECRET
+from sluicegate.facts import Decision, Facts, Verdict
+from sluicegate.policy.decide import placed
+from sluicegate.policy.model import Secret
+from sluicegate.scan.placeholder import Place, put
+from sluicegate.scan.stream import Finding, Patterns, Stream
+from sluicegate.wire import http
+
+# What stands on record for a path that has one in it: the record is for strangers.
+REDACTED = "/[redacted]"
+_PLACES: dict[str, Place] = {
+    "header": "header",
+    "bearer": "bearer",
+    "basic": "basic",
+    "query": "query",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """One secret of a run. Neither text is shown where the object is printed."""
+
+    secret: Secret
+    placeholder: str = field(repr=False)
+    value: str = field(repr=False)
+
+
+class Vault:
+    """All that a run holds back. `withheld`: by name, the values of the environment that the command does not get."""
+
+    def __init__(self, held: tuple[Held, ...], withheld: dict[str, bytes]) -> None:
+        self._held = held
+        self._secrets = tuple(one.secret for one in held)
+        sought = {f"the value of {name}": value for name, value in withheld.items()}
+        for one in held:
+            sought[f"the placeholder of {one.secret.name}"] = one.placeholder.encode()
+            sought[f"the value of {one.secret.name}"] = one.value.encode()
+        self._values = frozenset(f"the value of {one.secret.name}" for one in held)
+        self._patterns = Patterns(sought)
+
+    def watch(self) -> Watch:
+        """A look at the content of one request, from its first byte."""
+        return Watch(self._patterns.stream(), self._values)
+
+    def weigh(
+        self, facts: Facts, decision: Decision, request: http.Request
+    ) -> tuple[Facts, Decision, http.Request]:
+        """What is to be recorded, decided and sent of a request that is judged as `decision`.
+
+        Values are put in where they belong. Where its head has a placeholder or value elsewhere, the request is
+        denied, and the facts for the record are without it.
+        """
+        sent = rest = request
+        places = placed(self._secrets, facts, decision)
+        for one in self._held:
+            if one.secret in places:
+                sent, rest = _filled(sent, one, one.value), _filled(rest, one, "")
+        with_all = b"\n".join(text for _, text in _texts(rest))
+        if not self._found(with_all):
+            return facts, decision, sent
+        where, finding = next(
+            (place, found[0]) for place, text in _pieces(rest) if (found := self._found(text))
+        )
+        hidden = replace(facts, query=(), headers=())
+        if where == "the path":
+            hidden = replace(hidden, path=REDACTED)
+        return hidden, denied(decision, finding, where), request
+
+    def _found(self, text: bytes) -> list[Finding]:
+        stream = self._patterns.stream()
+        return [*stream.feed(text), *stream.finish()]
+
+
+class Watch:
+    """Sees one way of one request, or of a WebSocket, in pieces of any size. `values`: names of what is put in."""
+
+    __slots__ = ("_stream", "_values")
+
+    def __init__(self, stream: Stream, values: frozenset[str]) -> None:
+        self._stream, self._values = stream, values
+
+    def content(self, decision: Decision, data: bytes) -> Decision | None:
+        """The denial of what `decision` allows, if something is in the content since `data`."""
+        found = self._stream.feed(data)
+        return denied(decision, found[0], "the content") if found else None
+
+    def response(self, decision: Decision, data: bytes) -> Decision | None:
+        """The same of a response: a server that sends a value back gives it to the command."""
+        found = [one for one in self._stream.feed(data) if one.name in self._values]
+        return denied(decision, found[0], "the response") if found else None
+
+
+def denied(decision: Decision, finding: Finding, where: str) -> Decision:
+    """The denial of what `decision` is about, because of `finding` in `where`."""
+    what, _, name = finding.name.rpartition(" of ")
+    return replace(
+        decision,
+        verdict=Verdict.DENY,
+        rule=SECRET,
+        reason=f"{what} of {name} ({finding.encoding}) is in {where}, where it does not belong",
+        remedy=None,
+        observed=False,
+        opened=False,
+    )
+
+
+def _filled(request: http.Request, one: Held, text: str) -> http.Request:
+    """`request` with `text` where the placeholder is all that stands in its place."""
+    secret, place = one.secret, _PLACES[one.secret.place]
+    if place == "query":
+        path, mark, query = request.path.partition("?")
+        changed = put(place, secret.key, query, one.placeholder, text)
+        return request if changed is None else replace(request, path=f"{path}{mark}{changed}")
+    field_name = secret.key if place == "header" else "authorization"
+    headers = []
+    for name, value in request.headers:
+        changed = None
+        if name.lower() == field_name:
+            changed = put(place, secret.key, value, one.placeholder, text)
+        headers.append((name, value if changed is None else changed))
+    return replace(request, headers=tuple(headers))
+
+
+def _texts(request: http.Request) -> Iterator[tuple[str, bytes]]:
+    """All that the client chose of the head, each with the place that it is in."""
+    yield "the method", request.method.encode("latin-1", "replace")
+    yield "the path", request.path.encode("latin-1", "replace")
+    yield "the host", f"{request.host}".encode("latin-1", "replace")
+    for name, value in request.headers:
+        yield "the headers", f"{name}: {value}".encode("latin-1", "replace")
+
+
+def _pieces(request: http.Request) -> Iterator[tuple[str, bytes]]:
+    """As `_texts`, and all together in the end: something may have begun in one and ended in another."""
+    yield from _texts(request)
+    yield "the head", b"\n".join(text for _, text in _texts(request))

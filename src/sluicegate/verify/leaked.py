@@ -1,0 +1,40 @@
+"""A denial because of a secret where it does not belong: the gate's word, held against the policies. Pure.
+
+What was found is nowhere on record, and must not be. That such a denial is of a request, and names a secret that the
+policies have or a variable, is all that can be checked; it denies, and so lets nothing through that they do not.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import replace
+
+from sluicegate.evidence import records
+from sluicegate.facts import Decision, Verdict
+from sluicegate.policy.model import Policy
+from sluicegate.policy.together import together
+from sluicegate.verify import strict
+from sluicegate.verify.strict import need
+
+_REASON = re.compile(
+    r"the (placeholder|value) of ([!-~]{1,128}) \([a-z0-9]{1,16}\) is in the [a-z]{1,16}, where it does not belong"
+)
+
+
+def denial(
+    policies: tuple[Policy, ...], made: Decision, flow: Mapping[str, object], what: str
+) -> Decision:
+    """The denial that the receipt says, whatever `made` is: what is denied for two reasons is denied.
+
+    Raises:
+        VerificationError: no policy has a secret of that name, or it is not about a request.
+    """
+    names = {secret.name for secret in together(policies).secrets}
+    need(bool(names) and "method" in flow, f"{what}: a secret, and the policies have none")
+    said = strict.text(flow["reason"], f"{what}: reason")
+    found = _REASON.fullmatch(said)
+    known = found is not None and (found[1] == "value" or found[2] in names)
+    need(known, f"{what}: the reason of another denial")
+    denied = replace(made, verdict=Verdict.DENY, rule=records.SECRET, reason=said)
+    return replace(denied, observed=False, opened=False, remedy=None)

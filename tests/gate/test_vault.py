@@ -1,0 +1,158 @@
+import base64
+from dataclasses import replace
+
+import pytest
+
+from sluicegate.facts import Decision, Facts, Protocol, Verdict
+from sluicegate.gate.vault import REDACTED, Held, Vault
+from sluicegate.policy.model import Secret
+from sluicegate.wire import http
+
+VALUE, PLACEHOLDER = "sk-live-7Gq2Vw9Zt4Kd1Xp8", "sk-live-3Rb6Ny0Hc5Mf2Js7"
+TOKEN = "ghp_5Tn8Yw2Lk9Qv4Zc1Xm7"  # of the environment that the command does not get
+HOST = "api.example"
+FACTS = Facts(Protocol.HTTPS, "198.18.0.1", 443, synthetic=HOST, sni=HOST, host=HOST)
+FACTS = replace(FACTS, method="GET", path="/")
+YES = Decision(Verdict.ALLOW, "allow[0] p:1", "it is allowed", 443, HOST)
+
+
+def vault(place: str = "header", key: str = "x-api-key", methods: tuple[str, ...] = ()) -> Vault:
+    secret = Secret("API_KEY", ("env", "API_KEY"), (HOST,), methods, place, key)
+    return Vault((Held(secret, PLACEHOLDER, VALUE),), {"GITHUB_TOKEN": TOKEN.encode()})
+
+
+def request(line: str = "GET /", *headers: str) -> http.Request:
+    text = "\r\n".join((f"{line} HTTP/1.1", f"Host: {HOST}", *headers, "", ""))
+    found = http.read_request_head(text.encode())
+    assert found is not None
+    return found
+
+
+def weigh(
+    asked: http.Request, kept: Vault | None = None, **changes: object
+) -> tuple[Decision, bytes]:
+    facts = replace(FACTS, method=asked.method, path=asked.path, **changes)  # type: ignore[arg-type]
+    _, decision, sent = (kept or vault()).weigh(facts, YES, asked)
+    return decision, http.write_request(sent)
+
+
+def basic(text: str) -> str:
+    return "Authorization: Basic " + base64.b64encode(text.encode()).decode()
+
+
+@pytest.mark.parametrize(
+    ("place", "key", "line", "header", "sent"),
+    [
+        ("header", "x-api-key", "GET /", f"X-Api-Key: {PLACEHOLDER}", f"X-Api-Key: {VALUE}"),
+        ("bearer", "", "GET /", f"authorization: Bearer {PLACEHOLDER}", f"Bearer {VALUE}"),
+        ("basic", "", "GET /", basic(f"git:{PLACEHOLDER}"), basic(f"git:{VALUE}")),
+        ("basic", "", "GET /", basic(f"{PLACEHOLDER}:"), basic(f"{VALUE}:")),
+        ("basic", "git", "GET /", basic(f"git:{PLACEHOLDER}"), basic(f"git:{VALUE}")),
+        ("query", "key", f"GET /?a=1&key={PLACEHOLDER}&b", "X: y", f"GET /?a=1&key={VALUE}&b "),
+    ],
+)
+def test_the_value_is_put_in_its_place(
+    place: str, key: str, line: str, header: str, sent: str
+) -> None:
+    decision, made = weigh(request(line, header), vault(place, key))
+    assert decision is YES
+    assert sent.encode() in made
+    assert PLACEHOLDER.encode() not in made
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"protocol": Protocol.HTTP},  # in the clear
+        {"protocol": Protocol.HTTPS, "fault": None},
+    ],
+)
+def test_only_inside_tls(changes: dict[str, object]) -> None:
+    decision, made = weigh(request("GET /", f"X-Api-Key: {PLACEHOLDER}"), None, **changes)
+    assert (decision.verdict is Verdict.ALLOW) == (VALUE.encode() in made)
+    assert (decision.verdict is Verdict.ALLOW) == (changes["protocol"] is Protocol.HTTPS)
+
+
+def test_of_hosts_and_methods_that_the_secret_names() -> None:
+    asked = request("GET /", f"X-Api-Key: {PLACEHOLDER}")
+    for decision in (replace(YES, name="other.example"), replace(YES, name=None, address="::1")):
+        _, made, sent = vault().weigh(FACTS, decision, asked)
+        assert made.verdict is Verdict.DENY
+        assert sent is asked
+    assert weigh(asked, vault(methods=("POST",)))[0].verdict is Verdict.DENY
+    assert weigh(asked, vault(methods=("GET",)))[0].verdict is Verdict.ALLOW
+
+
+@pytest.mark.parametrize(
+    ("asked", "where", "encoding"),
+    [
+        (request("GET /", f"X-Other: {PLACEHOLDER}"), "the headers", "plain"),
+        (request("GET /", f"X-Api-Key: {PLACEHOLDER}x"), "the headers", "plain"),
+        (request("GET /", f"{PLACEHOLDER}: x"), "the headers", "plain"),
+        (request(f"GET /a/{PLACEHOLDER}"), "the path", "plain"),
+        (request(f"GET /?q={PLACEHOLDER}"), "the path", "plain"),
+        (request("GET /", basic(f"u:{PLACEHOLDER}")), "the headers", "base64"),
+        (request("GET /", f"Cookie: a={PLACEHOLDER.encode().hex()}"), "the headers", "hex"),
+        (request(f"GET /{PLACEHOLDER[::-1]}"), "the path", "reversed"),
+        (request("GET /" + PLACEHOLDER.replace("-", "%2D")), "the path", "escaped"),
+    ],
+)
+def test_anywhere_else_it_is_an_alarm(asked: http.Request, where: str, encoding: str) -> None:
+    facts = replace(FACTS, method="GET", path=asked.path, headers=(("x-other", PLACEHOLDER),))
+    shown, decision, sent = vault().weigh(facts, YES, asked)
+    assert (decision.verdict, decision.rule) == (Verdict.DENY, "secret")
+    assert decision.reason == (
+        f"the placeholder of API_KEY ({encoding}) is in {where}, where it does not belong"
+    )
+    assert sent is asked
+    assert shown.path == (REDACTED if where == "the path" else "/")
+    assert not any(text in str((shown, decision)) for text in (PLACEHOLDER, VALUE))
+
+
+def test_beside_the_place_it_is_one_too() -> None:
+    twice = request("GET /", f"X-Api-Key: {PLACEHOLDER}", f"X-Log: {PLACEHOLDER}")
+    assert weigh(twice)[0].rule == "secret"
+
+
+def test_what_lies_in_two_fields_together() -> None:
+    """Base64 may be broken into lines: what is whole only across fields is in the head."""
+    coded = base64.b64encode(PLACEHOLDER.encode()).decode()
+    found = weigh(request(f"GET /{coded[:12]}"))[0]
+    assert found.verdict is Verdict.ALLOW
+    assert weigh(request("GET /", f"A: {coded}"))[0].rule == "secret"
+
+
+@pytest.mark.parametrize(("text", "name"), [(VALUE, "API_KEY"), (TOKEN, "GITHUB_TOKEN")])
+def test_values_are_looked_for_as_well(text: str, name: str) -> None:
+    decision, _ = weigh(request("GET /", f"X-Api-Key: {text}"))
+    assert decision.rule == "secret"
+    assert decision.reason.startswith(f"the value of {name} (plain) is in the headers")
+
+
+def test_what_is_denied_anyway_is_an_alarm_and_not_on_record() -> None:
+    no = replace(YES, verdict=Verdict.DENY, rule="default", reason="no rule", remedy="- host: x")
+    facts, decision, _ = vault().weigh(
+        replace(FACTS, path=f"/{PLACEHOLDER}"), no, request(f"GET /{PLACEHOLDER}")
+    )
+    assert (decision.rule, decision.remedy, facts.path) == ("secret", None, REDACTED)
+    plain = vault().weigh(FACTS, no, request())
+    assert plain[1] is no
+
+
+@pytest.mark.parametrize("size", [1, 2, 7, 1000])
+@pytest.mark.parametrize("before", range(3))
+def test_content_in_pieces_of_any_size(size: int, before: int) -> None:
+    watch = vault().watch()
+    data = base64.b64encode(b"x" * before + PLACEHOLDER.encode() + b"yz")
+    found = [watch.content(YES, data[at : at + size]) for at in range(0, len(data), size)]
+    denied = next(one for one in found if one is not None)
+    assert denied.reason.startswith("the placeholder of API_KEY (base64) is in the content")
+    assert vault().watch().content(YES, b"nothing of it" * 100) is None
+
+
+def test_nothing_that_is_printed_shows_a_value() -> None:
+    secret = Secret("API_KEY", ("env", "API_KEY"), (HOST,), (), "bearer")
+    shown = repr(Held(secret, PLACEHOLDER, VALUE))
+    assert "API_KEY" in shown
+    assert VALUE not in shown
+    assert PLACEHOLDER not in shown
