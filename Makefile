@@ -15,7 +15,7 @@ DEEP := .venv-deep
 ATHERIS := atheris==3.0.0
 SECONDS ?= 600
 
-.PHONY: bench bench-tools check deep demo demo-tools setup test tools
+.PHONY: bench bench-tools check deep demo demo-tools more-tools setup test tools
 
 demo: demo-tools $(VENV)/.ready
 	$(SUDO) $(BIN)/python demo/run.py
@@ -35,7 +35,7 @@ deep: $(DEEP)/.ready
 check: demo-tools $(VENV)/.ready
 	$(LINT)
 
-setup: tools $(VENV)/.ready $(CLIENTS)/.ready
+setup: tools more-tools $(VENV)/.ready $(CLIENTS)/.ready
 
 # What is wanted, as PROBE:PACKAGE; a probe is a command or a path, and one of several, with commas, is enough.
 # nft and ip build the boundary's network; curl is the demo's client.
@@ -46,10 +46,16 @@ TEST_TOOLS := $(DEMO_TOOLS) wget:wget git:git openssl:openssl ssh:openssh-client
   redis-cli:redis-tools redis-server,redis-check-rdb:redis-tools node:nodejs npm:npm \
   /usr/lib/python3/dist-packages/pip:python3-pip
 
+# More clients, each with its own idea of whom to trust; a test of one that is not there says so.
+MORE_TOOLS := ruby:ruby php:php-cli gnutls-cli:gnutls-bin java:default-jdk-headless certutil:libnss3-tools
+
 BENCH_TOOLS := squid:squid bwrap:bubblewrap
 
 tools:
 	$(call install,$(TEST_TOOLS))
+
+more-tools:
+	-$(call install,$(MORE_TOOLS))
 
 demo-tools:
 	$(call install,$(DEMO_TOOLS))
@@ -85,7 +91,8 @@ $(VENV)/.ready: pyproject.toml requirements.lock
 $(CLIENTS)/.ready: tests/peers/clients.txt
 	/usr/bin/python3 -m venv $(CLIENTS)
 	$(CLIENTS)/bin/pip install -q -r tests/peers/clients.txt
-	npm install --silent --no-audit --no-fund --prefix $(CLIENTS) ws@8 || echo "no ws: its tests are skipped"
+	for name in ws@8 deno@2 bun@1; do npm install --silent --no-audit --no-fund --prefix $(CLIENTS) $$name \
+	  || echo "no $$name: its tests are skipped"; done
 	touch $@
 
 $(PEERS)/.ready:

@@ -238,6 +238,17 @@ def test_a_client_that_does_not_trust_us(tmp_path: Path) -> None:
     assert "inspect: false in allow[0] p:0" in ended["flow"]["outcome"]
 
 
+def test_a_client_that_leaves_without_a_word(tmp_path: Path) -> None:
+    """Its library took the certificate, and it did not: no alert says so."""
+    site = Site(tmp_path)
+    with house(site, reading(site)) as place:
+        place.connect().close()
+        ended = place.gate.notary.wait(lambda m: m.get("phase") == "outcome")
+        place.gate.stop()
+    assert "left without a word" in ended["flow"]["outcome"]
+    assert "inspect: false in allow[0] p:0" in ended["flow"]["outcome"]
+
+
 def test_what_is_not_http_goes_nowhere(tmp_path: Path) -> None:
     site = Site(tmp_path)
     with house(site, reading(site)) as place:

@@ -35,6 +35,8 @@ HTTP1, H2 = "http/1.1", "h2"
 SPOKEN = (H2, HTTP1)  # what is opened, the best first
 # Sessions kept for servers that are asked again, 3 KB each; a full handshake is all that is lost with one.
 MAX_SESSIONS = 512
+# How a client leaves that took the handshake, and not the certificate in it.
+_WORDLESS = frozenset((records.COMPLETE, "client reset"))
 CERTIFICATE = "certificate"  # the rule of a denial because of what the server could not prove
 
 
@@ -210,6 +212,9 @@ class Opened:
     def ended(self, reason: str) -> None:
         """What is inside is over."""
         self._inside = None
+        if reason in _WORDLESS and self._facing is not None and not self._facing.spoken:
+            why = "the client left without a word, as one does that pins its server's certificate"
+            reason = f"{why}; {self._leave}"
         self._finish(reason)
 
     def distrusted(self, error: OSError) -> str | None:

@@ -26,7 +26,8 @@ Told = Callable[[int, int], None]
 class Secure:
     """A peer behind TLS. `recv` and `send` raise as those of a non-blocking socket do.
 
-    `sent` counts the bytes that the kernel took for it, handshake and records included; `ready`: the handshake is done.
+    `sent` counts the bytes that the kernel took for it, handshake and records included; `ready`: the handshake is done;
+    `spoken`: the peer has said something behind it.
     """
 
     def __init__(
@@ -46,7 +47,8 @@ class Secure:
         Raises:
             ValueError: a name that no certificate can hold.
         """
-        self.peer, self.sent, self.ready = peer, 0, False
+        self.peer, self.sent = peer, 0
+        self.ready = self.spoken = False
         self._told, self._before = told, written(peer)
         self._in, self._out = ssl.MemoryBIO(), ssl.MemoryBIO()
         server = name is None
@@ -109,6 +111,7 @@ class Secure:
                 with contextlib.suppress(OSError):
                     self.peer.shutdown(socket.SHUT_RD)
                 break
+            self.spoken = True
             pieces.append(piece)
             if not (self._in.pending or self.tls.pending()):
                 break  # asking again would cost as much as what was read
