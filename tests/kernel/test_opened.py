@@ -238,6 +238,36 @@ def test_a_client_that_does_not_trust_us(tmp_path: Path) -> None:
     assert "inspect: false in allow[0] p:0" in ended["flow"]["outcome"]
 
 
+@pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
+def test_a_server_that_wants_a_certificate_of_its_client(
+    tmp_path: Path, version: ssl.TLSVersion
+) -> None:
+    """The gate has none: the client is told which rule to change, and a rule that says so leaves it closed."""
+    site = Site(tmp_path)
+    site.context.verify_mode = ssl.CERT_REQUIRED
+    site.context.load_verify_locations(cadata=site.root)
+    site.context.maximum_version = version
+    host = f"{NAME}:{site.server.port}"
+    with house(site, reading(site)) as place:
+        said = ask(place.connect(), "GET /a", host=host)
+        assert said.startswith(b"HTTP/1.1 502 ")
+        assert b"wants a certificate of the client" in said
+        assert b"inspect: false on its rule leaves it closed" in said
+        place.gate.stop()
+    assert not site.heard
+    shut = Rule("allow[0] p:0", host=NAME, ports=(site.server.port,), inspect=False)
+    again = Site(tmp_path)
+    again.context.verify_mode = ssl.CERT_REQUIRED
+    again.context.load_verify_locations(cadata=again.root)
+    with house(again, replace(shut, ports=(again.server.port,)), inspect="all") as place:
+        context = ssl.create_default_context(cadata=ssl.DER_cert_to_PEM_cert(again.root))
+        context.load_cert_chain(tmp_path / "site.pem")
+        peer = place.connect(context=context)
+        assert ask(peer, "GET /a", host=f"{NAME}:{again.server.port}").endswith(b"/a 0")
+        place.gate.stop()
+        assert all("opened" not in m["flow"] for m in place.gate.notary.messages)
+
+
 def test_a_client_that_leaves_without_a_word(tmp_path: Path) -> None:
     """Its library took the certificate, and it did not: no alert says so."""
     site = Site(tmp_path)

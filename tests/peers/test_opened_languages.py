@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.peers.conftest import GO, PROGRAMS, Clients, Outcome, Visit
+from tests.peers.conftest import GO, Clients, Outcome, Visit
 from tests.peers.registry import INSTALLED, TOOL
 
 POLICY = """\
@@ -222,5 +222,21 @@ def test_a_client_that_pins_its_server(clients: Clients) -> None:
     assert not opened.heads_of("http")
 
 
-def test_the_programs_are_there() -> None:
-    assert (PROGRAMS / "Fetch.java").exists()
+def test_a_store_that_is_not_overlaid_takes_the_authority(clients: Clients) -> None:
+    """NSS, as the guide has it: the command puts the authority there itself, into a home whose writes are discarded."""
+    if shutil.which("certutil") is None:
+        pytest.skip("an optional client: no certutil on this machine")
+    store = "sql:$HOME/.pki/nssdb"
+    visit = clients.visit(
+        [
+            "mkdir -p $HOME/.pki/nssdb && certutil -N --empty-password -d " + store,
+            (
+                f"certutil -A -d {store} -t C,, -n sluicegate -i /run/sluicegate/ca.pem"
+                f" && certutil -L -d {store}"
+            ),
+        ],
+        policy=POLICY,
+        trusted=True,
+    )
+    visit.outcomes[1].allowed("sluicegate")
+    assert not (clients.tier.world.directory / ".pki").exists()

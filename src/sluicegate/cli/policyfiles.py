@@ -62,4 +62,3 @@ def read(path: str, source: str) -> Policy:
         message = f"policy can not be read: {said.lower()}"
         raise PolicyError(source, 0, 0, message, "check the path after --policy") from error
     return grammar.parse(text, source)
-

@@ -244,8 +244,9 @@ class Exchange:
         except OSError as error:
             # The response may be there all the same: a server may refuse a body before its end.
             self._up.clear()
-            if self._response is None and not self._late_answer():
-                self._broken(words(error))
+            why = None if self._response is not None else self._late_answer(words(error))
+            if why is not None:
+                self._broken(why)
                 return
         if self._switched:
             self._switch()
@@ -289,13 +290,14 @@ class Exchange:
         known = (self._bytes_up, self._bytes_down, self._status)
         self._finish(Result(end.reason, *known, last=end.last, barred=end.barred))
 
-    def _late_answer(self) -> bool:
-        """Whether a response had arrived before the upstream closed."""
+    def _late_answer(self, why: str) -> str | None:
+        """None, if a response had arrived before the upstream closed; else `why`, or what its alert of TLS says."""
         try:
             self._receive(self._upstream.recv(READ_BYTES))
-        except (OSError, WireError, Barred):
-            return False
-        return True
+        except (OSError, WireError, Barred) as error:
+            said = words(error)
+            return said if said.startswith("tls: ") else why
+        return None
 
     # Ends.
 

@@ -6,6 +6,12 @@ import os
 
 from sluicegate.gate.meter import Stream
 
+# What a reader should be told in other words than OpenSSL's (RFC 8446 section 6.2).
+_TOLD = {
+    "TLSV13_ALERT_CERTIFICATE_REQUIRED": "it wants a certificate of the client, which the gate has not:"
+    " inspect: false on its rule leaves it closed"
+}
+
 
 def push(peer: Stream, out: bytearray) -> int:
     """How many bytes of `out` the peer took; they are gone from it.
@@ -28,7 +34,7 @@ def words(error: Exception) -> str:
     """What `error` says, in lower case."""
     said = getattr(error, "reason", None)
     if isinstance(said, str):
-        return f"tls: {said.lower().replace('_', ' ')}"
+        return f"tls: {_TOLD.get(said, said.lower().replace('_', ' '))}"
     if isinstance(error, OSError) and error.errno:
         return os.strerror(error.errno).lower()
     return str(error)

@@ -49,7 +49,13 @@ _BROKEN = {
     "CA_MD_TOO_WEAK": ("weak", "its certificate's signature uses a digest that is broken"),
     "WRONG_SIGNATURE_TYPE": ("weak", "it signs with a digest that is broken"),
     "NO_CIPHERS_AVAILABLE": ("cipher", "no cipher is known to both sides"),
-    "SSLV3_ALERT_HANDSHAKE_FAILURE": ("cipher", "it refused the handshake: no cipher in common"),
+    "SSLV3_ALERT_HANDSHAKE_FAILURE": (
+        "refused",
+        (
+            "it refused the handshake: no cipher in common, or it wants a certificate of the client, which the gate has"
+            " not (inspect: false on its rule leaves it closed)"
+        ),
+    ),
     "TLSV1_ALERT_INSUFFICIENT_SECURITY": (
         "cipher",
         "it refused the handshake: no cipher in common",
