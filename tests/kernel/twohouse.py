@@ -130,7 +130,7 @@ class Peer:
                 while left:
                     room = self.conn.local_flow_control_window(number)
                     room = min(room, self.conn.max_outbound_frame_size)
-                    if not room:
+                    if room <= 0:
                         break
                     self.conn.send_data(number, bytes(left[:room]))
                     del left[:room]

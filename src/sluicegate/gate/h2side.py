@@ -176,7 +176,9 @@ class Side:
             found = self._conn.receive_data(data)
         except _BAD as error:
             self._told = isinstance(error, ProtocolError)  # h2 has written the GOAWAY
-            raise ConnectionFaultError(f"HTTP/2: {error}") from error
+            said = str(error)  # of some errors only the number of a stream
+            said = f"a frame for stream {said}, which is not open" if said.isdigit() else said
+            raise ConnectionFaultError(f"HTTP/2: {said}") from error
         if kind == h2guard.SETTINGS and not flags & h2guard.ACK:
             self.settled = True
         for event in found:
