@@ -123,8 +123,6 @@ class Exchange:
     def _status(self) -> int | None:
         return None if self._response is None else self._response.status
 
-    # Turns of the loop.
-
     def _client_ready(self, events: int) -> None:
         if events & BROKEN and not self._reads_client:
             # Not a half-close, which hangs up nothing: nobody is left to answer.
