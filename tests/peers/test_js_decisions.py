@@ -16,7 +16,7 @@ import pytest
 from sluicegate.facts import Decision, Facts, Protocol, Verdict, Via
 from sluicegate.policy import conditions, normal, paths
 from sluicegate.policy import decide as policy
-from sluicegate.policy.model import Policy, PolicyError, Rule
+from sluicegate.policy.model import Policy, PolicyError, Rule, Secret
 from sluicegate.policy.opening import opened, opens
 from sluicegate.wire import addresses, names
 from sluicegate.wire.cursor import WireError
@@ -191,6 +191,13 @@ class Dice(random.Random):
             "headers": conditions.headers(fields, names[1]),
         }
 
+    def secrets(self) -> tuple[Secret, ...]:
+        """Of few kinds, so that policies have the same ones."""
+        names = self.some(("*.a.example", "b.a.example", "1.example"), 2)
+        one = Secret("A_KEY", ("env", "A_KEY"), names or ("a.example",), (), "bearer")
+        other = Secret("B_KEY", ("file", "/b"), ("b.a.example",), ("GET", "POST"), "header", "x-b")
+        return self.choice(((), (), (one,), (other,), (one, other)))
+
     def policies(self) -> tuple[Policy, ...]:
         def rules(kind: str, most: int) -> tuple[Rule, ...]:
             return tuple(
@@ -205,6 +212,7 @@ class Dice(random.Random):
                 rules("allow", 6),
                 rules("deny", 2),
                 inspect=self.choice(("auto", "auto", "all", "none")),
+                secrets=self.secrets(),
             )
             for _ in range(self.choice((0, 1, 1, 1, 2, 3)))
         )

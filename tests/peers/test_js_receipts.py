@@ -15,6 +15,7 @@ from sluicegate.policy import allowance, normal
 from sluicegate.policy import decide as policy
 from sluicegate.policy.model import Policy, Rule
 from sluicegate.policy.opening import opened, opens
+from sluicegate.policy.together import together
 from sluicegate.verify.packet import INVALID, UNPROVEN
 from sluicegate.wire.names import is_address
 from tests.evidence import made
@@ -88,6 +89,20 @@ def told(
         if early.verdict is Verdict.DENY:
             seen["asked"] += 1
             return [{**records.decision(who, facts, early, made.action(at), asked=True)}]
+    shared = together(policies).secrets
+    if shared and facts.method is not None and dice.random() < 0.3:
+        seen["secret"] += 1
+        what = dice.choice((f"placeholder of {shared[0].name}", "value of SOME_TOKEN"))
+        reason = f"the {what} (plain) is in the headers, where it does not belong"
+        found = dataclasses.replace(
+            judged,
+            verdict=Verdict.DENY,
+            rule="secret",
+            reason=reason,
+            remedy=None,  # type: ignore[arg-type]
+            observed=False,
+        )
+        return [{**records.decision(who, facts, found, made.action(at + 1))}]
     ech = dice.random() < 0.1
     said = [{**records.decision(who, facts, judged, made.action(at + 1), ech=ech)}]
     seen[str(said[0]["verdict"])] += 1
@@ -144,7 +159,7 @@ def test_what_the_gate_writes_is_made_again(
     (tmp_path / "work").mkdir()
     assert agree(cases, tmp_path / "work") == [UNPROVEN] * len(cases)
     kinds = ("allow", "block", "warn", "asked", "read", "write", "unclassified", "refused")
-    kinds += ("opened", "websocket", "query", "headers")
+    kinds += ("opened", "websocket", "query", "headers", "secret")
     assert all(seen[kind] for kind in kinds), seen
 
 
