@@ -81,12 +81,13 @@ def test_the_server_gets_it_and_the_command_does_not(
 def test_a_server_that_sends_it_back(tier: Tier) -> None:
     """The sink answers with the request's line: the response is not for the command."""
     before = len(tier.world.arrived())
-    script = f"{CURL} -G --data-urlencode key=$API_KEY https://allowed.test/a"
+    script = f"{CURL} -G --data-urlencode key=$API_KEY https://allowed.test/a; true"
     done = run(tier, script, policy(place="query: key"), API_KEY=VALUE)
     assert f"GET /a?key={VALUE} " in heads(tier, before)[0]
-    assert "reason: the value of API_KEY (plain) is in the response" in done.out
-    flows = verified(tier, done)
-    assert [flow["url"] for flow in flows if flow["rule"] == "secret"] == ["https://allowed.test/a"]
+    # The response's head may have gone on before; the command reads a refusal, or a reset.
+    (denied,) = [flow for flow in verified(tier, done) if flow["rule"] == "secret"]
+    assert denied["url"] == "https://allowed.test/a"
+    assert str(denied["reason"]).startswith("the value of API_KEY (plain) is in the response")
 
 
 def test_anywhere_else_it_is_an_alarm(tier: Tier) -> None:
