@@ -74,13 +74,14 @@ def place() -> Iterator[Path]:
     shutil.rmtree(top)
 
 
-def run(place: Path, command: Sequence[str], rules: str) -> Run:
-    """Run `command` on this machine, with this machine's own configuration."""
+def run(place: Path, command: Sequence[str], rules: str, **more: str) -> Run:
+    """Run `command` on this machine, with this machine's own configuration, and `more` of it."""
     packet = Path(tempfile.mkdtemp(dir=place))
     (place / "policy.yaml").write_text(rules)
     argv = [sys.executable, "-m", "sluicegate", "run", "--policy", str(place / "policy.yaml")]
     argv += ["--packet", str(packet), "--workdir", str(place / "work"), "--", *command]
-    done = subprocess.run(argv, capture_output=True, text=True, check=False)
+    env = os.environ | {name: value for name, value in more.items() if value}
+    done = subprocess.run(argv, capture_output=True, text=True, check=False, env=env)
     return Run(done.returncode, done.stdout, done.stderr, packet)
 
 
@@ -97,9 +98,14 @@ def test_pip(place: Path) -> None:
     denied = run(place, install, "version: 1\n")
     assert denied.code == 1, denied.err
     assert not (place / "work/lib" / f"{PYTHON_TOOL}.py").exists()
-    allowed = run(place, install, policy([index, led, *files]))
+    rules = policy([index, led, *files])
+    allowed = run(place, install, rules)
     assert allowed.code == 0, allowed.err
     assert (place / "work/lib" / f"{PYTHON_TOOL}.py").exists()
+    # A file that it is told to trust alone does not have the run's authority in it; its variable is merged.
+    opened = [*(install[: install.index("--cert")] if authority else install), "--upgrade"]
+    more = {"PIP_CERT": authority, "SSL_CERT_FILE": authority}
+    seen_into(run(place, opened, rules + "inspect: all\n", **more), index)
 
 
 def test_npm(place: Path) -> None:
@@ -114,6 +120,21 @@ def test_npm(place: Path) -> None:
     denied = run(place, install, "version: 1\n")
     assert denied.code == 1, denied.err
     assert not (place / "work/node_modules" / NODE_TOOL).exists()
-    allowed = run(place, install, policy([registry, led, tarball]))
+    rules = policy([registry, led, tarball])
+    allowed = run(place, install, rules)
     assert allowed.code == 0, allowed.err + allowed.out
     assert (place / "work/node_modules" / NODE_TOOL / "package.json").exists()
+    shutil.rmtree(place / "work/node_modules")
+    shutil.rmtree(place / "work/cache")
+    opened = install[: install.index("--cafile")] if authority else install
+    more = {"NPM_CONFIG_CAFILE": authority, "SSL_CERT_FILE": authority}
+    seen_into(run(place, opened, rules + "inspect: all\n", **more), registry)
+    assert (place / "work/node_modules" / NODE_TOOL / "package.json").exists()
+
+
+def seen_into(done: Run, url: str) -> None:
+    """It came through, and what was asked within TLS is on record."""
+    assert done.code == 0, done.err + done.out
+    asked = {flow["url"] for flow in done.flows() if flow.get("protocol") == "https"}
+    if url.startswith("https:"):
+        assert [one for one in asked if urlsplit(one).hostname == urlsplit(url).hostname], asked
