@@ -49,3 +49,23 @@ def test_flows_share_what_their_host_has_left() -> None:
     Passage(desk, FACTS, DECISION).up(b"123456")
     with pytest.raises(Barred, match="to this host"):
         Passage(desk, FACTS, DECISION).up(b"12345")
+
+
+@pytest.mark.parametrize("up", [True, False])
+def test_control_frames_do_not_hide_what_is_around_them(up: bool) -> None:
+    """A message in two frames with a ping between them is whole to who reads it; a ping has a text of its own."""
+    token = b"tok_Vb52nHs8Gd06Wx41JkTe3u"
+    desk = Desk(Allowance(), vault=Vault((), {"JOB_TOKEN": token}))
+    passage = Passage(desk, FACTS, DECISION)
+    look = passage.up if up else passage.down
+    look(token[:9])
+    passage.beside(b"ping", up=up)
+    barred = pytest.raises(Barred, match="JOB_TOKEN")
+    if up:
+        with barred:
+            look(token[9:])
+        with pytest.raises(Barred, match="JOB_TOKEN"):
+            Passage(desk, FACTS, DECISION).beside(token, up=True)
+    counted = Passage(Desk(Allowance()), FACTS, DECISION)
+    counted.beside(b"12345", up=up)
+    assert counted.counted == (5 if up else 0)

@@ -224,3 +224,37 @@ def test_what_can_not_be_held_back_starts_nothing(
     assert hint in done.err
     assert VALUE not in done.err
     assert not Path(tier.work, "started").exists()
+
+
+WEBSOCKET = r"""
+import os, socket
+def frame(first, data):
+    return bytes((first, 128 | len(data), 0, 0, 0, 0)) + data
+peer = socket.create_connection(("allowed.test", 80), 20)
+peer.sendall(b"GET /ws HTTP/1.1\r\nHost: allowed.test\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
+             b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n")
+while not peer.recv(4096).endswith(b"\r\n\r\n"):
+    pass
+key = os.environ["API_KEY"].encode()
+peer.sendall(frame(1, key[:9]) + frame(0x89, b"a ping between") + frame(0x80, key[9:]))
+said = b""
+while piece := peer.recv(4096):
+    said += piece
+print(said[-100:])
+"""
+
+
+def test_in_the_frames_of_a_websocket(tier: Tier) -> None:
+    """Split over two frames, with another one between them: a server would have it whole."""
+    before = len(tier.world.arrived())
+    done = run(tier, f"/usr/bin/python3 -c '{WEBSOCKET}'", policy(), API_KEY=VALUE)
+    assert "sluicegate: refused: " in done.out, done.out
+    assert "API_KEY" in done.out
+    tier.world.settle()
+    came = [e for e in tier.world.arrived()[before:] if e["protocol"] == "websocket"]
+    assert not [entry for entry in came if any(len(said) > 14 for said in entry["said"])]
+    flows = verified(tier, done)
+    (block,) = [flow for flow in flows if flow["rule"] == "secret"]
+    assert block["url"] == "http://allowed.test/ws"
+    (end,) = [flow for flow in flows if "frames_up" in flow]
+    assert end["outcome"].startswith("refused: ")

@@ -56,7 +56,7 @@ class Passage:
     that still waits goes up either: it resets the upstream, and its flow records the denial.
     """
 
-    __slots__ = ("_contents", "_desk", "_down", "_up", "counted", "decision", "facts")
+    __slots__ = ("_beside", "_contents", "_desk", "_down", "_up", "counted", "decision", "facts")
 
     def __init__(self, desk: Shared, facts: Facts, decision: Decision) -> None:
         self._desk, self.facts, self.decision = desk, facts, decision
@@ -65,6 +65,7 @@ class Passage:
         self._contents = (Content(), Content()) if digested else None
         self._up: Watch | None = None
         self._down: Watch | None = None
+        self._beside: dict[bool, Watch] = {}
 
     def head(self, size: int) -> None:
         """The request's head of `size` bytes is about to go up.
@@ -106,6 +107,22 @@ class Passage:
         if self._desk.vault is not None and data:
             self._down = self._down or self._desk.vault.watch()
             _bar(self._down.response(self.decision, data))
+
+    def beside(self, data: bytes, *, up: bool) -> None:
+        """`data` of control frames of a WebSocket is about to go `up`, or down.
+
+        They stand between the pieces of a message and are none of it: what one looks for may be on both sides of them.
+
+        Raises:
+            Barred: it may not.
+        """
+        if up:
+            self.take(len(data))
+        if self._desk.vault is not None and data:
+            watch = self._beside.get(up)
+            if watch is None:
+                watch = self._beside[up] = self._desk.vault.watch()
+            _bar((watch.content if up else watch.response)(self.decision, data))
 
     @property
     def contents(self) -> Contents:

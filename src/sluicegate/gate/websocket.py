@@ -80,7 +80,7 @@ class WebSocket:
         self.up = Way("client", FrameReader(client=True), waiting[0])
         self.down = Way("upstream", FrameReader(client=False), waiting[1])
         self._done, self._over, self._passed = done, False, False
-        self._looks = {"client": passage.up, "upstream": passage.down}
+        self._passage = passage
         self._idle_s, self._seen = idle_s, -1
         self._timer = loop.after(idle_s, self._check)
 
@@ -100,7 +100,11 @@ class WebSocket:
         """Whether `data` from the source of `way` is good, and on its way then."""
         try:
             parts = way.reader.feed(data)
-            self._looks[way.source](b"".join(part.payload for part in parts))
+            up = way is self.up
+            look = self._passage.up if up else self._passage.down
+            look(b"".join(part.payload for part in parts if not part.frame.opcode.control))
+            beside = b"".join(part.payload for part in parts if part.frame.opcode.control)
+            self._passage.beside(beside, up=up)
             way.written(parts)
         except Barred as refusal:
             why = f"refused: {refusal.decision.reason}"
