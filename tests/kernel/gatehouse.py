@@ -15,6 +15,7 @@ from sluicegate.gate.limits import Limits
 from sluicegate.gate.lookup import Lookup
 from sluicegate.gate.opened import Opener
 from sluicegate.gate.serve import serve_from
+from sluicegate.gate.vault import Vault
 from sluicegate.policy import normal
 from sluicegate.policy.model import Policy, Rule
 from sluicegate.verify.accounted import Audit
@@ -89,6 +90,7 @@ class Gate:
         names: Names,
         opener: Opener | None = None,
         port: int = 0,
+        vault: Vault | None = None,
     ) -> None:
         self.listener = socket.create_server(("127.0.0.1", port), backlog=4096)
         self.to = ("192.0.2.1", 443)
@@ -105,7 +107,7 @@ class Gate:
         def run() -> None:
             sockets = (self.listener, None, None, None, theirs, control)
             where = (lambda _: self.to, answers, sockets, policies, limits)
-            self.code = serve_from(*where, watched=(watched,), opener=opener)
+            self.code = serve_from(*where, watched=(watched,), opener=opener, vault=vault)
 
         self.thread = threading.Thread(target=run, daemon=True)
         self.thread.start()
@@ -134,9 +136,10 @@ def gate(
     names: Names | None = None,
     opener: Opener | None = None,
     port: int = 0,
+    vault: Vault | None = None,
     **limits: Any,
 ) -> Iterator[Gate]:
-    house = Gate(policies, Limits(**limits), names or {}, opener, port)
+    house = Gate(policies, Limits(**limits), names or {}, opener, port, vault)
     try:
         yield house
     finally:

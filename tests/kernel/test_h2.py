@@ -30,7 +30,8 @@ from hyperframe.frame import (
 from sluicegate.gate import h2guard
 from sluicegate.gate.h2pipe import FIRST_WINDOW
 from sluicegate.gate.h2side import FRAME_BYTES, MAX_STREAMS
-from sluicegate.policy.model import Rule
+from sluicegate.gate.vault import Held, Vault
+from sluicegate.policy.model import Rule, Secret
 from tests.kernel import gatehouse
 from tests.kernel.test_opened import NAME, House, house, reading
 from tests.kernel.twohouse import Client, Peer, Site2, inner
@@ -643,4 +644,71 @@ def test_a_peer_of_many_small_frames_leaves_others_their_turn(tmp_path: Path) ->
         assert other.get("/other") == (200, b"/other 0")
         busy.conn.end_stream(number)
         assert busy.answer(number) == (200, b"/small 12000")
+        place.gate.stop()
+
+
+VALUE, PLACEHOLDER = "sk-live-7Gq2Vw9Zt4Kd1Xp8", "sk-live-3Rb6Ny0Hc5Mf2Js7"
+SECRET = Secret("API_KEY", ("env", "API_KEY"), (NAME,), (), "header", "x-api-key")
+
+
+def vault() -> Vault:
+    return Vault((Held(SECRET, PLACEHOLDER, VALUE),), {})
+
+
+def test_a_secret_is_put_in_and_found_everywhere_else(tmp_path: Path) -> None:
+    site = Site2(tmp_path)
+    with house(site, open_to(site), vault=vault(), secrets=(SECRET,)) as place:
+        client = Client(place, site.server.port)
+        assert client.get("/good", ("x-api-key", PLACEHOLDER))[0] == 200
+        assert client.get(f"/path/{PLACEHOLDER}")[0] == 403
+        assert client.get("/other", ("x-other", PLACEHOLDER))[0] == 403
+        body = b"x" * 20_000 + PLACEHOLDER.encode()
+        assert client.answer(client.ask("POST", "/content", body))[0] == 403
+        number = client.say(client.head("POST", "/trailers"), end=False)
+        client.conn.send_data(number, b"x")
+        client.conn.send_headers(number, [("x-last", PLACEHOLDER)], end_stream=True)
+        client.flush()
+        assert client.answer(number)[0] == 403
+        place.gate.stop()
+        said = str(place.gate.notary.messages)
+    assert ("x-api-key", VALUE) in site.fields[0]
+    heard = str((site.fields, site.contents, site.trailers))
+    assert PLACEHOLDER not in heard
+    assert VALUE not in said
+    assert PLACEHOLDER not in said
+
+
+@pytest.mark.parametrize("where", ["head", "interim", "content", "trailers"])
+def test_a_server_that_sends_a_secret_back(tmp_path: Path, where: str) -> None:
+    site = Site2(tmp_path)
+    told = [("x-told", VALUE)]
+
+    def behave(peer: Peer, number: int, head: dict[str, str]) -> bool:
+        if where == "interim":
+            peer.conn.send_headers(number, [(":status", "103"), *told])
+        peer.conn.send_headers(number, [(":status", "200"), *(told if where == "head" else [])])
+        content = VALUE.encode() if where == "content" else b"content"
+        peer.conn.send_data(number, content)
+        peer.conn.send_headers(number, told if where == "trailers" else [("x", "y")], True)
+        peer.flush()
+        return True
+
+    site.behave = behave
+    with house(site, open_to(site), vault=vault(), secrets=(SECRET,)) as place:
+        client = Client(place, site.server.port)
+        number = client.ask("GET", "/a", None, ("x-api-key", PLACEHOLDER))
+        client.wait(number)
+        place.gate.stop()
+        block = place.gate.notary.verdict("block")
+    assert block["flow"]["rule"] == "secret"
+    assert VALUE not in str((client.heads, client.bodies, client.trailers))
+    assert number in client.resets or client.heads[number][-1][":status"] == "403"
+
+
+def test_a_denial_of_what_has_no_content(tmp_path: Path) -> None:
+    site = Site2(tmp_path)
+    with house(site, reading(site)) as place:
+        client = Client(place, site.server.port)
+        assert client.answer(client.ask("HEAD", "/a")) == (403, b"")
+        assert client.get("/b") == (200, b"/b 0")
         place.gate.stop()

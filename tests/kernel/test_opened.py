@@ -20,6 +20,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from sluicegate.gate.authority import Authority
 from sluicegate.gate.opened import Opener
 from sluicegate.gate.upstream import Upstream
+from sluicegate.gate.vault import Vault
 from sluicegate.policy.model import Policy, Rule
 from tests.kernel import gatehouse
 
@@ -102,14 +103,16 @@ class House:
 
 
 @contextlib.contextmanager
-def house(site: Site, *rules: Rule, trusted: bool = True, **more: Any) -> Iterator[House]:
+def house(
+    site: Site, *rules: Rule, trusted: bool = True, vault: Vault | None = None, **more: Any
+) -> Iterator[House]:
     policy = Policy("p", allow=(*rules, gatehouse.local(site.server.port)), **more)
     opener = Opener(
         Authority(frozenset({("example", True)}), "test"),
         Upstream((site.root,) if trusted else ()),
     )
     names = {NAME: "127.0.0.1"}
-    with gatehouse.gate(policy, names=names, opener=opener) as gate:
+    with gatehouse.gate(policy, names=names, opener=opener, vault=vault) as gate:
         gate.to = ("192.0.2.1", site.server.port)
         yield House(gate, opener)
 

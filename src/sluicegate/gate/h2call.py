@@ -66,17 +66,18 @@ class Call:
         """Put the decision on record; what follows waits for that."""
         desk, who = self.owner.desk, self.owner.who
         self.request = request
+        self._method = "" if request is None else request.method
         facts, decision = desk.weigh(facts, self)
         if request is None or decision.verdict is Verdict.DENY:
             self.request = None
             done = functools.partial(self._refuse, facts, decision, malformed)
             desk.block(who, facts, decision, done)
             return
-        self._method = request.method
         if request.framing is http.Framing.LENGTH:
             self._left_up = request.length
         self.deed = deed = Deed(desk, who, facts, decision)
         self.up.look, self.down.look = deed.passage.up, deed.passage.down
+        self.up.look_last, self.down.look_last = deed.passage.up, deed.passage.answer
         deed.intend(self._go)
 
     def _go(self) -> None:
@@ -99,7 +100,7 @@ class Call:
         self.owner.client.taken(self.up, self.up.kill())
         response, body = h2head.from_http1(said)
         down = self.down
-        down.look = None
+        down.look = down.look_last = None
         down.heads.append(h2head.write_response(response))
         if self._method != "HEAD":
             down.body += body
@@ -167,7 +168,7 @@ class Call:
         except WireError as error:
             self._wrong(str(error))
             return
-        if not self.up.dead and self._passes(fields, up=True):
+        if not self.up.dead:
             self.up.trailers = fields or None
 
     def client_ended(self) -> None:
@@ -217,7 +218,7 @@ class Call:
             self.failed(f"upstream: {error}")
             return
         head = h2head.write_response(response)
-        if not self._passes(head, up=False):
+        if not self._passes(head):
             return
         self.down.heads.append(head)
         if not interim:
@@ -228,14 +229,11 @@ class Call:
             self._left_down = 0 if bodiless else response.length
         self.owner.client.attach(self.down)
 
-    def _passes(self, fields: h2head.Fields, *, up: bool) -> bool:
-        """Whether these fields may go on; if not, it is told."""
-        data = "\n".join(f"{name}: {value}" for name, value in fields).encode("latin-1", "replace")
-        if self.deed is None or not data:
-            return True
-        passage = self.deed.passage
+    def _passes(self, head: h2head.Fields) -> bool:
+        """Whether this head of a response may go on; if not, it is told."""
         try:
-            passage.up(data) if up else passage.answer(data)
+            if self.deed is not None:
+                self.deed.passage.answer(h2head.lines(head))
         except Barred as refusal:
             self.barred(refusal.decision)
             return False

@@ -30,12 +30,24 @@ class Pipe:
 
     `ended`: all has come; `done`: all is framed, `sent`: and has gone; `dead`: nothing may go any more.
     `count` is what its frames took that were sent to the sink, in bytes before encryption. `when_sent` is called once.
-    `look` sees each piece of the content before it is framed, and after it the trailers of a request as lines; if it
-    raises `Barred`, `when_barred` is called, and the piece does not go.
+    `look` sees each piece of the content before it is framed, `look_last` the trailers as lines. Where one raises
+    `Barred`, `when_barred` is called, and the piece does not go.
     """
 
     __slots__ = (
-        *("body", "count", "dead", "done", "ended", "heads", "look", "owed", "sent", "sink_id"),
+        *(
+            "body",
+            "count",
+            "dead",
+            "done",
+            "ended",
+            "heads",
+            "look",
+            "look_last",
+            "owed",
+            "sent",
+            "sink_id",
+        ),
         *("source", "source_id", "trailers", "when_barred", "when_sent", "window"),
     )
 
@@ -50,6 +62,7 @@ class Pipe:
         self.source_id = self.sink_id = self.count = self.owed = 0
         self.window = FIRST_WINDOW
         self.look: Callable[[bytes], None] | None = None
+        self.look_last: Callable[[bytes], None] | None = None
         self.when_sent, self.when_barred = when_sent, when_barred
 
     @property
@@ -64,11 +77,12 @@ class Pipe:
         """Whether nothing follows what was just taken out."""
         return self.ended and not (self.heads or self.body or self.trailers)
 
-    def passes(self, data: bytes) -> bool:
-        """Whether `data` may go on; if not, whoever must know knows."""
+    def passes(self, data: bytes, *, last: bool = False) -> bool:
+        """Whether `data` may go on, `last` trailers; if not, whoever must know knows."""
+        look = self.look_last if last else self.look
         try:
-            if self.look is not None:
-                self.look(data)
+            if look is not None:
+                look(data)
         except Barred as refusal:
             self.when_barred(refusal.decision)
             return False

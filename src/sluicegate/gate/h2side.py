@@ -176,7 +176,8 @@ class Side:
             found = self._conn.receive_data(data)
         except _BAD as error:
             self._told = isinstance(error, ProtocolError)  # h2 has written the GOAWAY
-            said = str(error)  # of some errors only the number of a stream
+            # Without what the peer said itself, which may be what nobody shall read; of some only a stream's number.
+            said = str(error).partition(":")[0]
             said = f"a frame for stream {said}, which is not open" if said.isdigit() else said
             raise ConnectionFaultError(f"HTTP/2: {said}") from error
         if kind == h2guard.SETTINGS and not flags & h2guard.ACK:
@@ -356,7 +357,7 @@ class Side:
                 pipe.source.taken(pipe, len(piece))
             self.guard.sent(len(piece))
         elif pipe.trailers is not None:
-            if not conn.config.client_side or pipe.passes(h2head.lines(pipe.trailers)):
+            if pipe.passes(h2head.lines(pipe.trailers), last=True):
                 fields, pipe.trailers = pipe.trailers, None
                 self._send_head(stream, fields, pipe)
         else:
