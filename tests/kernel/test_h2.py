@@ -372,6 +372,8 @@ def test_resets_are_passed_on_both_ways(tmp_path: Path) -> None:
     def behave(peer: Peer, number: int, head: dict[str, str]) -> bool:
         if head[":path"] == "/refused":
             peer.conn.reset_stream(number, ErrorCodes.REFUSED_STREAM)
+        elif head[":path"] == "/old":
+            peer.conn.reset_stream(number, ErrorCodes.HTTP_1_1_REQUIRED)
         elif head[":path"] == "/half":
             peer.conn.send_headers(number, [(":status", "200")])
             peer.conn.send_data(number, b"half")
@@ -387,8 +389,10 @@ def test_resets_are_passed_on_both_ways(tmp_path: Path) -> None:
         refused, half = client.ask("GET", "/refused"), client.ask("GET", "/half")
         status, said = client.get("/none")
         assert (status, b"it reset the stream (error 2)" in said) == (502, True)
-        client.wait(refused, half)
+        old = client.ask("GET", "/old")
+        client.wait(refused, half, old)
         assert client.resets == {
+            old: ErrorCodes.HTTP_1_1_REQUIRED,
             refused: ErrorCodes.REFUSED_STREAM,
             half: ErrorCodes.INADEQUATE_SECURITY,
         }
@@ -402,6 +406,7 @@ def test_resets_are_passed_on_both_ways(tmp_path: Path) -> None:
         ended = {f["path"]: f["outcome"] for f in inner(place.gate.notary.messages)}
     assert ended == {
         "/refused": "upstream: it reset the stream (error 7)",
+        "/old": "upstream: it reset the stream (error 13)",
         "/half": "upstream: it reset the stream (error 12)",
         "/none": "upstream: it reset the stream (error 2)",
         "/held": "client reset",

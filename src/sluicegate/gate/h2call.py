@@ -22,6 +22,8 @@ from sluicegate.wire.cursor import WireError
 if TYPE_CHECKING:
     from sluicegate.gate.h2up import Up
 
+# What a client acts on by itself: it asks again, or in HTTP/1.1 (RFC 9113, 7). A response would keep it from that.
+UNDERSTOOD = frozenset((ErrorCodes.REFUSED_STREAM, ErrorCodes.HTTP_1_1_REQUIRED))
 MAX_INTERIM = 16  # 1xx responses before the final one, as in HTTP/1.1
 
 
@@ -136,7 +138,7 @@ class Call:
         deed = self.deed
         if self.over or deed is None:
             return
-        if self._answered or code == ErrorCodes.REFUSED_STREAM:
+        if self._answered or code in UNDERSTOOD:
             self._close(reason)
             self._give_up(code)
         else:
