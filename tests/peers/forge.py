@@ -132,7 +132,8 @@ class Forge:
             git init -q -b main first; cd first
             echo {SECRET} >content; git add content
             git -c user.name=forge -c user.email=forge@forge.test commit -q -m first
-            git push -q {self.repositories}/tool.git main"""
+            git push -q {self.repositories}/tool.git main
+            cp -r {self.repositories}/tool.git {self.repositories}/private.git"""
         self._run("sh", "-c", script)
 
     def _ssh(self) -> None:

@@ -13,6 +13,7 @@ import subprocess
 import sys
 from urllib.parse import urlsplit
 
+import private
 import registry
 
 
@@ -60,6 +61,12 @@ class Handler(http.server.BaseHTTPRequestHandler):
         self._backend(body)
 
     def _backend(self, body: bytes) -> None:
+        if private.refused(self.path, self.headers.get("Authorization", "")):
+            self._say(401, b"")
+            return
+        if (found := private.answer(self.path, self.headers)) is not None:
+            self._say(*found)
+            return
         url = urlsplit(self.path)
         asked = {
             "PATH": os.environ["PATH"],
@@ -84,6 +91,15 @@ class Handler(http.server.BaseHTTPRequestHandler):
         self.send_header("Content-Length", str(len(answer)))
         self.end_headers()
         self.wfile.write(answer)
+
+    def _say(self, status: int, body: bytes) -> None:
+        self.send_response(status)
+        if status == 401:
+            self.send_header("WWW-Authenticate", 'Basic realm="forge"')
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002
         """Say nothing."""
