@@ -42,14 +42,6 @@ tls_outgoing_options cafile={ca}
 acl first at_step SslBump1
 ssl_bump peek first
 ssl_bump bump all
-acl all_ports port 1-65535
-http_access allow all
-cache deny all
-access_log daemon:{dir}/access.log squid
-cache_log {dir}/cache.log
-pid_filename {dir}/squid.pid
-coredump_dir {dir}
-shutdown_lifetime 0 seconds
 """
 
 
@@ -147,7 +139,7 @@ def _squid(world: World, tool: str) -> Iterator[Way | None]:
         subprocess.run(["chmod", "-R", "a+rwX", directory], check=True)
         conf = Path(directory, "squid.conf")
         known = {"port": ways.SQUID_PORT, "dir": directory, "certgen": certgen, "ca": world.ca}
-        conf.write_text(SQUID.format(**known))
+        conf.write_text(SQUID.format(**known) + ways.SQUID.format(dir=directory))
         argv = [squid, "-N", "-f", str(conf)]
         env = {"CAFILE": f"{directory}/ca.pem"}
         with ways.proxy(world, "squid", argv, ways.SQUID_PORT, [tool, "ask", URL], env) as way:

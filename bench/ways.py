@@ -23,7 +23,6 @@ PYTHON = "/usr/bin/python3"
 SQUID_PORT, MITM_PORT = 13128, 13129
 # With its access log, as a proxy runs that must answer for what it let out: what is compared writes receipts.
 SQUID = """\
-http_port 127.0.0.1:{port}
 acl all_ports port 1-65535
 http_access allow all
 cache deny all
@@ -82,7 +81,7 @@ def squid(world: World) -> Iterator[Way | None]:
     with tempfile.TemporaryDirectory() as directory:
         os.chmod(directory, 0o777)
         conf = Path(directory, "squid.conf")
-        conf.write_text(SQUID.format(port=SQUID_PORT, dir=directory))
+        conf.write_text(f"http_port 127.0.0.1:{SQUID_PORT}\n" + SQUID.format(dir=directory))
         asks = [PYTHON, str(HERE / "client.py")]
         with proxy(world, "squid", [tool, "-N", "-f", str(conf)], SQUID_PORT, asks) as way:
             yield way
