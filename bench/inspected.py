@@ -22,6 +22,7 @@ from tests.world import World
 
 CLIENTS = 16
 PORT = 7443
+SQUID_PORT, MITM_PORT = 13130, 13131  # those of `ways` may be running
 SERVER = f"203.0.113.10:{PORT}"
 URL = f"four.test:{PORT}"
 BULK_BYTES = 1 << 29
@@ -138,11 +139,11 @@ def _squid(world: World, tool: str) -> Iterator[Way | None]:
         subprocess.run(made, check=True, capture_output=True)
         subprocess.run(["chmod", "-R", "a+rwX", directory], check=True)
         conf = Path(directory, "squid.conf")
-        known = {"port": ways.SQUID_PORT, "dir": directory, "certgen": certgen, "ca": world.ca}
+        known = {"port": SQUID_PORT, "dir": directory, "certgen": certgen, "ca": world.ca}
         conf.write_text(SQUID.format(**known) + ways.SQUID.format(dir=directory))
         argv = [squid, "-N", "-f", str(conf)]
         env = {"CAFILE": f"{directory}/ca.pem"}
-        with ways.proxy(world, "squid", argv, ways.SQUID_PORT, [tool, "ask", URL], env) as way:
+        with ways.proxy(world, "squid", argv, SQUID_PORT, [tool, "ask", URL], env) as way:
             yield way
 
 
@@ -162,10 +163,10 @@ def _mitmproxy(world: World, tool: str) -> Iterator[Way | None]:
         yield None
         return
     with tempfile.TemporaryDirectory(dir=world.directory) as directory:
-        argv = [mitmdump, "-q", "--listen-host", "127.0.0.1", "-p", str(ways.MITM_PORT)]
+        argv = [mitmdump, "-q", "--listen-host", "127.0.0.1", "-p", str(MITM_PORT)]
         argv += ["--set", f"confdir={directory}"]
         argv += ["--set", f"ssl_verify_upstream_trusted_ca={world.ca}"]
         env = {"CAFILE": f"{directory}/mitmproxy-ca-cert.pem"}
         asks = [tool, "ask", URL]
-        with ways.proxy(world, "mitmproxy", argv, ways.MITM_PORT, asks, env) as way:
+        with ways.proxy(world, "mitmproxy", argv, MITM_PORT, asks, env) as way:
             yield way
