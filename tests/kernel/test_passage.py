@@ -17,6 +17,8 @@ from sluicegate.policy.model import Rule
 from tests.kernel.gatehouse import Gate, Server, gate, named, read_all
 from tests.kernel.test_opened import NAME, Site, ask, house, reading
 from tests.kernel.test_websocket import Client, Echo
+from tests.kernel.twohouse import Client as Client2
+from tests.kernel.twohouse import Site2, inner
 
 MIB = 1_048_576
 HOSTS = {"ok.test": "127.0.0.1", "also.test": "127.0.0.1"}
@@ -299,3 +301,27 @@ def test_digests_of_what_passed_are_on_record_where_the_policy_asks(tmp_path: Pa
         assert (end["sha256_up"], end["content_up"]) == (sha256(up).hexdigest(), len(up))
         assert (end["sha256_down"], end["content_down"]) == (sha256(down).hexdigest(), len(down))
     assert not any("sha256_up" in end for end in ends if end is not inside)
+
+
+def test_streams_of_http2_have_the_limits_and_digests_of_requests(tmp_path: Path) -> None:
+    site = Site2(tmp_path)
+    rule = Rule("allow[0] p:0", host=NAME, ports=(site.server.port,), inspect=True)
+    limits = {"upload_per_host": 30_000, "requests_per_minute": 3}
+    with house(site, rule, digests=True, **limits) as place:
+        client = Client2(place, site.server.port)
+        said = [
+            client.answer(client.ask("POST", f"/{number}", b"x" * 20_000))[0] for number in (1, 2)
+        ]
+        said += [client.answer(client.ask("GET", f"/{number}"))[0] for number in (3, 4)]
+        client.own.close()
+        place.gate.notary.wait(lambda m: m.get("phase") == "outcome" and "opened" in m["flow"])
+        place.gate.stop()
+        messages = place.gate.notary.messages
+    assert said == [200, 403, 200, 403]
+    rules = [m["flow"]["rule"] for m in messages if m["verdict"] == "block"]
+    assert rules == [f"limits.{name}" for name in limits]
+    end = next(one for one in inner(messages) if one["path"] == "/1")
+    for way, content in (("up", b"x" * 20_000), ("down", b"/1 20000")):
+        assert end[f"sha256_{way}"] == sha256(content).hexdigest()
+        assert end[f"content_{way}"] == len(content)
+    assert 20_000 < end["counted_up"] < 21_000
