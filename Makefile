@@ -49,7 +49,7 @@ TEST_TOOLS := $(DEMO_TOOLS) wget:wget git:git openssl:openssl ssh:openssh-client
 # More clients, each with its own idea of whom to trust; a test of one that is not there says so.
 MORE_TOOLS := ruby:ruby php:php-cli gnutls-cli:gnutls-bin java:default-jdk-headless certutil:libnss3-tools
 
-BENCH_TOOLS := squid:squid bwrap:bubblewrap
+BENCH_TOOLS := squid:squid-openssl bwrap:bubblewrap go,/usr/local/go/bin/go:golang-go
 
 tools:
 	$(call install,$(TEST_TOOLS))
