@@ -927,8 +927,8 @@ const sluicegate = (() => {
       of(policy, ['mode', 'allow', 'deny', 'env', 'bind'], ['connections', 'inspect', 'record', 'secrets', ...LIMITED]);
       need(['enforce', 'observe'].includes(policy.get('mode')), `${what}: an unknown mode`);
       for (const name of ['connections', ...LIMITED]) {
-        const whole = Number.isInteger(policy.get(name) ?? 0) && policy.get(name) !== null;
-        need(whole, `${what}: ${name} is no number`);
+        const limit = policy.get(name);
+        need(!policy.has(name) || (isCount(limit) && limit > 0), `${what}: ${name} is no limit`);
       }
       need(!policy.has('record') || policy.get('record') === 'digests', `${what}: an unknown record`);
       for (const name of ['env', 'bind']) sorted(policy.get(name), isText, byCodePoint);

@@ -206,6 +206,9 @@ def test_the_secret_of_the_next_test_is_one() -> None:
         (RULE % b"").replace(b"}]", b',"record":"all"}]'),
         (RULE % b"").replace(b"}]", b',"upload":"1"}]'),
         (RULE % b"").replace(b"}]", b',"upload":1.5}]'),
+        (RULE % b"").replace(b"}]", b',"upload":0}]'),
+        (RULE % b"").replace(b"}]", b',"requests_per_minute":0}]'),
+        (RULE % b"").replace(b"}]", b',"names_per_wildcard":-1}]'),
         (RULE % b"").replace(b"}]", b',"secrets":[]}]'),
         (RULE % b"").replace(b"}]", b',"secrets":[5]}]'),
         *(

@@ -128,7 +128,8 @@ def _sorted(values: tuple[int, ...] | tuple[str, ...]) -> jcs.Json:
 
 def _read_policy(item: dict[str, object], place: str) -> Policy:
     limits = {name: item.get(name) for name in _LIMITS}
-    if not all(value is None or type(value) is int for value in limits.values()):
+    # A limit of nothing is none that anybody can write, and whoever counts would never begin.
+    if not all(value is None or (type(value) is int and value > 0) for value in limits.values()):
         raise TypeError("limits")
     if item["mode"] not in {"enforce", "observe"}:
         raise ValueError("mode")
