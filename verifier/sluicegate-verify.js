@@ -1398,7 +1398,8 @@ const sluicegate = (() => {
     hosts = new Map(); // bytes up, by name or bare address
     sent = 0; // bytes up, over all hosts
     below = new Map(); // names, by wildcard
-    moments = []; // of the last requests, as many as a minute may have
+    moments = []; // of the last requests, as many as a minute may have; a ring, with the first of them at `oldest`
+    oldest = 0;
     cut = new Map(); // denials in the middle of a flow whose outcome is to come
 
     constructor(policies) {
@@ -1435,9 +1436,13 @@ const sluicegate = (() => {
       need(!this.names(decision.name), `${what}: let through over ${NAMES}`);
       const limit = this.limits[REQUESTS], moment = Number.parseInt(`${action.slice(0, 8)}${action.slice(9, 13)}`, 16);
       if (limit !== undefined && isRequest(protocol)) {
-        const over = this.moments.length === limit && moment - this.moments[0] < MINUTE_MS;
+        const over = this.moments.length === limit && moment - this.moments[this.oldest] < MINUTE_MS;
         need(!over, `${what}: let through over ${REQUESTS}`);
-        this.moments = [...this.moments, moment].slice(-limit);
+        if (this.moments.length < limit) this.moments.push(moment);
+        else {
+          this.moments[this.oldest] = moment;
+          this.oldest = (this.oldest + 1) % limit;
+        }
       }
       if (this.limits[NAMES] === undefined) return;
       for (const one of this.wildcards(decision.name)) {
