@@ -835,6 +835,26 @@ const sluicegate = (() => {
     return { exact, values: [...whole, ...parts] };
   }
 
+  // Whether the gate takes these for conditions, of a request with a query of `size` bytes.
+  function asAsked(policies, { query = [], headers = [] }, size) {
+    if (!query.length && !headers.length) return true;
+    const rules = policies.flatMap(({ allow, deny }) => [...allow, ...deny]);
+    const named = (kind, spell) => new Set(rules.flatMap((rule) => rule[kind].map(({ name }) => spell(name))));
+    const parameters = named('query', looseName), fields = named('headers', headerName);
+    const isCut = (pair) => pair.every((one) => one === CUT);
+    const fits = (value) => /^[ -~]*$/.test(value)
+      && (value.length <= MAX_CONDITION_VALUE || (value.length === MAX_CONDITION_VALUE + CUT.length && value.endsWith(CUT)));
+    const heard = ([name, value]) => !/[&=;]/.test(name) && !/[&;]/.test(value) && fits(value)
+      && (readingsOf(name) ?? []).some((one) => parameters.has(looseName(one)));
+    const sent = ([name, value]) => name === lower(name) && fields.has(headerName(name)) && fits(value)
+      && !/^[ \t]|[ \t]$/.test(value);
+    const bare = (value) => value.length + (value === '' ? 0 : 1) - (value.endsWith(CUT) ? CUT.length : 0);
+    const least = query.reduce((sum, pair) => sum + 1 + (isCut(pair) ? 0 : pair[0].length + bare(pair[1])), -1);
+    return least <= size
+      && query.every((pair, at) => (isCut(pair) && parameters.size > 0) || (at < MAX_PAIRS && heard(pair)))
+      && headers.every((pair, at) => (at < MAX_PAIRS ? sent(pair) : isCut(pair)));
+  }
+
   const meets = (globs, value) => globs.some((glob) => valueMatches(glob, value));
 
   // For an allow rule: every reading of every occurrence.
@@ -1391,6 +1411,9 @@ const sluicegate = (() => {
     [REQUESTS]: 'requests would be made within a minute',
     [NAMES]: 'names below one wildcard rule would be asked for in this run',
   };
+  // What a denial in the middle of a flow has in common with the flow's outcome.
+  const CUT_SHORT = ['connection', 'client_port', 'address', 'port', 'protocol', 'via', 'url', 'synthetic', 'target',
+    'target_port', 'sni', 'host', 'host_port', 'method', 'path', 'query_bytes', ...CONDITIONED];
   const isRequest = (protocol) => protocol === 'http' || protocol === 'https';
 
   // Of several policies every limit holds. What was begun counts when it is, what went up when it has ended.
@@ -1459,19 +1482,27 @@ const sluicegate = (() => {
       // In which minute is said to the millisecond, and the denial came a little later.
       if (rule === REQUESTS) reached &&= this.moments.length === limit && counted === limit + 1;
       need(reached, `${what}: ${shown(rule)} is not reached, or none of the policies'`);
-      const reason = this.reason(rule), key = this.key(flow, `refused: ${reason}`);
-      if (rule === UPLOAD || rule === PER_HOST) this.cut.set(key, (this.cut.get(key) ?? 0) + 1);
+      const reason = this.reason(rule);
+      if (rule === UPLOAD || rule === PER_HOST) this.hold(flow, `refused: ${reason}`);
       return { ...decision, allowed: false, rule, reason, counted, remedy: undefined, observed: false, opened: undefined };
     }
 
-    key(flow, reason) {
-      return jcs([flow.get('connection'), flow.get('client_port'), reason]);
+    // The outcome of the flow with these facts must say `said`.
+    hold(flow, said) {
+      const key = this.key(flow, said);
+      this.cut.set(key, (this.cut.get(key) ?? 0) + 1);
+    }
+
+    key(flow, said) {
+      return jcs([...CUT_SHORT.map((name) => flow.get(name) ?? null), said]);
     }
 
     ended(decision, flow, end, what) {
       const request = isRequest(flow.get('protocol'));
       need((end.counted !== undefined) === (request && this.countsBytes), `${what}: counted_up`);
       need(end.digests === (request && this.digests), `${what}: contents`);
+      const passed = end.digests ? flow.get('content_up') : 0;
+      need(end.counted === undefined || end.counted >= passed, `${what}: counted_up without its content`);
       if (!decision.opened && this.countsBytes) {
         const size = end.counted ?? flow.get('bytes_up'), host = decision.name ?? decision.address ?? '';
         this.sent += size;
@@ -1481,9 +1512,9 @@ const sluicegate = (() => {
         this.hosts.set(host, whole);
       }
       const own = [UPLOAD, PER_HOST].filter((rule) => rule in this.limits).map((rule) => `refused: ${this.reason(rule)}`);
-      if (!own.includes(end.reason)) return;
+      if (!own.includes(end.reason) && !(end.reason.startsWith('refused: ') && inTheMiddle(end.reason.slice(9)))) return;
       const key = this.key(flow, end.reason), left = this.cut.get(key) ?? 0;
-      need(left, `${what}: cut at a limit without its denial`);
+      need(left, `${what}: cut in the middle without its denial`);
       if (left > 1) this.cut.set(key, left - 1);
       else this.cut.delete(key);
     }
@@ -1519,7 +1550,9 @@ const sluicegate = (() => {
   const SHARED = ['address', 'port', 'via', 'synthetic', 'target', 'target_port', 'sni'];
 
   const LEAKED =
-    /^the (placeholder|value) of ([!-~]{1,128}) \([a-z0-9]{1,16}\) is in the [a-z]{1,16}, where it does not belong$/;
+    /^the (placeholder|value) of ([!-~]{1,128}) \([a-z0-9]{1,16}\) is in the (method|path|host|headers|head|content|response), where it does not belong$/;
+  // Places that are looked into while a flow is under way: its outcome says so then.
+  const inTheMiddle = (reason) => ['content', 'response'].includes(LEAKED.exec(reason)?.[3]);
 
   // Every connection decided again, in the record's order.
   class Decisions {
@@ -1593,6 +1626,8 @@ const sluicegate = (() => {
       const asked = flow.has('asked');
       need(!asked || verdict === 'block', `${what}: more than its target was known`);
       need(!flow.has('opened') || verdict !== 'block', `${what}: opened, and denied`);
+      const query = flow.get('query_bytes') ?? 0;
+      need(asAsked(this.policies, facts, query), `${what}: query or headers that no condition is about`);
       const decision = asked ? preliminary(this.loose, facts) : this.full(facts);
       let receipt = decision;
       if (flow.get('rule') === SECRET && verdict === 'block') {
@@ -1639,6 +1674,10 @@ const sluicegate = (() => {
       const reason = text(flow.get('reason'), `${what}: reason`), found = LEAKED.exec(reason);
       const fits = found && (found[1] === 'value' || known.some(({ name }) => name === found[2]));
       need(fits, `${what}: the reason of another denial`);
+      if (inTheMiddle(reason)) this.limits.hold(flow, `refused: ${reason}`);
+      else need(!CONDITIONED.some((name) => flow.has(name)), `${what}: a head with a secret, on record`);
+      const hidden = flow.get('path') === '/[redacted]' && !flow.has('query_bytes');
+      need(found[3] !== 'path' || hidden, `${what}: a path with a secret, on record`);
       return { ...decision, allowed: false, rule: SECRET, reason, remedy: undefined, observed: false, opened: undefined };
     }
 
@@ -1696,7 +1735,7 @@ const sluicegate = (() => {
     // Nothing, if no receipt waits for another one.
     settle() {
       need(!this.refused.size, 'a connection with a denial and an outcome that does not say so');
-      need(!this.limits.cut.size, 'a denial by a limit, and no outcome that says so');
+      need(!this.limits.cut.size, 'a denial in the middle, and no outcome that says so');
     }
   }
 

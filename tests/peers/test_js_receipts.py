@@ -11,9 +11,9 @@ import pytest
 
 from sluicegate.evidence import records
 from sluicegate.facts import Decision, Facts, Protocol, Verdict
-from sluicegate.policy import allowance, normal
+from sluicegate.policy import allowance, conditions, normal
 from sluicegate.policy import decide as policy
-from sluicegate.policy.model import Policy, Rule
+from sluicegate.policy.model import Policy, Rule, Secret
 from sluicegate.policy.opening import opened, opens
 from sluicegate.policy.together import together
 from sluicegate.verify.packet import INVALID, UNPROVEN
@@ -28,7 +28,7 @@ Messages = list[dict[str, object]]
 
 def begun(dice: Dice, policies: tuple[Policy, ...], number: int, seen: Counter[str]) -> Messages:
     """What the gate says of connection `number`, until it is over."""
-    facts = dice.facts()
+    facts = asked_for(policies, dice.facts())
     if facts.synthetic is not None:
         if is_address(facts.synthetic):
             return begun(dice, policies, number, seen)
@@ -38,6 +38,14 @@ def begun(dice: Dice, policies: tuple[Policy, ...], number: int, seen: Counter[s
     if facts.protocol is Protocol.HTTPS:
         return within(dice, policies, number, facts, seen)
     return told(dice, policies, number, facts, seen)
+
+
+def asked_for(policies: tuple[Policy, ...], facts: Facts) -> Facts:
+    """With what these policies' conditions are about alone, as the gate takes it."""
+    parameters, fields = policy.named(policies)
+    headers = conditions.headers(facts.headers, fields)
+    query = conditions.query(facts.path, parameters)
+    return dataclasses.replace(facts, query=query, headers=headers)
 
 
 def within(
@@ -102,6 +110,7 @@ def told(
             remedy=None,  # type: ignore[arg-type]
             observed=False,
         )
+        facts = dataclasses.replace(facts, query=(), headers=())
         return [{**records.decision(who, facts, found, made.action(at + 1))}]
     ech = dice.random() < 0.1
     said = [{**records.decision(who, facts, judged, made.action(at + 1), ech=ech)}]
@@ -257,6 +266,7 @@ def test_limits_are_counted_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     a, b, c = "a.wild.test", "b.wild.test", "c.wild.test"
     cut, names, minute = (allowance.UPLOAD, 17), (allowance.NAMES, 3), (allowance.REQUESTS, 4)
     two = [*of(a, 1), *of(b, 2)]
+    swapped = [of(a, 1, cut)[0], of(b, 1, cut)[1], of(a, 1, cut)[2]]
     cases = {
         "within": ([*two, *of(a, 3)], UNPROVEN),
         "a third name, denied": ([*two, *of(c, 3, names)], UNPROVEN),
@@ -273,6 +283,8 @@ def test_limits_are_counted_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
         "over the host's limit": ([*of(a, 1, counted=9), *of(a, 2, counted=4)], INVALID),
         "what counts is left out": (of(a, 1, counted=None), INVALID),
         "contents are left out": (of(a, 1, contents=None), INVALID),
+        "less counted than its content": (of(a, 1, counted=0), INVALID),
+        "cut, and another denied": (swapped, INVALID),
         "contents of nothing": (of(a, 1, contents=(told[0], ("5" * 64, 0))), INVALID),
     }
     packets = [
@@ -281,3 +293,105 @@ def test_limits_are_counted_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     ]
     (tmp_path / "work").mkdir()
     assert agree(packets, tmp_path / "work") == [level for _, level in cases.values()]
+
+
+ASKING = Rule(
+    "allow[0] p", "a.example", ports=(80,), query=(("mode", "r*"),), headers=(("x-m", "*"),)
+)
+KEY = Secret("A_KEY", ("env", "A_KEY"), ("a.example",), (), "bearer")
+HELD = (Policy("p", allow=(ASKING,), secrets=(KEY,)),)
+READ = Facts(
+    *(Protocol.HTTP, made.bound("a.example"), 80),
+    synthetic="a.example",
+    host="a.example",
+    method="GET",
+    path="/?mode=read",
+    query=(("mode", "read"),),
+    headers=(("x-m", "a"),),
+)
+
+
+def test_what_was_taken_for_conditions_is_what_they_ask_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cut = ("...", "...")
+    long, pairs = "/?" + "mode=read&" * 40, (("mode", "read"),) * 16
+    cases = {
+        "as sent": (READ, UNPROVEN),
+        "in another spelling": (
+            change(query=(("%6dode", "read"),), path="/?%6dode=read"),
+            UNPROVEN,
+        ),
+        "a value cut": (change(headers=(("x-m", "r" * 256 + "..."),)), UNPROVEN),
+        "all that can be": (change(query=(*pairs, cut), path=long), UNPROVEN),
+        "no query to take it from": (change(path="/"), INVALID),
+        "a query too short for it": (change(path="/?mode=rea"), INVALID),
+        "two of one": (change(query=(("mode", "read"),) * 2), INVALID),
+        "another parameter": (change(query=(("k", "read"),)), INVALID),
+        "two readings in one": (change(query=(("mode", "r;d"),)), INVALID),
+        "two in one": (change(query=(("mode", "r&"),)), INVALID),
+        "a longer value": (change(query=(("mode", "r" * 257),), path=long), INVALID),
+        "too many": (change(query=(*pairs, pairs[0]), path=long), INVALID),
+        "another header": (change(headers=(("x-k", "a"),)), INVALID),
+        "a header in capitals": (change(headers=(("X-M", "a"),)), INVALID),
+        "a header with a space": (change(headers=(("x-m", "a "),)), INVALID),
+        "a header cut too early": (change(headers=(cut,)), INVALID),
+    }
+    packets = []
+    for number, (name, (facts, _)) in enumerate(cases.items()):
+        said = records.decision(who(1), facts, policy.decide(HELD, facts), made.action(1))
+        packets.append(Case(name, record(tmp_path / str(number), HELD, [{**said}], monkeypatch)))
+    (tmp_path / "work").mkdir()
+    assert agree(packets, tmp_path / "work") == [level for _, level in cases.values()]
+
+
+def test_a_denial_of_a_secret_shows_nothing_and_ends_its_flow(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bare = change(query=(), headers=())
+    hidden = dataclasses.replace(bare, path="/[redacted]")
+    intent, end = flow(READ, "the content")
+    stopped = leak(READ, "content")
+    other = leak(change(headers=(("x-m", "b"),)), "content")
+    cases = {
+        "in the headers": ([leak(bare, "headers")], UNPROVEN),
+        "in the path": ([leak(hidden, "path")], UNPROVEN),
+        "in the path, which is shown": ([leak(bare, "path")], INVALID),
+        "in the headers, which are shown": ([leak(change(query=()), "headers")], INVALID),
+        "in the query, which is shown": ([leak(change(headers=()), "head")], INVALID),
+        "nowhere that is known": ([leak(bare, "wallet")], INVALID),
+        "in the content": ([intent, stopped, end], UNPROVEN),
+        "in no denial": ([intent, end], INVALID),
+        "of another request": ([intent, other, end], INVALID),
+    }
+    packets = [
+        Case(name, record(tmp_path / str(number), HELD, messages, monkeypatch))
+        for number, (name, (messages, _)) in enumerate(cases.items())
+    ]
+    (tmp_path / "work").mkdir()
+    assert agree(packets, tmp_path / "work") == [level for _, level in cases.values()]
+
+
+def change(**members: object) -> Facts:
+    return dataclasses.replace(READ, **members)  # type: ignore[arg-type]
+
+
+def who(number: int) -> records.Client:
+    return records.Client(number, 40_000)
+
+
+def leak(facts: Facts, where: str) -> dict[str, object]:
+    """The denial of a request with a secret."""
+    reason = f"the value of A_KEY (plain) is in the {where}, where it does not belong"
+    judged = dataclasses.replace(policy.decide(HELD, facts), verdict=Verdict.DENY, rule="secret")
+    judged = dataclasses.replace(judged, reason=reason, remedy=None, observed=False)
+    return {**records.decision(who(1), facts, judged, made.action(2))}
+
+
+def flow(facts: Facts, where: str) -> Messages:
+    """What was begun, and ended because of a secret."""
+    judged = policy.decide(HELD, facts)
+    reason = f"refused: the value of A_KEY (plain) is in {where}, where it does not belong"
+    end = records.Outcome(reason, 5, 7, 9, ("203.0.113.9",), "203.0.113.9")
+    first = {**records.decision(who(1), facts, judged, made.action(1))}
+    return [first, {**records.outcome(who(1), facts, judged, made.action(1), end)}]

@@ -27,7 +27,8 @@ def begun(one: Limited, name: str, at_ms: int = 1000, protocol: Protocol = Proto
 
 
 def denial(one: Limited, rule: str, counted: int, made: Decision = MADE) -> Decision:
-    flow = {"rule": rule, "counted": counted, "connection": 1, "client_port": 2}
+    flow = {"rule": rule, "counted": counted, "protocol": "http"}
+    flow |= {"connection": 1, "client_port": 2}
     return one.denied(made, flow, "receipt 1")
 
 
@@ -81,12 +82,16 @@ def test_bytes_up_of_flows_and_what_counts_of_requests() -> None:
 def test_what_is_cut_has_its_denial_and_says_so() -> None:
     one = limited(upload=10)
     reason = f"refused: {denial(one, UPLOAD, 11).reason}"
-    with pytest.raises(VerificationError, match="connection 1: a denial by a limit"):
+    with pytest.raises(VerificationError, match="a denial in the middle, and no outcome"):
         one.settle()
     ended(one, reason=reason, counted=0)
     one.settle()
     with pytest.raises(VerificationError, match="without its denial"):
         ended(one, reason=reason, counted=0)
+    denial(one, UPLOAD, 11)
+    of_another = {"protocol": "http", "connection": 1, "client_port": 2, "host": "b.wild.test"}
+    with pytest.raises(VerificationError, match="without its denial"):
+        one.ended(MADE, of_another, records.Outcome(reason, counted=0), "receipt 2")
     with pytest.raises(VerificationError, match="is not reached"):
         denial(one, UPLOAD, 10)
     with pytest.raises(VerificationError, match="is not reached"):

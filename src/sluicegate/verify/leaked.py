@@ -18,8 +18,11 @@ from sluicegate.verify import strict
 from sluicegate.verify.strict import need
 
 _REASON = re.compile(
-    r"the (placeholder|value) of ([!-~]{1,128}) \([a-z0-9]{1,16}\) is in the [a-z]{1,16}, where it does not belong"
+    r"the (placeholder|value) of ([!-~]{1,128}) \([a-z0-9]{1,16}\) is in the"
+    r" (method|path|host|headers|head|content|response), where it does not belong"
 )
+_MIDDLE = ("content", "response")  # places that are looked into while the flow is under way
+_REDACTED = "/[redacted]"
 
 
 def denial(
@@ -36,5 +39,16 @@ def denial(
     found = _REASON.fullmatch(said)
     known = found is not None and (found[1] == "value" or found[2] in names)
     need(known, f"{what}: the reason of another denial")
+    if not in_the_middle(said):
+        need(not flow.keys() & {"query", "headers"}, f"{what}: a head with a secret, on record")
+    if found is not None and found[3] == "path":
+        hidden = flow.get("path") == _REDACTED and "query_bytes" not in flow
+        need(hidden, f"{what}: a path with a secret, on record")
     denied = replace(made, verdict=Verdict.DENY, rule=records.SECRET, reason=said)
     return replace(denied, observed=False, opened=False, remedy=None)
+
+
+def in_the_middle(reason: str) -> bool:
+    """Whether it is of such a denial after the request was begun, whose outcome then says so."""
+    found = _REASON.fullmatch(reason)
+    return found is not None and found[3] in _MIDDLE

@@ -7,17 +7,25 @@ import re
 from collections import Counter
 from collections.abc import Mapping
 
+import orjson
+
 from sluicegate.evidence import ids, records
 from sluicegate.facts import Decision, Protocol
 from sluicegate.policy import allowance
 from sluicegate.policy.model import Policy
-from sluicegate.verify import strict
+from sluicegate.verify import leaked, strict
 from sluicegate.verify.strict import VerificationError, need
 
 _HEX = re.compile(r"[0-9a-f]{64}\Z")
 _EMPTY = hashlib.sha256().hexdigest()
 CONTENTS = ("sha256_up", "content_up", "sha256_down", "content_down")
 _CUT = (allowance.UPLOAD, allowance.UPLOAD_PER_HOST)
+# What a denial in the middle of a flow has in common with the flow's outcome.
+_SAME = (
+    *("connection", "client_port", "address", "port", "protocol", "via", "url", "synthetic"),
+    *("target", "target_port", "sni", "host", "host_port", "method", "path", "query_bytes"),
+    *("query", "headers"),
+)
 
 
 class Limited:
@@ -26,8 +34,8 @@ class Limited:
     def __init__(self, policies: tuple[Policy, ...]) -> None:
         self._left = allowance.Allowance.of(policies)
         self._digests = any(policy.digests for policy in policies)
-        # Denials in the middle of a flow whose outcome is still to come: connection, client's port, outcome.
-        self._cut: Counter[tuple[object, ...]] = Counter()
+        # Denials in the middle of a flow whose outcome is still to come: its facts, and what it must say.
+        self._cut: Counter[tuple[bytes, str]] = Counter()
 
     def begun(self, made: Decision, protocol: Protocol, action_id: str, what: str) -> None:
         """Nothing, if no limit speaks against what was allowed; counts it.
@@ -62,8 +70,12 @@ class Limited:
             reached = self._left.begun == limit and counted == limit + 1
             need(reached, f"{what}: {rule} is not reached")
         else:
-            self._cut[self._ends(flow, over.reason)] += 1
+            self.cut(flow, over)
         return over
+
+    def cut(self, flow: Mapping[str, object], denied: Decision) -> None:
+        """Have the outcome of the flow with these facts say that `denied` came in the middle of it."""
+        self._cut[_facts(flow), f"refused: {denied.reason}"] += 1
 
     def ended(
         self, made: Decision, flow: Mapping[str, object], end: records.Outcome, what: str
@@ -78,6 +90,10 @@ class Limited:
         need((end.counted is not None) == wanted, f"{what}: counted_up")
         need((end.contents is not None) == (request and self._digests), f"{what}: contents")
         size = end.bytes_up if end.counted is None else end.counted
+        passed = 0 if end.contents is None else end.contents[0][1]
+        need(
+            end.counted is None or end.counted >= passed, f"{what}: counted_up without its content"
+        )
         over = None if made.opened else self._left.take(made, size)
         if over is not None:
             raise VerificationError(f"{what}: went up over {over.rule}: {over.reason}")
@@ -86,9 +102,9 @@ class Limited:
             for rule in _CUT
             if (limit := self._left.limit(rule)) is not None
         )
-        if end.reason in words:
-            key = (flow["connection"], flow["client_port"], end.reason)
-            need(self._cut[key] > 0, f"{what}: cut at a limit without its denial")
+        if end.reason in words or leaked.in_the_middle(end.reason.removeprefix("refused: ")):
+            key = _facts(flow), end.reason
+            need(self._cut[key] > 0, f"{what}: cut in the middle without its denial")
             self._cut[key] -= 1
 
     def settle(self) -> None:
@@ -97,13 +113,12 @@ class Limited:
         Raises:
             VerificationError: it has not.
         """
-        for key, count in self._cut.items():
-            need(
-                not count, f"connection {key[0]}: a denial by a limit, and no outcome that says so"
-            )
+        for (_, said), count in self._cut.items():
+            need(not count, f"a denial in the middle, and no outcome that says {said}")
 
-    def _ends(self, flow: Mapping[str, object], reason: str) -> tuple[object, ...]:
-        return flow["connection"], flow["client_port"], f"refused: {reason}"
+
+def _facts(flow: Mapping[str, object]) -> bytes:
+    return orjson.dumps([flow.get(name) for name in _SAME])
 
 
 def contents(

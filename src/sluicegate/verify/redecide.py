@@ -101,6 +101,7 @@ class Redecide:
         except PolicyError as error:
             raise VerificationError(f"policy.json: {error.message}") from error
         self._loose = policy.relaxed(self._policies)
+        self._named = policy.named(self._policies)
         self._limited = Limited(self._policies)
         # What receipts say beside facts that are not of one connection alone -> the decision that gives it. Runs ask
         # for the same few destinations again and again.
@@ -139,11 +140,12 @@ class Redecide:
                 self._ended(self._open.pop(name, None), begun, said, flow, what)
                 return
             known = (phase, said, begun[2])
-            made = None if flow.keys() & _SPECIAL else self._good.get(known)
+            special = bool(flow.keys() & _SPECIAL) or flow.get("rule") == records.SECRET
+            made = None if special else self._good.get(known)
             if made is None:
                 need(_ALWAYS <= flow.keys() <= _KNOWN, f"{what}: members that no connection has")
                 made = self._compare(record, flow, stated.read(flow, what), what)
-                if not flow.keys() & _SPECIAL:
+                if not special:
                     if len(self._good) >= KEPT:
                         self._good.clear()
                     self._good[known] = made
@@ -240,6 +242,7 @@ class Redecide:
         self, record: Mapping[str, object], flow: Mapping[str, object], facts: Facts, what: str
     ) -> Decision:
         """The decision on `facts`, which gives the receipt."""
+        stated.conditioned(facts, self._named, what)
         made = self._decide(facts, asked="asked" in flow)
         phase, verdict = record.get("decision_phase"), record["verdict"]
         addresses = stated.addresses(flow, what)
@@ -248,6 +251,8 @@ class Redecide:
         if flow["rule"] == records.SECRET and verdict == "block":
             need("asked" not in flow and not addresses, f"{what}: a secret in no request")
             made = leaked.denial(self._policies, made, flow, what)
+            if leaked.in_the_middle(made.reason):
+                self._limited.cut(flow, made)
         elif addresses:
             need(phase is None and verdict == "block", f"{what}: addresses before a look-up")
             need(made.verdict is Verdict.ALLOW, f"{what}: looked up what is denied")

@@ -83,6 +83,33 @@ def _pairs(flow: Mapping[str, object], name: str, what: str) -> conditions.Pairs
     return tuple(pairs)
 
 
+def conditioned(facts: Facts, named: tuple[frozenset[str], frozenset[str]], what: str) -> None:
+    """Nothing, if what `facts` have for conditions is what the gate takes from a request for conditions on `named`.
+
+    Raises:
+        VerificationError: nobody asked for it, it was not taken so, or no query is that short.
+    """
+    least = -1
+    for at, (name, value) in enumerate(facts.query):
+        least += 1
+        if _cut(name, value):
+            need(named[0], f"{what}: query that no condition is about")
+            continue
+        ours = conditions.query(f"?{name}={value}", named[0]) == ((name, value),)
+        need(ours and at < conditions.MAX_PAIRS, f"{what}: query that no condition is about")
+        least += len(name) + bool(value) + len(value.removesuffix(conditions.CUT))
+    size = len((facts.path or "").partition("?")[2])
+    need(least <= size, f"{what}: more of a query than its query_bytes")
+    for at, (name, value) in enumerate(facts.headers):
+        ours = conditions.headers(((name, value),), named[1]) == ((name, value),)
+        ours = ours if at < conditions.MAX_PAIRS else _cut(name, value)
+        need(ours, f"{what}: headers that no condition is about")
+
+
+def _cut(name: str, value: str) -> bool:
+    return name == value == conditions.CUT
+
+
 def addresses(flow: Mapping[str, object], what: str) -> tuple[str, ...]:
     """Those it lists, in order; empty for none.
 
