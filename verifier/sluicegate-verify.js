@@ -1720,6 +1720,9 @@ const sluicegate = (() => {
         `${what}: an address that was not asked for`);
       need(end.peer !== undefined || end.idle, `${what}: bytes or a status of nobody`);
       this.limits.ended(intent.decision, flow, end, what);
+      // Later its bytes would be in no connection's.
+      const within = flow.get('protocol') !== 'https' || this.inside.has(this.client(flow));
+      need(within, `${what}: a request that outlived its connection`);
       if (flow.has('opened')) this.inside.delete(this.client(flow));
       if (!end.addresses.length) return;
       const [good] = admitted(this.policies, intent.decision, end.addresses);

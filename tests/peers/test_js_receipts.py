@@ -372,6 +372,29 @@ def test_a_denial_of_a_secret_shows_nothing_and_ends_its_flow(
     assert agree(packets, tmp_path / "work") == [level for _, level in cases.values()]
 
 
+def test_a_request_ends_before_its_connection(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its bytes are held against the connection's when that has ended."""
+    opening = (Policy("p", allow=(Rule("allow[0] p", "a.example", ports=(443,), inspect=True),)),)
+    hello = made.known("a.example")
+    asked = dataclasses.replace(
+        hello, protocol=Protocol.HTTPS, method="GET", path="/", host="a.example"
+    )
+    first, last = list[dict[str, object]](), list[dict[str, object]]()
+    for number, facts in enumerate((hello, asked), 1):
+        judged, kernel = judge(opening, facts), (50, 50) if facts is hello else None
+        end = records.Outcome("complete", 50, 50, 9, ("203.0.113.9",), "203.0.113.9", kernel=kernel)
+        first.append({**records.decision(who(1), facts, judged, made.action(number))})
+        last.append({**records.outcome(who(1), facts, judged, made.action(number), end)})
+    packets = [
+        Case(name, record(tmp_path / name, opening, [*first, *ends], monkeypatch))
+        for name, ends in (("before", last[::-1]), ("after", last))
+    ]
+    (tmp_path / "work").mkdir()
+    assert agree(packets, tmp_path / "work") == [UNPROVEN, INVALID]
+
+
 def change(**members: object) -> Facts:
     return dataclasses.replace(READ, **members)  # type: ignore[arg-type]
 

@@ -212,6 +212,9 @@ class Redecide:
         if end.status is not None and flow["protocol"] not in _HTTP:
             raise VerificationError(f"{what}: a status of what is no HTTP")
         self._limited.ended(intent.made, flow, end, what)
+        # Later its bytes would be in no connection's.
+        within = flow["protocol"] != Protocol.HTTPS.value or begun[:2] in self._inside
+        need(within, f"{what}: a request that outlived its connection")
         if "opened" in flow:
             self._inside.pop(begun[:2], None)
         if not end.addresses:
