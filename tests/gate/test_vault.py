@@ -122,6 +122,22 @@ def test_what_lies_in_two_fields_together() -> None:
     assert weigh(request("GET /", f"A: {coded}"))[0].rule == "secret"
 
 
+def test_a_path_with_it_is_not_on_record_whatever_else_has_it() -> None:
+    upper = "AKIA7QXW2LK9ZV4ZC1XM"
+    kept = Vault((), {"ACCESS_KEY": upper.encode()})
+    asked = request(f"{upper} /{upper}")
+    shown, decision, _ = kept.weigh(replace(FACTS, path=asked.path), YES, asked)
+    assert decision.reason.endswith("is in the method, where it does not belong")
+    assert shown.path == REDACTED
+    # A long value is found once all of its parts are there, in whatever field each is.
+    long = "".join(f"{n:03x}" for n in range(4096))[:400]
+    kept = Vault((), {"LONG_TOKEN": long.encode()})
+    asked = request(f"GET /{long[:300]}", f"X: {long[100:]}")
+    shown, decision, _ = kept.weigh(replace(FACTS, path=asked.path), YES, asked)
+    assert decision.reason.endswith("is in the head, where it does not belong")
+    assert shown.path == REDACTED
+
+
 @pytest.mark.parametrize(("text", "name"), [(VALUE, "API_KEY"), (TOKEN, "GITHUB_TOKEN")])
 def test_values_are_looked_for_as_well(text: str, name: str) -> None:
     decision, _ = weigh(request("GET /", f"X-Api-Key: {text}"))

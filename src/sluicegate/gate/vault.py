@@ -70,11 +70,11 @@ class Vault:
         with_all = b"\n".join(text for _, text in _texts(rest))
         if not self._found(with_all):
             return facts, decision, sent
-        where, finding = next(
-            (place, found[0]) for place, text in _pieces(rest) if (found := self._found(text))
-        )
+        all_ = {place: found[0] for place, text in _pieces(rest) if (found := self._found(text))}
+        where, finding = next(iter(all_.items()))
         hidden = replace(facts, query=(), headers=())
-        if where == "the path":
+        # Also where it is in something before the path as well, or the path has no more than a part of it.
+        if "the path" in all_ or where == "the head":
             hidden = replace(hidden, path=REDACTED)
         return hidden, denied(decision, finding, where), request
 
