@@ -534,3 +534,26 @@ def test_methods_and_paths_hold_for_a_websocket(tmp_path: Path) -> None:
         place.gate.stop()
     assert len(echo.heads) == 1
     assert echo.heads[0].startswith(b"GET /ws/a ")
+
+
+def test_frames_without_content_do_not_pass_a_limit(tmp_path: Path) -> None:
+    """Their kinds and number say something, too."""
+    echo, site = Echo(), Site(tmp_path)
+
+    def serve(raw: socket.socket) -> None:
+        with contextlib.suppress(OSError), site.context.wrap_socket(raw, server_side=True) as own:
+            echo(own)
+
+    site.server.handle = serve
+    rule = Rule("allow[0] p:0", host=NAME, ports=(site.server.port,), inspect=True)
+    with house(site, rule, upload=2000) as place:
+        client = Client(place.connect(), f"{NAME}:{site.server.port}")
+        client.until(events.AcceptConnection)
+        for _ in range(3):
+            client.send(*[events.Ping()] * 200)
+        (closed,) = client.until(events.CloseConnection)
+        assert closed.code == 1008
+        (end,) = ends(place.gate)
+    assert end["outcome"].startswith("refused: more than 2000 bytes")
+    assert end["counted_up"] <= 2000
+    assert len(echo.pings) <= 2000 // 6

@@ -103,6 +103,9 @@ class WebSocket:
             up = way is self.up
             look = self._passage.up if up else self._passage.down
             look(b"".join(part.payload for part in parts if not part.frame.opcode.control))
+            if up:
+                # Their heads say something, too: empty frames without end would be a way out that no limit sees.
+                self._passage.take(sum(part.head_bytes for part in parts))
             beside = b"".join(part.payload for part in parts if part.frame.opcode.control)
             self._passage.beside(beside, up=up)
             way.written(parts)

@@ -32,7 +32,8 @@ class Allowance:
     """Of several policies every limit holds, so the least one counts; None is no limit.
 
     `upload` is bytes of the whole run, `upload_per_host` those to one host. Bytes of a request are those of its head as
-    the gate writes it and of its content, without the framing of that; of an opaque flow, all that go up.
+    the gate writes it and of its content, without the framing of that, except a WebSocket's, whose frames keep their
+    borders; of an opaque flow, all that go up.
     `requests` are of any minute, over all hosts; `names` of the whole run.
     """
 

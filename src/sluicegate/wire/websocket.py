@@ -78,6 +78,11 @@ class Part:
         return not self.at
 
     @property
+    def head_bytes(self) -> int:
+        """Those of the frame's head, of its first part alone."""
+        return len(write_head(self.frame)) if self.begins else 0
+
+    @property
     def ends(self) -> bool:
         return self.at + len(self.payload) == self.frame.length
 
