@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 from h2.errors import ErrorCodes
-from h2.events import PingAckReceived, StreamReset
+from h2.events import PingAckReceived, StreamEnded, StreamReset
 from h2.settings import SettingCodes
 from hpack import Encoder
 from hyperframe.frame import (
@@ -562,9 +562,16 @@ def test_a_head_that_is_over_the_limit_does_not_go(tmp_path: Path) -> None:
         client.conn.send_headers(number, [("x", "y" * 1000)], end_stream=True)
         client.flush()
         assert client.answer(number)[0] == 403
+        # At once with the head: they are there before its receipt is.
+        number = client.conn.get_next_available_stream_id()
+        client.conn.send_headers(number, client.head("POST", "/trailers"))
+        client.conn.send_headers(number, [("x", "y" * 1000)], end_stream=True)
+        client.flush()
+        assert client.answer(number)[0] == 403
         place.gate.stop()
     assert {head[":path"] for head in site.asked} == {"/trailers"}
     assert not site.trailers
+    assert not any(isinstance(event, StreamEnded) for event in site.events)
 
 
 def test_conditions_hold(tmp_path: Path) -> None:

@@ -83,7 +83,8 @@ class Call:
         deed.intend(self._go)
 
     def _go(self) -> None:
-        if not self.over:
+        # One that is closed meanwhile, whyever, has no receipt that lets it go.
+        if not (self.over or self.up.dead):
             self.owner.reach(self)
 
     def _refuse(self, facts: Facts, decision: Decision, malformed: bool = False) -> None:
