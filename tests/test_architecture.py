@@ -53,6 +53,7 @@ SHELLS = {
     "boundary/witness.py",
     "evidence/notary.py",
     "gate/authority.py",
+    "gate/bell.py",
     "gate/cut.py",
     "gate/desk.py",
     "gate/dial.py",

@@ -32,11 +32,13 @@ class Sink:
         self.server = Server(self._take)
 
     def _take(self, peer: socket.socket) -> None:
-        begun = False
+        begun, start = False, -1
         while data := peer.recv(262_144):
             self.held += data
-            content = self.held.partition(b"\r\n\r\n")[2]
-            if self.answers is not None and len(content) >= self.answers and not begun:
+            if start < 0:
+                start = self.held.find(b"\r\n\r\n")
+            content = len(self.held) - start - 4 if start >= 0 else 0
+            if self.answers is not None and content >= self.answers and not begun:
                 begun = True
                 peer.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nbegun")
 

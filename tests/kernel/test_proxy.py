@@ -291,7 +291,7 @@ def test_connections_above_the_limit_are_reset_and_counted() -> None:
 
 def test_many_connections_at_once_and_a_stop_in_the_middle() -> None:
     up = Server(echo)
-    with gate(Policy("p", allow=(local(up.port),)), connections=3000) as house:
+    with gate(Policy("p", allow=(local(up.port),)), connections=3000, grace_s=60) as house:
         house.to = ("127.0.0.1", up.port)
         clients = [house.connect() for _ in range(1000)]
         for client in clients:

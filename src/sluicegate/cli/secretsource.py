@@ -27,6 +27,8 @@ MAX_VALUE_BYTES = 4096  # a header of more is refused by servers (8 KiB with all
 MAX_WITHHELD = 4
 MIN_WITHHELD_BYTES = 16  # a shorter one is a word as often as not
 MIN_DIFFERENT = 8  # characters: `0000000000000000` is in many files
+# Characters: a shorter value has no placeholder, and stands in other texts by accident.
+MIN_APART = 8
 _SECRET_NAME = re.compile(r"TOKEN|SECRET|PASSW|PASSPHRASE|CREDENTIAL|API_?KEY|ACCESS_?KEY|_PAT$")
 _SECRET_VALUE = re.compile(rb"[!-~]+")
 
@@ -79,8 +81,8 @@ def _named_once(secrets: tuple[Secret, ...], given: tuple[str, ...]) -> None:
 
 
 def _apart(secret: Secret, value: str, env: Mapping[str, str], argv: Iterable[str]) -> None:
-    """Nothing, if the command has the value from nowhere else."""
-    if not value:
+    """Nothing, if the command has the value from nowhere else; the gate says of a short one that it is none."""
+    if len(value) < MIN_APART:
         return
     for name, text in env.items():
         if value in text and name != secret.name:

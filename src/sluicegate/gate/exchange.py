@@ -245,6 +245,7 @@ class Exchange:
             why = None if self._response is not None else self._late_answer(words(error))
             if why is not None:
                 self._broken(why)
+            if self._over:
                 return
         if self._switched:
             self._switch()
@@ -292,12 +293,12 @@ class Exchange:
         """None, if a response had arrived before the upstream closed; else `why`, or what its alert of TLS says."""
         try:
             self._receive(self._upstream.recv(READ_BYTES))
-        except (OSError, WireError, Barred) as error:
+        except Barred as refusal:
+            self._bar(refusal.decision)
+        except (OSError, WireError) as error:
             said = words(error)
             return said if said.startswith("tls: ") else why
         return None
-
-    # Ends.
 
     def _complete(self) -> None:
         self._release()

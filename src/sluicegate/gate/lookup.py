@@ -9,6 +9,7 @@ import threading
 from collections import OrderedDict
 from collections.abc import Callable
 
+from sluicegate.gate.bell import Bell
 from sluicegate.wire import names
 
 THREADS = 8  # getaddrinfo blocks; a few slow names must not hold up all others
@@ -50,9 +51,10 @@ class Lookup:
     """Answers come back through `collect`, which the loop calls when `fd` is readable."""
 
     def __init__(self, resolve: Callable[[str], Answer] = system) -> None:
-        self.fd = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
+        self._bell = Bell()
+        self.fd = self._bell.fd
         self._resolve = resolve
-        self._asked: queue.SimpleQueue[str] = queue.SimpleQueue()
+        self._asked: queue.SimpleQueue[str | None] = queue.SimpleQueue()
         self._answered: queue.SimpleQueue[tuple[str, Answer]] = queue.SimpleQueue()
         self._waiting: dict[str, list[Done]] = {}
         self._cache: OrderedDict[str, tuple[int, Answer]] = OrderedDict()
@@ -72,9 +74,7 @@ class Lookup:
 
     def collect(self, now: int) -> None:
         """Hand every answer that has arrived to those who wait for it."""
-        try:
-            os.eventfd_read(self.fd)
-        except BlockingIOError:
+        if not self._bell.heard():
             return
         while not self._answered.empty():
             name, answer = self._answered.get()
@@ -85,8 +85,13 @@ class Lookup:
             for done in self._waiting.pop(name):
                 done(answer)
 
+    def close(self) -> None:
+        """Nobody waits any more: the threads end when they have their answers."""
+        self._bell.close()
+        for _ in range(THREADS):
+            self._asked.put(None)
+
     def _work(self) -> None:
-        while True:
-            name = self._asked.get()
+        while (name := self._asked.get()) is not None:
             self._answered.put((name, self._resolve(name)))
-            os.eventfd_write(self.fd, 1)
+            self._bell.ring()

@@ -171,8 +171,8 @@ class _Gate:
             for flow in tuple(self._flows):
                 with contextlib.suppress(OSError):
                     flow.stop("the gate ends")
-        self._desk.pipes.close()
-        self._loop.close()
+        for part in (self._desk.pipes, self._desk.threads, self._desk.lookup, self._loop):
+            part.close()
         if self._reserve >= 0:
             os.close(self._reserve)
         for listener in (self._tcp, self._dns_tcp):

@@ -10,6 +10,7 @@ import threading
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from sluicegate.gate.bell import Bell
 from sluicegate.gate.pipes import CHUNK, enlarge
 
 if TYPE_CHECKING:
@@ -34,7 +35,8 @@ class Threads:
     """Starts flows; `collect`, called when `fd` is readable, hands back those that have ended."""
 
     def __init__(self) -> None:
-        self.fd = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
+        self._bell = Bell()
+        self.fd = self._bell.fd
         self._flows = 0
         self._ended: queue.SimpleQueue[tuple[_Pair, Way, int]] = queue.SimpleQueue()
 
@@ -70,10 +72,12 @@ class Threads:
         for way in (up, down):
             _shut(way.src)
 
+    def close(self) -> None:
+        """Nobody waits for an end any more."""
+        self._bell.close()
+
     def collect(self) -> None:
-        try:
-            os.eventfd_read(self.fd)
-        except BlockingIOError:
+        if not self._bell.heard():
             return
         while not self._ended.empty():
             pair, way, code = self._ended.get()
@@ -96,7 +100,7 @@ class Threads:
 
     def _end(self, pair: _Pair, way: Way, code: int) -> None:
         self._ended.put((pair, way, code))
-        os.eventfd_write(self.fd, 1)
+        self._bell.ring()
 
 
 def _copy(way: Way) -> None:

@@ -93,7 +93,7 @@ class Workers(Signatures):
         """To a worker, or where all are busy, done here: nobody waits."""
         while len(self._workers) < min(self._count, MOST):
             self._workers.append(self._start())
-        while self._open and select.select([self._open[0].worker.answers], [], [], 0)[0]:
+        while self._open and _ready(self._open[0].worker.answers):
             self._hear()
         busy = Counter(batch.worker.pid for batch in self._open)
         worker = min(self._workers, key=lambda one: busy[one.pid])
@@ -139,6 +139,13 @@ class Workers(Signatures):
             _work(theirs, ours)
         finally:
             os._exit(0)
+
+
+def _ready(descriptor: int) -> bool:
+    """Whether something can be read; not by select(2), which knows no descriptor above 1023 and whose caller may."""
+    poll = select.poll()
+    poll.register(descriptor, select.POLLIN)
+    return bool(poll.poll(0))
 
 
 def _work(asked: int, answers: int) -> None:
