@@ -18,7 +18,7 @@ from sluicegate.gate.exchange import Exchange, Result
 from sluicegate.gate.limits import Limits
 from sluicegate.gate.loop import Loop
 from sluicegate.gate.machine import MAX_WORK_BYTES
-from sluicegate.gate.passage import Passage
+from sluicegate.gate.passage import Barred, Passage
 from sluicegate.gate.vault import Vault
 from sluicegate.policy.allowance import Allowance
 from sluicegate.policy.model import Policy, Rule
@@ -419,6 +419,59 @@ def test_a_client_that_reads_nothing_makes_the_gate_hold_little() -> None:
                 del sent[: theirs.send(sent)]
             idle = idle + 1 if len(sent) == before else 0
         assert 0 < len(one._down) <= 2 * 65_536
+        loop.close()
+
+
+class Left:
+    """An upstream that has answered and left: nothing can be sent to it."""
+
+    def __init__(self, own: socket.socket, said: bytes) -> None:
+        self.own, self.said = own, said
+
+    def send(self, _: bytes | bytearray) -> int:
+        raise BrokenPipeError
+
+    def recv(self, _: int) -> bytes:
+        said, self.said = self.said, b""
+        return said
+
+    def fileno(self) -> int:
+        return self.own.fileno()
+
+    def setsockopt(self, *_: object) -> None:
+        pass
+
+    def getsockopt(self, level: int, name: int, size: int) -> bytes:
+        return self.own.getsockopt(level, name, size)
+
+    def close(self) -> None:
+        self.own.close()
+
+
+class Shut(Passage):
+    """Lets nothing of a response through."""
+
+    def answer(self, data: bytes) -> None:
+        raise Barred(replace(self.decision, verdict=Verdict.DENY, rule="secret", reason="no"))
+
+
+def test_what_an_upstream_said_before_it_left_may_be_barred_as_well() -> None:
+    (ours, theirs), (gate_side, client) = joined(), joined()
+    ended = list[Result]()
+    with ours, theirs, gate_side, client:
+        loop, facts = Loop(), Facts(Protocol.HTTP, "192.0.2.1", 80, host="ok.test")
+        request = read_request_head(b"GET / HTTP/1.1\r\nHost: ok.test\r\n\r\n")
+        assert request is not None
+        upstream = Left(ours, b"HTTP/1.1 200 OK\r\nX-Echo: value\r\nContent-Length: 0\r\n\r\n")
+        passage = Shut(Shared(), facts, free(facts).decision)
+        known = (loop, gate_side, upstream, request, facts, passage, b"", Limits(), ended.append)
+        Exchange(*known).start()  # type: ignore[arg-type]
+        (result,) = ended
+        assert result.barred is not None
+        assert (result.reason, result.again, result.bytes_down) == ("refused: no", False, 0)
+        client.setblocking(False)
+        with pytest.raises(BlockingIOError):
+            client.recv(1)
         loop.close()
 
 

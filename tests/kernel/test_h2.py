@@ -346,6 +346,24 @@ def test_a_server_that_takes_nothing_stops_only_its_own_stream(tmp_path: Path) -
     assert flow["outcome"] == "client reset"
 
 
+def test_a_client_that_does_not_acknowledge_our_settings(tmp_path: Path) -> None:
+    """Until it does, each of its streams may send four times as much before anybody takes it."""
+    site = Site2(tmp_path)
+    with house(site, open_to(site), head_s=0.3) as place:
+        context = place.context()
+        context.set_alpn_protocols(["h2"])
+        own = place.connect(context=context)
+        own.sendall(h2guard.PREFACE + SettingsFrame(0).serialize())
+        said = b""
+        with contextlib.suppress(OSError):
+            while piece := own.recv(65_536):
+                said += piece
+        assert said.endswith(h2guard.goaway(0, h2guard.SETTINGS_TIMEOUT))
+        place.gate.stop()
+        block = place.gate.notary.verdict("block")["flow"]
+    assert block["fault"] == "the client did not acknowledge our SETTINGS in time"
+
+
 def test_no_stream_waits_for_another_one(tmp_path: Path) -> None:
     """Large responses take turns: a small one that is asked for later is there long before their end."""
     site = Site2(tmp_path)

@@ -18,6 +18,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from sluicegate.gate.authority import Authority
+from sluicegate.gate.limits import Limits
 from sluicegate.gate.opened import Opener
 from sluicegate.gate.upstream import Upstream
 from sluicegate.gate.vault import Vault
@@ -58,13 +59,14 @@ class Site:
         pem.write_bytes(private + made.public_bytes(Encoding.PEM))
         self.context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         self.context.load_cert_chain(pem)
-        self.heard = list[bytes]()
+        self.heard, self.resumed = list[bytes](), list[bool]()
         self.server = gatehouse.Server(self._serve, host)
 
     def _serve(self, raw: socket.socket) -> None:
         # Closed here whatever comes of the handshake.
         with self.context.wrap_socket(raw, server_side=True, do_handshake_on_connect=False) as peer:
             peer.do_handshake()
+            self.resumed.append(bool(peer.session_reused))
             self._talk(peer)
 
     def _talk(self, peer: ssl.SSLSocket) -> None:
@@ -104,7 +106,12 @@ class House:
 
 @contextlib.contextmanager
 def house(
-    site: Site, *rules: Rule, trusted: bool = True, vault: Vault | None = None, **more: Any
+    site: Site,
+    *rules: Rule,
+    trusted: bool = True,
+    vault: Vault | None = None,
+    head_s: float = Limits().head_s,
+    **more: Any,
 ) -> Iterator[House]:
     policy = Policy("p", allow=(*rules, gatehouse.local(site.server.port)), **more)
     opener = Opener(
@@ -112,7 +119,7 @@ def house(
         Upstream((site.root,) if trusted else ()),
     )
     names = {NAME: "127.0.0.1"}
-    with gatehouse.gate(policy, names=names, opener=opener, vault=vault) as gate:
+    with gatehouse.gate(policy, names=names, opener=opener, vault=vault, head_s=head_s) as gate:
         gate.to = ("192.0.2.1", site.server.port)
         yield House(gate, opener)
 
@@ -176,6 +183,28 @@ def test_requests_are_judged_one_by_one(tmp_path: Path) -> None:
         m["flow"] for m in messages if m.get("phase") == "outcome" and "opened" not in m["flow"]
     ]
     assert all("kernel_up" not in flow and flow["status"] == 200 for flow in inner)
+
+
+@pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
+def test_sessions_are_resumed_on_both_sides(tmp_path: Path, version: ssl.TLSVersion) -> None:
+    """Each content has an upstream of its own; a ticket is kept as long as its server takes it."""
+    site = Site(tmp_path)
+    site.context.maximum_version = version
+    host = f"{NAME}:{site.server.port}"
+    with house(site, replace(reading(site), methods=("POST",))) as place:
+        context = place.context()
+        context.maximum_version = version
+        one = place.connect(context=context)
+        for number in range(3):
+            assert ask(one, f"POST /{number}", b"x", host=host).endswith(b" 1")
+        (kept,) = place.opener._sessions.values()
+        assert ask(one, "POST /3", b"x", host=host).endswith(b" 1")
+        assert [*place.opener._sessions.values()] == [kept]
+        two = place.connect(context=context, session=one.session)
+        assert ask(two, "POST /4", b"x", host=host).endswith(b" 1")
+        assert (one.session_reused, two.session_reused) == (False, True)
+        place.gate.stop()
+    assert site.resumed == [False, True, True, True, True]
 
 
 def test_conditions_inside_tls(tmp_path: Path) -> None:

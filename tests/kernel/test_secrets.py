@@ -208,7 +208,7 @@ def test_no_process_that_it_can_look_into_has_it(tier: Tier) -> None:
         ("env: API_KEY", {"API_KEY": "a\nb" * 9}, (), "printable ASCII", "end of line"),
         ("env: API_KEY", {"API_KEY": VALUE}, ("--env", "API_KEY"), "--env API_KEY", "leave out"),
         ("env: API_KEY", {"API_KEY": VALUE, "EDITOR": f"x{VALUE}"}, (), "EDITOR as well", "unset"),
-        ("env: API_KEY", {"API_KEY": "true"}, (), "64 random bits", "longer"),
+        ("env: API_KEY", {"API_KEY": "true", "EDITOR": "true"}, (), "64 random bits", "longer"),
         ("file: /nowhere, as: K", {}, (), "can not be read: no such file", "check the path"),
         ("fd: api, as: K", {}, (), "no descriptor is given for api", "--secret-fd api=3"),
         ("env: API_KEY", {"API_KEY": VALUE}, ("--secret-fd", "x=9"), "descriptor 9", "for example"),

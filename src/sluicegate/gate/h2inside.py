@@ -238,11 +238,15 @@ class Streams:
             up.close()
 
     def _check(self) -> None:
-        """Due every `head_s`: a head that does not end, or an idle connection."""
+        """Due every `head_s`: a head that does not end, settings that are not taken, or an idle connection."""
         limits, now = self.desk.limits, self.desk.loop.now
         since = self.client.guard.block_since
         if since is not None and now - since > limits.head_s * h2guard.NS_PER_S:
             self._fault(ConnectionFaultError("the client did not finish a header block in time"))
+            return
+        if not self.client.heeded:
+            why = "the client did not acknowledge our SETTINGS in time"
+            self._fault(ConnectionFaultError(why, h2guard.SETTINGS_TIMEOUT))
             return
         moved = self.client.moved
         if moved != self._seen:

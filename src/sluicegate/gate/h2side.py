@@ -78,7 +78,9 @@ class Side:
         self._marks = deque[tuple[int, Pipe, int, bool]]()
         self._gone = 0
         self._owed, self._growth = 0, GROWTH_BYTES
-        self._due = self.over = self.paused = self._behind = self._told = self.settled = False
+        self._due = self.over = self.paused = self._behind = self._told = False
+        # Whether the peer has stated its settings, and taken ours: before that its streams have the usual windows.
+        self.settled = self.heeded = False
         self.goaway: tuple[int, int] | None = None
         self.moved = 0  # bytes both ways, to see whether it is idle
 
@@ -180,7 +182,9 @@ class Side:
             said = str(error).partition(":")[0]
             said = f"a frame for stream {said}, which is not open" if said.isdigit() else said
             raise ConnectionFaultError(f"HTTP/2: {said}") from error
-        if kind == h2guard.SETTINGS and not flags & h2guard.ACK:
+        if kind == h2guard.SETTINGS and flags & h2guard.ACK:
+            self.heeded = True
+        elif kind == h2guard.SETTINGS:
             self.settled = True
         for event in found:
             if isinstance(event, WindowUpdated):

@@ -6,7 +6,6 @@ import socket
 import ssl
 from collections import deque
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Protocol
 
 from h2.errors import ErrorCodes
@@ -21,7 +20,7 @@ from h2.events import (
 )
 from h2.exceptions import H2Error
 
-from sluicegate.facts import Decision, Verdict
+from sluicegate.facts import Decision
 from sluicegate.gate import h2head
 from sluicegate.gate.desk import Deed, Desk
 from sluicegate.gate.dial import reset
@@ -33,13 +32,12 @@ from sluicegate.gate.loop import Timer
 from sluicegate.gate.passage import Barred
 from sluicegate.gate.reach import Reach
 from sluicegate.gate.secure import Handshake, Secure
-from sluicegate.gate.upstream import failure
+from sluicegate.gate.upstream import failure, unproven
 from sluicegate.wire.cursor import WireError
 
 H2 = "h2"
 # Connections that end while a request waits in them, before it fails: a server may close each that it accepts.
 MAX_MOVES = 2
-CERTIFICATE = "certificate"  # the rule of a denial because of what the server could not prove
 
 
 class Towards(Protocol):
@@ -160,16 +158,7 @@ class Up:
                 return
             self._fail("the server does not speak HTTP/2 any more")
         elif isinstance(error, ssl.SSLCertVerificationError):
-            why = failure(error).words
-            self._refuse(
-                lambda own: replace(
-                    own,
-                    verdict=Verdict.DENY,
-                    rule=CERTIFICATE,
-                    reason=f"the server can not prove that it is {own.name}: {why}",
-                    observed=False,
-                )
-            )
+            self._refuse(lambda own: unproven(own, error))
         elif error is not None:
             self._fail(f"the server's TLS can not be used: {failure(error).words}")
 
@@ -215,8 +204,12 @@ class Up:
         self._settling = self._desk.loop.after(self._desk.limits.connect_s, self._unsettled)
 
     def _unsettled(self) -> None:
-        if self.side is not None and not self.side.settled and not self.over:
+        if self.side is None or self.over:
+            return
+        if not self.side.settled:
             self._fail("the server does not begin to speak HTTP/2")
+        elif not self.side.heeded:
+            self._fail("the server does not acknowledge our SETTINGS")
 
     def _send_waiting(self) -> None:
         side = self.side

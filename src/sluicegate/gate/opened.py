@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from sluicegate.evidence import records
-from sluicegate.facts import Decision, Facts, Protocol, Verdict
+from sluicegate.facts import Decision, Facts, Protocol
 from sluicegate.gate.authority import Authority
 from sluicegate.gate.certificates import AuthorityError
 from sluicegate.gate.desk import Deed, Desk
@@ -25,7 +25,7 @@ from sluicegate.gate.machine import Machine
 from sluicegate.gate.meter import Stream
 from sluicegate.gate.relay import End
 from sluicegate.gate.secure import Handshake, Secure
-from sluicegate.gate.upstream import Upstream, distrust, failure
+from sluicegate.gate.upstream import Upstream, distrust, failure, unproven
 from sluicegate.wire.tls import ClientHello
 
 if TYPE_CHECKING:
@@ -37,7 +37,6 @@ SPOKEN = (H2, HTTP1)  # what is opened, the best first
 MAX_SESSIONS = 512
 # How a client leaves that took the handshake, and not the certificate in it.
 _WORDLESS = frozenset((records.COMPLETE, "client reset"))
-CERTIFICATE = "certificate"  # the rule of a denial because of what the server could not prove
 
 
 @dataclass(slots=True)
@@ -296,17 +295,10 @@ class Inside(Flow):
 
     def _refused(self, secure: Secure, error: OSError) -> Decision | str:
         reset(secure)
-        why = failure(error)
         deed = self._deed
         if deed is None or not isinstance(error, ssl.SSLCertVerificationError):
-            return f"the server's TLS can not be used: {why.words}"
-        return replace(
-            deed.decision,
-            verdict=Verdict.DENY,
-            rule=CERTIFICATE,
-            reason=f"the server can not prove that it is {deed.decision.name}: {why.words}",
-            observed=False,
-        )
+            return f"the server's TLS can not be used: {failure(error).words}"
+        return unproven(deed.decision, error)
 
 
 def _words(error: OSError) -> str:

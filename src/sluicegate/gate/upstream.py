@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import ssl
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+
+from sluicegate.facts import Decision, Verdict
+
+CERTIFICATE = "certificate"  # the rule of a denial because of what the server could not prove
 
 # X509_V_ERR codes (openssl/x509_vfy.h) -> (kind, words).
 _INVALID = {
@@ -103,6 +107,17 @@ def failure(error: OSError) -> Failure:
 def distrust(error: OSError) -> str | None:
     """The alert with which a client said that it does not trust our certificate; None: it was something else."""
     return _DISTRUST.get(str(error.reason)) if isinstance(error, ssl.SSLError) else None
+
+
+def unproven(judged: Decision, error: ssl.SSLCertVerificationError) -> Decision:
+    """The denial of what was allowed, because the server's certificate does not stand for that name."""
+    return replace(
+        judged,
+        verdict=Verdict.DENY,
+        rule=CERTIFICATE,
+        reason=f"the server can not prove that it is {judged.name}: {failure(error).words}",
+        observed=False,
+    )
 
 
 class Upstream:
