@@ -27,6 +27,19 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+def catcher(number: signal.Signals) -> list[str]:
+    """A command that says `ready`, waits for `number`, says `caught` and exits with 9.
+
+    Not a shell's trap around `read`: one signal in some thousands comes between the shell's look at its traps and
+    the system call, and then the shell waits for ever.
+    """
+    script = (
+        "import signal, sys; wanted = {int(sys.argv[1])}; signal.pthread_sigmask(0, wanted); "
+        "print('ready', flush=True); signal.sigwait(wanted); print('caught'); sys.exit(9)"
+    )
+    return ["/usr/bin/python3", "-c", script, str(int(number))]
+
+
 @pytest.fixture(scope="session")
 def world() -> Iterator[World]:
     assert os.geteuid() == 0, "these tests make namespaces: run them as root, as `make test` does"

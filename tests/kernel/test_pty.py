@@ -6,10 +6,12 @@ import fcntl
 import os
 import pty
 import select
+import shlex
+import signal
 import struct
 import termios
 
-from tests.conftest import Tier
+from tests.conftest import Tier, catcher
 
 LIMIT_MS = 20_000  # a broken terminal shows as silence; this only bounds the failure
 
@@ -55,8 +57,8 @@ class Screen:
 
 
 def test_size_interrupt_and_exit_code(tier: Tier) -> None:
-    script = 'trap "echo caught; exit 9" INT; tty; stty size; echo ready; while :; do read x; done'
-    screen = Screen(tier, ["sh", "-c", script], 101)
+    caught = shlex.join(catcher(signal.SIGINT))
+    screen = Screen(tier, ["sh", "-c", f"tty; stty size; exec {caught}"], 101)
     said = screen.until("ready")
     assert "/dev/pts/0" in said
     assert "33 101" in said

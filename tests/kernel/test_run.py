@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import Run, Tier
+from tests.conftest import Run, Tier, catcher
 
 ALLOW = """\
 version: 1
@@ -143,8 +143,7 @@ def test_bad_options_and_policies_start_nothing(tier: Tier) -> None:
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_signals_reach_the_command(tier: Tier, number: signal.Signals) -> None:
-    script = f"trap 'echo caught; exit 9' {number.name[3:]}; echo ready; while :; do read x; done"
-    argv, packet = tier.argv(["bash", "-c", script], "version: 1\n")
+    argv, packet = tier.argv(catcher(number), "version: 1\n")
     process = tier.world.popen(argv, user=tier.user, cwd=tier.work)
     assert process.stdout is not None
     assert process.stdout.readline() == "ready\n"
