@@ -115,3 +115,25 @@ def test_order_in_time() -> None:
         assert record.earlier(first, second)
         assert not record.earlier(second, first)
         assert not record.earlier(first, first)
+
+
+def test_receipts_alike_have_one_form_and_others_have_none_or_another() -> None:
+    first = record.checked(made(), "it")
+    varied = {"action_id": "b", "target": "x", "chain_seq": 7, "chain_prev_hash": "y"}
+    assert first.form is not None
+    assert record.checked(made(**varied), "it").form is first.form
+    assert record.checked(made(verdict="block"), "it").form not in {None, first.form}
+    # Equal in Python and not in JSON.
+    whole = made()
+    whole["action_record"] = {**dict(whole["action_record"]), "version": True}  # type: ignore[call-overload]
+    with pytest.raises(strict.VerificationError):
+        record.checked(whole, "it")
+    # Objects and lists have no form: nobody looked for one.
+    assert record.checked(made(delegation_chain=["x"]), "it").form is None
+
+
+def test_another_order_is_put_right_although_the_form_is_known() -> None:
+    whole = made()
+    fields = dict(whole["action_record"])  # type: ignore[call-overload]
+    turned = {**whole, "action_record": dict(reversed(fields.items()))}
+    assert record.checked(turned, "it").raw == record.checked(whole, "it").raw

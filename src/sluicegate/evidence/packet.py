@@ -18,6 +18,7 @@ TOTALS = ("allow", "block", "warn", "ask", "strip", "forward", "redirect", "othe
 PROVIDERS = frozenset(["github_actions", "self_hosted", "local"])
 # Beyond this the list of domains is left out: packet.json is read whole by its consumers.
 MAX_DOMAINS = 4096
+MAX_LISTED = 1024  # targets of which it is remembered that their domain is listed; the rest are looked at each time
 POSTURE = {
     "raw_socket_status": ("denied", "allowed", "unknown"),
     "docker_socket_status": ("denied", "masked", "allowed", "absent", "unknown"),
@@ -48,7 +49,7 @@ class PacketError(Exception):
 class Tally:
     """What packet.json counts, from records in order. Bounded: it grows with distinct domains only, to a limit."""
 
-    __slots__ = ("_domains", "last", "layers", "receipts", "totals", "transports")
+    __slots__ = ("_domains", "_listed", "last", "layers", "receipts", "totals", "transports")
 
     def __init__(self) -> None:
         self.receipts = 0
@@ -57,6 +58,7 @@ class Tally:
         self.layers: dict[str, int] = {}
         self.last = ""
         self._domains: set[str] = set()
+        self._listed: set[str] = set()  # targets whose host is in there: most come again and again
 
     def add(self, record: Mapping[str, object]) -> None:
         """Count the action record of one receipt."""
@@ -68,14 +70,14 @@ class Tally:
         layer = record.get("layer")
         if verdict == "block" and isinstance(layer, str) and layer:
             self.layers[layer] = self.layers.get(layer, 0) + 1
-        found = _HOST.match(str(record["target"]))
-        if (
-            found
-            and transport not in _NO_DOMAIN
-            and record.get("layer") != "limit"
-            and len(self._domains) <= MAX_DOMAINS
-        ):
+        target = str(record["target"])
+        if target in self._listed or transport in _NO_DOMAIN or layer == "limit":
+            return
+        found = _HOST.match(target)
+        if found and len(self._domains) <= MAX_DOMAINS:
             self._domains.add(found.group(1).lower())
+            if len(self._listed) < MAX_LISTED:
+                self._listed.add(target)
 
     @property
     def domains(self) -> list[str] | None:

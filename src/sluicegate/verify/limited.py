@@ -19,6 +19,7 @@ from sluicegate.verify.strict import VerificationError, need
 _HEX = re.compile(r"[0-9a-f]{64}\Z")
 _EMPTY = hashlib.sha256().hexdigest()
 CONTENTS = ("sha256_up", "content_up", "sha256_down", "content_down")
+_REQUEST = frozenset(one.value for one in allowance.REQUEST)
 _CUT = (allowance.UPLOAD, allowance.UPLOAD_PER_HOST)
 # What a denial in the middle of a flow has in common with the flow's outcome.
 _SAME = (
@@ -85,15 +86,16 @@ class Limited:
         Raises:
             VerificationError: it is not.
         """
-        request = flow["protocol"] in {one.value for one in allowance.REQUEST}
+        request = flow["protocol"] in _REQUEST
         wanted = request and self._left.counts_bytes
-        need((end.counted is not None) == wanted, f"{what}: counted_up")
-        need((end.contents is not None) == (request and self._digests), f"{what}: contents")
+        if (end.counted is not None) != wanted:
+            raise VerificationError(f"{what}: counted_up")
+        if (end.contents is not None) != (request and self._digests):
+            raise VerificationError(f"{what}: contents")
         size = end.bytes_up if end.counted is None else end.counted
         passed = 0 if end.contents is None else end.contents[0][1]
-        need(
-            end.counted is None or end.counted >= passed, f"{what}: counted_up without its content"
-        )
+        if not (end.counted is None or end.counted >= passed):
+            raise VerificationError(f"{what}: counted_up without its content")
         over = None if made.opened else self._left.take(made, size)
         if over is not None:
             raise VerificationError(f"{what}: went up over {over.rule}: {over.reason}")

@@ -11,6 +11,7 @@ from sluicegate.facts import Protocol, Via
 from sluicegate.verify import strict
 
 _PROXIED = frozenset((Via.CONNECT.value, Via.SOCKS.value))
+_HTTP, _HTTPS = Protocol.HTTP.value, Protocol.HTTPS.value
 # Connections that were accepted later than one which is still undecided. More than a gate holds open at once is a gap.
 MAX_AHEAD = 1_000_000
 
@@ -106,7 +107,7 @@ class Reckoning:
         sums, up = self.sums, strict.member(flow, "bytes_up", what)
         down, number = strict.member(flow, "bytes_down", what), flow["connection"]
         sums.broken += flow.get("outcome") != records.COMPLETE
-        if flow.get("protocol") == Protocol.HTTPS.value:
+        if flow.get("protocol") == _HTTPS:
             # Its bytes are in those of the connection that it came in, as TLS sent them.
             before = self._within.get(number, (0, 0))
             self._within[number] = before[0] + up, before[1] + down
@@ -122,7 +123,7 @@ class Reckoning:
         if "kernel_up" in flow or "kernel_down" in flow:
             sums.kernel_up += strict.member(flow, "kernel_up", what)
             sums.kernel_down += strict.member(flow, "kernel_down", what)
-        if opened or flow.get("protocol") == Protocol.HTTP.value:
+        if opened or flow.get("protocol") == _HTTP:
             sums.http += 1
             sums.http_up += up
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
+import operator
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from sluicegate.evidence import canonical, receipt
 from sluicegate.verify import strict
@@ -37,16 +40,25 @@ _OBJECTS = {"redaction", "shield", "key_transition", "session_control"}
 _NO_TEXTS = frozenset(_NUMBERS | _FLAGS | _LISTS | _OBJECTS)
 _ENVELOPE = {"version", "action_record", "signature", "signer_key"}
 _TRANSITION = {"prior_signer_key", "prior_chain_seq", "prior_chain_hash"}
+# Texts that differ from receipt to receipt. All else is the same in thousands, and is looked at once for them all.
+_VARYING = (*("action_id", "timestamp", "target", "pattern", "request_id", "chain_prev_hash"),)
+_SEQ = "chain_seq"
+_SCALARS = frozenset([str, int, bool, type(None)])
+KEPT_FORMS = 256  # a run has a dozen: by verdict, phase, transport and layer
 
 
 @dataclass(frozen=True, slots=True)
 class Receipt:
-    """A receipt whose signature holds. `raw` is its canonical text, `digest` what the next one links to."""
+    """A receipt whose signature holds. `raw` is its canonical text, `digest` what the next one links to.
+
+    `form` stands for all but what varies: where it is the same, so are those members. None where nobody looked for it.
+    """
 
     record: Mapping[str, object]
     signer: str
     raw: bytes
     digest: str
+    form: object = None
 
 
 def checked(
@@ -60,30 +72,96 @@ def checked(
         VerificationError: a member that is missing, unknown or of the wrong kind, or a bad signature.
     """
     envelope = strict.mapping(detail, what)
-    unsigned = {"ext"} & envelope.keys() if advisory else set()
-    if envelope.keys() != _ENVELOPE | unsigned:
+    ext = advisory and "ext" in envelope
+    if envelope.keys() != (_ENVELOPE | {"ext"} if ext else _ENVELOPE):
         raise strict.VerificationError(f"{what}: the members are not those of a receipt")
     if not (envelope["version"] == 1 and envelope["version"] is not True):
         raise strict.VerificationError(f"{what}: version")
-    claimed = strict.mapping(envelope["action_record"], what)
-    try:
-        record = canonical.record(claimed)
-    except ValueError as error:
-        raise strict.VerificationError(f"{what}: {error}") from error
-    _shape(record, what)
-    signer = strict.text(envelope["signer_key"], f"{what}: signer_key")
-    key = strict.raw_hex(signer, 32, f"{what}: signer_key")
-    signature = strict.text(envelope["signature"], f"{what}: signature")
+    claimed = record = strict.mapping(envelope["action_record"], what)
+    if (form := _known(claimed)) is None:
+        try:
+            record = canonical.record(claimed)
+        except ValueError as error:
+            raise strict.VerificationError(f"{what}: {error}") from error
+        _shape(record, what)
+    signer = strict.words(envelope, "signer_key", what)
+    key = _key(signer) or strict.raw_hex(signer, 32, f"{what}: signer_key")
+    signature = strict.words(envelope, "signature", what)
     if not signature.startswith("ed25519:"):
         raise strict.VerificationError(f"{what}: signature without its prefix")
     given = strict.raw_hex(signature[len("ed25519:") :], 64, f"{what}: signature")
     signed = canonical.encode(record)
     signatures.add(key, given, hashlib.sha256(signed).digest(), what)
     # The rest of the envelope is hex, in which nothing is escaped.
-    tail = f',"signature":"{signature}","signer_key":"{signer}"'
-    raw = b'{"version":1,"action_record":' + signed + tail.encode()
-    raw += b"".join(b',"ext":' + canonical.encode(envelope[name]) for name in unsigned) + b"}"
-    return Receipt(record, signer, raw, receipt.receipt_hash(raw))
+    tail = f',"signature":"{signature}","signer_key":"{signer}"'.encode()
+    if ext:
+        tail += b',"ext":' + canonical.encode(envelope["ext"])
+    raw = b'{"version":1,"action_record":%b%b}' % (signed, tail)
+    return Receipt(record, signer, raw, receipt.receipt_hash(raw), form)
+
+
+def _known(record: Mapping[str, object]) -> object:
+    """The form of a record that needs no other look: its form has had one, and what varies is as it must be."""
+    names, kinds = tuple(record), tuple(map(type, record.values()))
+    picked = _picked(names, kinds)
+    if picked is None:
+        return None
+    same, varying = picked
+    form = names, kinds, same(record)
+    texts = varying(record)
+    well = "" not in texts and "\0" not in "".join(texts) and record[_SEQ] >= 0  # type: ignore[operator]
+    return _good(form) if well and _time(str(record["timestamp"])) else None
+
+
+@functools.lru_cache(maxsize=KEPT_FORMS)
+def _picked(
+    names: tuple[str, ...], kinds: tuple[type, ...]
+) -> tuple[operator.itemgetter[Any], operator.itemgetter[Any]] | None:
+    """What takes from a record with such members the ones that stay the same, and the texts that vary."""
+    of = dict(zip(names, kinds, strict=True))
+    varying = [name for name in _VARYING if name in of]
+    same = [name for name in names if name not in {*varying, _SEQ}]
+    texts = all(of[name] is str for name in varying) and of.get(_SEQ) is int
+    if not (texts and "timestamp" in of and len(varying) > 1 < len(same)):
+        return None  # itemgetter gives no tuple for one
+    if not _SCALARS.issuperset(kinds):
+        return None
+    return operator.itemgetter(*same), operator.itemgetter(*varying)
+
+
+@functools.lru_cache(maxsize=KEPT_FORMS)
+def _good(form: tuple[tuple[str, ...], tuple[type, ...], tuple[object, ...]]) -> object:
+    """What stands for the form, if every record of it is a receipt's where what varies is as it must be; else None."""
+    names, _, same = form
+    record: dict[str, object] = dict.fromkeys(names, "x") | {
+        _SEQ: 0,
+        "timestamp": "2000-01-01T00:00:00Z",
+    }
+    stay = [name for name in names if name not in {*_VARYING, _SEQ}]
+    record |= zip(stay, same, strict=True)
+    try:
+        whole = canonical.record(record)
+        _shape(whole, "")
+    except (ValueError, strict.VerificationError):
+        return None  # said of the receipt itself, whose words they are
+    return object() if tuple(whole) == names else None
+
+
+def _time(text: str) -> bool:
+    try:
+        strict.time(text, "")
+    except strict.VerificationError:
+        return False
+    return not text.startswith("0001-")
+
+
+@functools.lru_cache(maxsize=4)  # most records have one signer
+def _key(signer: str) -> bytes | None:
+    """The key that `signer` spells; None if it spells none."""
+    try:
+        return strict.raw_hex(signer, 32, "")
+    except strict.VerificationError:
+        return None
 
 
 def _shape(record: Mapping[str, object], what: str) -> None:

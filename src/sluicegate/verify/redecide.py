@@ -53,7 +53,8 @@ _SPECIAL = _OUTCOME | {"ech", "asked", "counted"}
 _JUDGED = {"rule", "reason", "remedy", "observed", "opened"}
 _OWN = 4  # of `MEMBERS`
 _SHARED = ("address", "port", "via", "synthetic", "target", "target_port", "sni")
-_HTTP = (Protocol.HTTP.value, Protocol.HTTPS.value)
+_HTTPS = Protocol.HTTPS.value  # an enum's value is found by calls, and this is asked of every line
+_HTTP = (Protocol.HTTP.value, _HTTPS)
 CERTIFICATE = "certificate"  # the rule of a denial because of what the server could not prove
 _BY = " is denied by "
 # Rules that no line of the policy stands for; a label is `allow[i] where` or `deny[i] where`.
@@ -140,7 +141,7 @@ class Redecide:
                 self._ended(self._open.pop(name, None), begun, said, flow, what)
                 return
             known = (phase, said, begun[2])
-            special = bool(flow.keys() & _SPECIAL) or flow.get("rule") == records.SECRET
+            special = not _SPECIAL.isdisjoint(flow) or flow.get("rule") == records.SECRET
             made = None if special else self._good.get(known)
             if made is None:
                 need(_ALWAYS <= flow.keys() <= _KNOWN, f"{what}: members that no connection has")
@@ -151,7 +152,7 @@ class Redecide:
                     self._good[known] = made
         except ValueError as error:
             raise VerificationError(f"{what}: {error}") from error
-        if flow.get("protocol") == Protocol.HTTPS.value:
+        if flow.get("protocol") == _HTTPS:
             known_outside = self._inside.get(begun[:2])
             if known_outside is None or known_outside != _outside(flow):
                 raise VerificationError(f"{what}: a request within TLS that was not opened")
@@ -193,7 +194,7 @@ class Redecide:
         what: str,
     ) -> None:
         """Nothing, if this is how what `intent` began may have ended: its facts were decided then."""
-        same = intent is not None and intent.begun == begun and not flow.keys() & _FIRST
+        same = intent is not None and intent.begun == begun and _FIRST.isdisjoint(flow)
         if intent is None or not same:
             raise VerificationError(f"{what}: an outcome with other facts")
         end = stated.outcome(flow, what)
@@ -213,8 +214,9 @@ class Redecide:
             raise VerificationError(f"{what}: a status of what is no HTTP")
         self._limited.ended(intent.made, flow, end, what)
         # Later its bytes would be in no connection's.
-        within = flow["protocol"] != Protocol.HTTPS.value or begun[:2] in self._inside
-        need(within, f"{what}: a request that outlived its connection")
+        within = flow["protocol"] != _HTTPS or begun[:2] in self._inside
+        if not within:
+            raise VerificationError(f"{what}: a request that outlived its connection")
         if "opened" in flow:
             self._inside.pop(begun[:2], None)
         if not end.addresses:
@@ -286,7 +288,7 @@ class Redecide:
         good, refused = policy.answered(self._policies, made, addresses)
         if refused is not None:
             return refused
-        inside = flow["protocol"] == Protocol.HTTPS.value and flow["rule"] == CERTIFICATE
+        inside = flow["protocol"] == _HTTPS and flow["rule"] == CERTIFICATE
         if not inside or good != addresses:
             _differs(what, "block", "allow")
         # What the server showed is nowhere on record; it is the gate's word, and it denies.

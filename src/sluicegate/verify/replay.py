@@ -62,6 +62,7 @@ class Replay:
     # The last id of each sequence: ids rise, so one that is later than it was never there before.
     latest: dict[int, str] = field(default_factory=lambda: {ids.GATE: "", ids.NOTARY: ""})
     waiting: set[str] = field(default_factory=set)  # intents without an outcome so far
+    kept: set[object] = field(default_factory=set)  # forms of receipts that our notary keeps to
 
     @property
     def run(self) -> chain.Run:
@@ -142,8 +143,8 @@ def _read(line: bytes, what: str) -> Mapping[str, object]:
 
 def _line(state: Replay, seq: int, line: bytes, given: _With, what: str) -> None:
     entry = _read(line, what)
-    ts, kind = strict.text(entry.get("ts"), f"{what}: ts"), entry.get("type")
-    detail = strict.mapping(entry.get("detail"), f"{what}: detail")
+    ts, kind = strict.words(entry, "ts", what), entry.get("type")
+    detail = strict.mapping(entry.get("detail"), what)
     event, transport = str(kind), ""
     if kind == "action_receipt":
         found = receipts.checked(detail, what, given.signatures)
@@ -197,7 +198,10 @@ def _receipt(state: Replay, found: receipts.Receipt, given: _With, what: str) ->
         raise strict.VerificationError(f"{what}: chain_seq {record['chain_seq']}, expected {seq}")
     if record["verdict"] not in VERDICTS:
         raise strict.VerificationError(f"{what}: a verdict our notary does not sign")
-    profile.kept(record, what)
+    if found.form is None or found.form not in state.kept:
+        profile.kept(record, what)
+        if found.form is not None and len(state.kept) < receipts.KEPT_FORMS:
+            state.kept.add(found.form)
     if state.opened is None:
         state.opened, state.start = _opening(found, what), str(record["timestamp"])
     else:
@@ -268,7 +272,9 @@ def _facts(state: Replay, record: Mapping[str, object], given: _With, what: str)
         raise strict.VerificationError(f"{what}: flows.jsonl holds another line for it")
     strict.plain(line, f"{what}: its line of flows.jsonl", facts=True)
     flow = _canonical(line, f"{what}: its line of flows.jsonl")
-    kind = strict.text(flow.get("kind"), f"{what}: its facts' kind")
+    kind = flow.get("kind")
+    if type(kind) is not str:
+        raise strict.VerificationError(f"{what}: its facts' kind: not a string")
     own = (kind == "boundary") == (record["transport"] == "boundary")
     if not own:
         raise strict.VerificationError(f"{what}: facts of the boundary by another way")

@@ -22,6 +22,7 @@ _LEAST_STATUS, _MOST_STATUS = 200, 999
 SWITCHED = 101  # the status of a WebSocket, whose frames are counted
 _PAIR = 2
 _MOST_TEXT = conditions.MAX_CONDITION_VALUE + len(conditions.CUT)
+_HTTPS = Protocol.HTTPS.value
 _COUNTS = ("bytes_up", "bytes_down", "duration_ms")
 
 
@@ -116,12 +117,14 @@ def addresses(flow: Mapping[str, object], what: str) -> tuple[str, ...]:
     Raises:
         VerificationError: one that is none, or too many.
     """
-    found = flow.get("addresses", [])
+    found = flow.get("addresses")
+    if found is None and "addresses" not in flow:
+        return ()
     if not isinstance(found, list):
         raise VerificationError(f"{what}: addresses")
-    listed = tuple(strict.text(address, f"{what}: address") for address in found)
-    good = all(map(policy.is_literal, listed))
-    need(good and len(listed) <= records.MAX_ADDRESSES, f"{what}: addresses that are none")
+    listed = tuple([strict.text(address, what) for address in found])
+    if not all(map(policy.is_literal, listed)) or len(listed) > records.MAX_ADDRESSES:
+        raise VerificationError(f"{what}: addresses that are none")
     return listed
 
 
@@ -140,21 +143,27 @@ def outcome(flow: Mapping[str, object], what: str) -> records.Outcome:
     if "frames_up" in flow or "frames_down" in flow:
         frames = strict.member(flow, "frames_up", what), strict.member(flow, "frames_down", what)
     peer = strict.text(flow["peer"], f"{what}: peer") if "peer" in flow else None
-    need(peer is None or peer in listed, f"{what}: connected to what the name has not")
-    many = strict.count(flow.get("address_count", 0), f"{what}: address_count")
-    beyond = many > len(listed) if "address_count" in flow else True
-    need(beyond, f"{what}: address_count")
-    need(listed or "addresses" not in flow, f"{what}: addresses")
+    if not (peer is None or peer in listed):
+        raise VerificationError(f"{what}: connected to what the name has not")
+    many = 0
+    if "address_count" in flow:
+        many = strict.member(flow, "address_count", what)
+        need(many > len(listed), f"{what}: address_count")
+    if not listed and "addresses" in flow:
+        raise VerificationError(f"{what}: addresses")
     status = None
     if "status" in flow:
         least = _LEAST_STATUS if frames is None else SWITCHED
         status = ranged(flow["status"], least, _MOST_STATUS, f"{what}: status")
     switched = status == SWITCHED and flow.get("method") == "GET"
-    need(frames is None or switched, f"{what}: frames of what is no WebSocket")
-    reason = strict.text(flow.get("outcome"), f"{what}: outcome")
-    need(records.printable(reason) == reason, f"{what}: outcome")
-    inside = flow.get("protocol") == Protocol.HTTPS.value
-    need(kernel is None or not inside, f"{what}: the kernel does not see into TLS")
+    if not (frames is None or switched):
+        raise VerificationError(f"{what}: frames of what is no WebSocket")
+    reason = strict.words(flow, "outcome", what)
+    if records.printable(reason) != reason:
+        raise VerificationError(f"{what}: outcome")
+    inside = flow.get("protocol") == _HTTPS
+    if not (kernel is None or not inside):
+        raise VerificationError(f"{what}: the kernel does not see into TLS")
     return records.Outcome(
         reason=reason,
         bytes_up=up,

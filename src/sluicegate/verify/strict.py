@@ -174,6 +174,18 @@ def member(holder: Mapping[str, object], name: str, what: str) -> int:
     return found
 
 
+def words(holder: Mapping[str, object], name: str, what: str) -> str:
+    """The member `name` of `holder`, as `text` would have it; what it is called is made only where it is needed.
+
+    Raises:
+        VerificationError: it is missing or no string.
+    """
+    found = holder.get(name)
+    if type(found) is not str:
+        raise VerificationError(f"{what}: {name}: not a string")
+    return found
+
+
 def raw_hex(found: object, size: int, what: str) -> bytes:
     """The `size` bytes that `found` spells in lower-case hex.
 
