@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import string
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from sluicegate.evidence import keys as texts
@@ -43,7 +43,8 @@ class Verified:
     `levels`: level -> (reached, reason). `totals`: verdict -> receipts; `receipts` counts those of the lifecycle too.
     `signer_key`: 64 hex digits. `root`: the hash of the last receipt. `policy_hash`: as the receipts have it.
     `allowed`, `denied`, `warned`: connections and requests; `dropped`: packets; `questions`: of DNS. All 0 where there
-    are no facts. `boundary`: boundary.json's object, which the record binds; empty where there is none.
+    are no facts. `boundary`: boundary.json's object, which the record binds; empty where there is none. `streams`:
+    SHA-256 of the files that `rows` reads once more.
     """
 
     levels: Mapping[str, tuple[bool, str]]
@@ -59,6 +60,7 @@ class Verified:
     dropped: int
     questions: int
     boundary: Mapping[str, object]
+    streams: Mapping[str, str] = field(default_factory=dict)
 
 
 class Place(Protocol):
@@ -119,6 +121,7 @@ def verify(
         dropped=account.dropped,
         questions=account.questions,
         boundary=report.boundary,
+        streams=report.streams,
     )
 
 

@@ -45,7 +45,10 @@ DEFAULT = (Level.INTACT, Level.CLOSED, Level.ACCOUNTED, Level.PINNED)
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """What the evidence supports. `reached` gives, for each level, whether and why."""
+    """What the evidence supports. `reached` gives, for each level, whether and why.
+
+    `streams`: SHA-256 of the files of `STREAMS`, of a record that `rows` may tell; empty of what is INVALID.
+    """
 
     outcome: int
     reached: Mapping[Level, tuple[bool, str]]
@@ -59,6 +62,7 @@ class Report:
     boundary: Mapping[str, object] = field(default_factory=dict)
     expectations: tuple[Expectation, ...] = ()
     last_seq: int = -1  # of the last key's segment, where a chain of others changes its key
+    streams: Mapping[str, str] = field(default_factory=dict)
 
 
 def verify(
@@ -83,7 +87,6 @@ def verify(
             need(name in RECORD or name in FINISHED, f"{name!a} is no file of a packet")
         record = {name: _stream(files.get(name, b""), name) for name in STREAMS}
         small = {n: d for n, d in files.items() if isinstance(d, bytes) and n not in STREAMS}
-        given = record.keys() & files.keys()
         state = replay(
             record["evidence.jsonl"],
             record["flows.jsonl"],
@@ -92,7 +95,9 @@ def verify(
             signatures,
         )
         measured = _bindings(state, small)
-        _packet(state, measured, small, finished, {name: record[name].sha256() for name in given})
+        digests = {name: record[name].sha256() for name in STREAMS}
+        streamed = {name: digests[name] for name in STREAMS if name in files}
+        _packet(state, measured, small, finished, streamed)
         wanted = expecting.held(expect or {}, _told(state, measured))
     except strict.VerificationError as error:
         return refused(str(error))
@@ -114,6 +119,7 @@ def verify(
         state.account,
         measured,
         wanted,
+        streams={} if state.audit.contradiction else digests,
     )
 
 
