@@ -13,9 +13,11 @@ from sluicegate.policy.model import METHOD, PolicyError
 
 USAGE = """\
 usage: sluicegate policy check [FILE]...
+       sluicegate policy convert FILE
        sluicegate policy explain [METHOD] URL [--policy FILE]... [--header NAME:VALUE]...
 
 check     read every FILE (default: sluicegate.yaml) as `run` would, and say what is worth a second look
+convert   print the policy for the Pipelock configuration in FILE
 explain   say which rule of which file allows or denies METHOD (GET) of URL: http, https, ssh, tcp or HOST:PORT;
           whether its TLS is opened for that, and which secret is put in
 
@@ -30,7 +32,7 @@ def main(argv: Sequence[str]) -> int:
     if words[:1] and words[0] in {"-h", "--help", "help"}:
         sys.stdout.write(USAGE)
         return OK
-    actions = {"check": _check, "explain": _explain}
+    actions = {"check": _check, "convert": _convert, "explain": _explain}
     action = actions.get(words[0]) if words else None
     if action is None:
         said = f"unknown policy command {words[0]!r}" if words else "no policy command given"
@@ -72,6 +74,12 @@ def _check(words: list[str]) -> int:
     if code == OK:
         _print(f"policy_hash: {normal.policy_hash(tuple(policies))}")
     return code
+
+
+def _convert(words: list[str]) -> int:
+    from sluicegate.cli import convert
+
+    return convert.main(words)
 
 
 def _explain(words: list[str]) -> int:

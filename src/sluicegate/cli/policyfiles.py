@@ -47,10 +47,19 @@ def read(path: str, source: str) -> Policy:
     Raises:
         PolicyError: it can not be read or is not a policy.
     """
+    return grammar.parse(text(path, source), source)
+
+
+def text(path: str, source: str) -> str:
+    """The text of the file at `path`, called `source` in errors; of one too long for a policy, its beginning.
+
+    Raises:
+        PolicyError: it can not be read, or is not UTF-8.
+    """
     try:
         with open(path, "rb") as file:
             raw = file.read(document.MAX_BYTES + 1)
-        text = raw.decode("utf-8")
+        return raw.decode("utf-8")
     except UnicodeDecodeError as error:
         before = error.object[: error.start]
         line = before.count(b"\n") + 1
@@ -61,4 +70,3 @@ def read(path: str, source: str) -> Policy:
         said = getattr(error, "strerror", None) or str(error)
         message = f"policy can not be read: {said.lower()}"
         raise PolicyError(source, 0, 0, message, "check the path after --policy") from error
-    return grammar.parse(text, source)
