@@ -15,6 +15,12 @@ SOUND = {
 TAKEN = frozenset(posture._TAKEN)
 
 
+def test_frames_are_looked_through_where_there_is_something_to_look_for() -> None:
+    """Never said to be always on: TLS that no rule opens is not read."""
+    assert posture.frame_scanning(secrets=False) == "off"
+    assert posture.frame_scanning(secrets=True) == "explicit_ws_proxy_path_required"
+
+
 def test_a_sound_boundary_has_no_hole() -> None:
     assert posture.holes(SOUND, TAKEN) == ()
     assert set(posture.results(SOUND, TAKEN).values()) == {"passed"}

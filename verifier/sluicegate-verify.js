@@ -1570,6 +1570,12 @@ const sluicegate = (() => {
       this.limits = new Limits(policies);
     }
 
+    // Those that every policy has.
+    get secrets() {
+      const [first, ...others] = this.policies.map((policy) => policy.secrets);
+      return (first ?? []).filter((secret) => others.every((all) => all.some((one) => one.text === secret.text)));
+    }
+
     add(record, flow, what) {
       const begun = jcs(this.common(flow, [])), action = record.get('action_id'), phase = record.get('decision_phase');
       count(flow.get('connection'), `${what}: connection`);
@@ -1668,8 +1674,7 @@ const sluicegate = (() => {
 
     // The denial because of a secret where it does not belong, which is nowhere on record: the gate's word, and it denies.
     leaked(decision, flow, what) {
-      const [first, ...others] = this.policies.map((policy) => policy.secrets);
-      const known = (first ?? []).filter((secret) => others.every((all) => all.some((one) => one.text === secret.text)));
+      const known = this.secrets;
       need(known.length && flow.has('method'), `${what}: a secret, and the policies have none`);
       const reason = text(flow.get('reason'), `${what}: reason`), found = LEAKED.exec(reason);
       const fits = found && (found[1] === 'value' || known.some(({ name }) => name === found[2]));
@@ -2514,7 +2519,7 @@ const sluicegate = (() => {
     need(await sha256hex(bytesOf(jcs(opened))) === state.posture, 'boundary.json\'s open part is not the record\'s');
     const members = state.closed ? ['close', 'open'] : ['open'];
     need(same([...found.keys()], members), `boundary.json: its members are not ${members.join(' and ')}`);
-    opening(opened);
+    opening(opened, Boolean(state.decisions?.secrets.length));
     if (!state.closed) return found;
     const whole = `sha256:${await sha256hex(data)}`;
     need(state.boundary.get('boundary_sha256') === whole, 'boundary.json is not the one in the record');
@@ -2637,7 +2642,7 @@ const sluicegate = (() => {
     return !hole && TAKEN.every((name) => captured.includes(name)) ? 'forced' : 'advisory';
   }
 
-  function probed(opened) {
+  function probed(opened, secrets) {
     const probe = opened.get('probe'), outcomes = probe.get('outcomes'), captured = probe.get('captured');
     for (const [name, said] of outcomes) {
       need(ofAProbe(name, said), `boundary.json: an outcome that no probe has: ${shown(name)}`);
@@ -2655,7 +2660,7 @@ const sluicegate = (() => {
       docker_socket_status: dockerSocket(outcomes, probe.get('docker')),
       dns_udp_status: questions(outcomes, captured),
       browser_proxy_status: proxy(outcomes, captured, holes.size > 0),
-      websocket_frame_scanning: 'off',
+      websocket_frame_scanning: secrets ? 'explicit_ws_proxy_path_required' : 'off',
       unsupported_paths: [...holes.keys()].sort(byCodePoint),
     };
     if (/^[0-9]+$/.test(outcomes.get('uid') ?? '')) posture.agent_uid = Number(outcomes.get('uid'));
@@ -2703,7 +2708,7 @@ const sluicegate = (() => {
 
   const exactly = (found, known, what) => members(found, known, Object.keys(known), `boundary.json: ${what}`);
 
-  function opening(opened) {
+  function opening(opened, secrets) {
     const required = Object.keys(OPEN);
     members(opened, { ...OPEN, authority: isObject }, required, 'boundary.json: open');
     comparable(opened.get('started_at'), 'boundary.json: started_at');
@@ -2712,7 +2717,7 @@ const sluicegate = (() => {
     exactly(opened.get('network'), NETWORK, 'network at the open');
     if (opened.has('authority')) exactly(opened.get('authority'), AUTHORITY, 'authority');
     need(word(opened.get('posture').get('runner_arch')), 'boundary.json: posture\'s runner_arch');
-    probed(opened);
+    probed(opened, secrets);
   }
 
   function ending(close) {

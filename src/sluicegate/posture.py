@@ -114,6 +114,16 @@ def enforcement(tier: str) -> str:
     return f"linux_{tier.replace('-', '_')}_tproxy"
 
 
+def frame_scanning(*, secrets: bool) -> str:
+    """What packet.json says of a WebSocket's frames. `secrets`: all policies of the run have one, which is looked for.
+
+    Then the frames that the gate reads are offered to the scanner: of clear HTTP, and where a rule has TLS opened. Of
+    the packet's three words the middle one says that: on a path that must be asked for. `always_on` would be untrue,
+    for a WebSocket within TLS that no rule opens goes by unseen.
+    """
+    return "explicit_ws_proxy_path_required" if secrets else "off"
+
+
 def strange(outcomes: Mapping[str, str]) -> str:
     """The first way, or word about one, that the probe does not have; empty if it has them all."""
     for name, said in outcomes.items():

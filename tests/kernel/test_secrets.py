@@ -43,7 +43,9 @@ def verified(tier: Tier, done: Run) -> list[dict[str, object]]:
         assert VALUE.encode() not in data, path
         assert KEPT.encode() not in data, path
     assert VALUE not in done.out + done.err
-    key = json.loads((done.packet / "packet.json").read_text())["verifier"]["signer_key"]
+    said = json.loads((done.packet / "packet.json").read_text())
+    assert said["posture"]["websocket_frame_scanning"] == "explicit_ws_proxy_path_required"
+    key = said["verifier"]["signer_key"]
     checked = tier.verify(done, "--key", key)
     assert checked.code == 0, checked.out + checked.err
     assert node(VERIFIER, done.packet, "--key", key)[0] == 0

@@ -52,6 +52,18 @@ def test_a_run_with_holes_that_were_ignored_says_so() -> None:
     measured.checked(found, closed=True)
 
 
+@pytest.mark.parametrize("secrets", [True, False])
+def test_frames_are_scanned_where_the_policies_have_secrets(secrets: bool) -> None:
+    found = whole()
+    for said in ("off", "explicit_ws_proxy_path_required", "always_on"):
+        found["open"]["posture"]["websocket_frame_scanning"] = said
+        if (said != "always_on") and (said != "off") == secrets:
+            measured.checked(found, closed=True, secrets=secrets)
+            continue
+        with pytest.raises(VerificationError, match="posture is not what was probed"):
+            measured.checked(found, closed=True, secrets=secrets)
+
+
 def test_an_authority_may_be_there() -> None:
     found = whole()
     found["open"]["authority"] = {"sha256": "0" * 64, "names": ["a.example"]}

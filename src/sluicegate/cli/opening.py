@@ -16,6 +16,7 @@ from sluicegate.boundary.model import Spec
 from sluicegate.cli import closing, supervise, timing
 from sluicegate.cli.options import Options
 from sluicegate.policy.model import Policy
+from sluicegate.policy.together import together
 
 SHOWN_HOLES = 5
 DOCKER_SOCKETS = ("/var/run/docker.sock", "/run/docker.sock")
@@ -133,6 +134,7 @@ def opened(plan: Plan, wall: build.Boundary, command: supervise.Control) -> dict
     spec, argv = plan.spec, plan.spec.command.argv
     outcomes, captured, found = _probed(plan, wall, command)
     docker = any(os.path.exists(path) for path in DOCKER_SOCKETS)
+    secrets = bool(together(plan.policies).secrets)
     digest = hashlib.sha256(b"\0".join(os.fsencode(word) for word in argv)).hexdigest()
     whole: dict[str, object] = {
         "run": spec.run,
@@ -167,7 +169,7 @@ def opened(plan: Plan, wall: build.Boundary, command: supervise.Control) -> dict
             "runner_os": posture.SYSTEM,
             "runner_arch": os.uname().machine,
             **posture.members(outcomes, captured, docker),
-            "websocket_frame_scanning": "off",
+            "websocket_frame_scanning": posture.frame_scanning(secrets=secrets),
         },
     }
     if plan.authority is not None:

@@ -35,6 +35,11 @@ class Audit:
         except VerificationError as error:
             return Audit(contradiction=str(error))
 
+    @property
+    def secrets(self) -> bool:
+        """Whether the policies have a secret together; those that can not be read have none."""
+        return self.policies is not None and self.policies.secrets
+
     def add(self, record: Mapping[str, object], flow: Mapping[str, object]) -> None:
         """Take one receipt that carries facts."""
         if self.contradiction or self.policies is None:

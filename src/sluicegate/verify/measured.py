@@ -37,8 +37,10 @@ TIERS = ("netns-root", "netns-rootless")
 _DIGITS = re.compile("0|[1-9][0-9]{0,9}")
 
 
-def checked(measured: Mapping[str, object], *, closed: bool) -> None:
+def checked(measured: Mapping[str, object], *, closed: bool, secrets: bool = False) -> None:
     """Nothing, if boundary.json's object is one that a run of ours could have measured.
+
+    `secrets`: the run's policies have one, so that the gate looks into what it reads.
 
     Raises:
         VerificationError: it has another member, lacks one, or says of the posture what its outcomes do not.
@@ -46,7 +48,7 @@ def checked(measured: Mapping[str, object], *, closed: bool) -> None:
     need(measured.keys() == ({"open", "close"} if closed else {"open"}), "boundary.json: members")
     opened = strict.mapping(measured["open"], "boundary.json: open")
     _opened(opened)
-    _probed(opened)
+    _probed(opened, secrets)
     if not closed:
         return
     close = strict.mapping(measured["close"], "boundary.json: close")
@@ -103,7 +105,7 @@ def _opened(opened: Mapping[str, object]) -> None:
         _texts(authority["names"], "authority's names")
 
 
-def _probed(opened: Mapping[str, object]) -> None:
+def _probed(opened: Mapping[str, object], secrets: bool) -> None:
     probe = strict.mapping(opened["probe"], "boundary.json: probe")
     _members(probe, _PROBE, set(), "probe")
     outcomes = {
@@ -120,12 +122,13 @@ def _probed(opened: Mapping[str, object]) -> None:
     if not isinstance(docker, bool):
         raise strict.VerificationError("boundary.json: probe's docker is not a boolean")
     found = list(posture.holes(outcomes, taken))
+    frames = {"websocket_frame_scanning": posture.frame_scanning(secrets=secrets)}
     for name, said, made in (
         ("holes", probe["holes"], found),
         ("results", probe["results"], posture.results(outcomes, taken)),
         ("holes_ignored", opened["holes_ignored"], bool(found)),
         ("identity", opened["identity"], _identity(outcomes)),
-        ("posture", _derived(opened), _posture(opened, outcomes, taken, docker)),
+        ("posture", _derived(opened), _posture(opened, outcomes, taken, docker) | frames),
     ):
         need(strict.same(said, made), f"boundary.json: {name} is not what was probed")
 
@@ -153,7 +156,6 @@ def _posture(
         **posture.members(outcomes, captured, docker),
         "runner_os": posture.SYSTEM,
         "enforcement_mode": posture.enforcement(str(opened["tier"])),
-        "websocket_frame_scanning": "off",
     }
 
 

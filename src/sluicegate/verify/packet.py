@@ -195,14 +195,14 @@ def _bindings(state: Replay, files: Mapping[str, bytes]) -> Mapping[str, object]
     need(digest == state.run.posture_sha256, "boundary.json's open part is not the record's")
     if not state.closed:
         need(measured.keys() == {"open"}, "boundary.json was closed, the record was not")
-        checked(measured, closed=False)
+        checked(measured, closed=False, secrets=state.audit.secrets)
         # Only a closed record has the digest of its text.
         need(audit.boundary(opened, None) == data, "boundary.json is not as it is written")
         return measured
     whole = "sha256:" + hashlib.sha256(data).hexdigest()
     last = state.account.boundary
     need(last.get("boundary_sha256") == whole, "boundary.json is not the one in the record")
-    checked(measured, closed=True)
+    checked(measured, closed=True, secrets=state.audit.secrets)
     closed = strict.mapping(measured.get("close"), "boundary.json: close")
     _same_job(opened, closed)
     counters = strict.mapping(closed.get("counters"), "boundary.json: counters")

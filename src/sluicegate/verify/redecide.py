@@ -18,6 +18,7 @@ from sluicegate.policy import decide as policy
 from sluicegate.policy import normal
 from sluicegate.policy.model import PolicyError
 from sluicegate.policy.opening import opened, opens
+from sluicegate.policy.together import together
 from sluicegate.verify import leaked, stated, strict
 from sluicegate.verify.counted import MAX_PORT, Bound
 from sluicegate.verify.labels import Labels
@@ -118,6 +119,11 @@ class Redecide:
         self._warned: set[tuple[int, int, bytes]] = set()
         # Opened connections that have not ended, and what was known of each from outside.
         self._inside: dict[tuple[int, int], tuple[object, ...]] = {}
+
+    @property
+    def secrets(self) -> bool:
+        """Whether every policy has the same secret: the gate looks for it then."""
+        return bool(together(self._policies).secrets)
 
     def decision(self, record: Mapping[str, object], flow: Mapping[str, object], what: str) -> None:
         """Nothing, if the policies give this receipt for these facts.
