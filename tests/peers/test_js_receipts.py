@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from sluicegate import posture
 from sluicegate.evidence import records
 from sluicegate.facts import Decision, Facts, Protocol, Verdict
 from sluicegate.policy import allowance, conditions, normal
@@ -148,6 +149,9 @@ def record(
     directory.mkdir()
     with monkeypatch.context() as patched:
         patched.setattr(made, "POLICY", normal.policy_text(policies))
+        frames = posture.frame_scanning(secrets=bool(together(policies).secrets))
+        measured = {**dict(made.OPENED["posture"]), "websocket_frame_scanning": frames}  # type: ignore[call-overload]
+        patched.setattr(made, "OPENED", {**made.OPENED, "posture": measured})
         desk = made.Desk(directory)
         desk.open()
         desk.record(*messages)
