@@ -44,6 +44,7 @@ SHELLS = {
     "boundary/privilege.py",
     "boundary/procfs.py",
     "boundary/probe.py",
+    "boundary/repositories.py",
     "boundary/streams.py",
     "boundary/survey.py",
     "boundary/syscalls.py",

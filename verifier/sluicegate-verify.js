@@ -944,7 +944,7 @@ const sluicegate = (() => {
     }
 
     function readPolicy(policy, place) {
-      of(policy, ['mode', 'allow', 'deny', 'env', 'bind'], ['connections', 'inspect', 'record', 'secrets', ...LIMITED]);
+      of(policy, ['mode', 'allow', 'deny', 'env', 'bind'], ['connections', 'inspect', 'record', 'secrets', 'outputs', 'writable', ...LIMITED]);
       need(['enforce', 'observe'].includes(policy.get('mode')), `${what}: an unknown mode`);
       for (const name of ['connections', ...LIMITED]) {
         const limit = policy.get(name);
@@ -952,6 +952,9 @@ const sluicegate = (() => {
       }
       need(!policy.has('record') || policy.get('record') === 'digests', `${what}: an unknown record`);
       for (const name of ['env', 'bind']) sorted(policy.get(name), isText, byCodePoint);
+      for (const name of ['outputs', 'writable'].filter((one) => policy.has(one))) {
+        need(sorted(policy.get(name), isText, byCodePoint).length > 0, `${what}: an empty ${name}`);
+      }
       const rules = (name) => objects(policy.get(name)).map((rule, at) =>
         readRule(rule, `${name}[${at}] of policies[${place}] policy.json`, name === 'deny'));
       need(!policy.has('inspect') || ['all', 'none'].includes(policy.get('inspect')), `${what}: an unknown inspect`);

@@ -122,6 +122,16 @@ def test_the_directories_above_what_is_kept_can_not_be_moved() -> None:
     assert order == [Do.TREE] * 2 + [Do.PINNED] * 2 + [Do.KEPT] * 3
 
 
+def test_what_is_guarded_is_kept_and_what_is_hidden_in_the_workspace_stays_in_its_place() -> None:
+    top = SPEC.workspace
+    host = replace(HOST, guarded=(f"{top}/.git/config",), hidden=((f"{top}/a/b/_temp", True),))
+    steps = mount_plan(SPEC, host)
+    assert targets(steps, Do.KEPT) == [f"{top}/.git/config"]
+    assert targets(steps, Do.PINNED) == [f"{top}/.git", f"{top}/a", f"{top}/a/b"]
+    order = [step.do for step in steps if step.target.startswith(top)]
+    assert order.index(Do.PINNED) < order.index(Do.KEPT) < order.index(Do.EMPTY_DIRECTORY)
+
+
 def test_sockets_of_a_home_in_a_private_tree_are_covered() -> None:
     asked = replace(SPEC, home="/tmp/home")
     steps = mount_plan(asked, replace(HOST, sockets=("/tmp/home/agent", "/tmp/s")))

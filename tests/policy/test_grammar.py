@@ -22,7 +22,7 @@ allow:
 deny:
   - host: gist.github.com
 limits: {connections: 2000}
-agent: {env: [HF_HOME, HF_HOME], bind: [~/.cache/pip/, /opt/x]}
+agent: {env: [HF_HOME, HF_HOME], bind: [~/.cache/pip/, /opt/x], outputs: [done], writable: [.git/]}
 """
 
 
@@ -44,6 +44,8 @@ def test_a_whole_policy() -> None:
         connections=2000,
         env=("HF_HOME",),
         bind=("~/.cache/pip", "/opt/x"),
+        outputs=("done",),
+        writable=(".git",),
     )
 
 
@@ -74,7 +76,12 @@ def test_an_empty_or_absent_allow_allows_nothing(text: str) -> None:
         ("version: 1\nallow: [{hots: a}]", (2, 10), 'allow[0] has no key "hots"', "mean host?"),
         ("version: 1\ndeny:\n  - host: '*'", (3, 11), "deny[0]: bare wildcard", "already"),
         ("version: 1\nlimits: 5", (2, 9), "limits wants a mapping", "keys: connections"),
-        ("version: 1\nagent:", (2, 7), "agent wants a mapping and got nothing", "keys: env, bind"),
+        (
+            "version: 1\nagent:",
+            (2, 7),
+            "agent wants a mapping and got nothing",
+            "keys: env, bind, outputs, writable",
+        ),
     ],
 )
 def test_errors_have_place_and_remedy(
@@ -198,6 +205,14 @@ def test_inspect_none_with_rules_for_clear_http() -> None:
         ("bind: ['~']", "all of the home", "name the directory"),
         ("bind: [~]", "wants text", "bind:"),
         ('bind: ["/a\\0b"]', "does not begin", "bind:"),
+        ("outputs: result", "agent.outputs wants a list", "outputs: [result]"),
+        ("outputs: ['a b']", "is not an output's name", "outputs: [result]"),
+        (f"outputs: [{', '.join(f'o{n}' for n in range(65))}]", "65 names, more than 64", "keep"),
+        ("writable: [/etc]", "is not a path within the workspace", "writable:"),
+        ("writable: [~/x]", "is not a path within the workspace", "writable:"),
+        ("writable: [.git/../x]", "has an empty segment, . or ..", "writable:"),
+        ("writable: [.]", "has an empty segment, . or ..", "writable:"),
+        ('writable: ["a\\0b"]', "is not a path within the workspace", "writable:"),
         ("ennv: []", 'agent has no key "ennv"', "did you mean env?"),
     ],
 )

@@ -74,6 +74,8 @@ def test_order_spelling_and_repetition_make_no_difference() -> None:
         "version: 1\nallow: [{host: a.example, ports: [80], paths: [/a]}]",
         "version: 1\nlimits: {connections: 1}",
         "version: 1\nagent: {bind: [/a]}",
+        "version: 1\nagent: {outputs: [a, b]}",
+        "version: 1\nagent: {writable: [.git]}",
         "version: 1\nallow: [{host: a.example, query: {b: [y, x], a: '*'}}]",
         "version: 1\ndeny: [{ip: 10.0.0.1, headers: {X-B: y, a: x}}]",
         "version: 1\nallow: [{host: a.example, inspect: false}]",

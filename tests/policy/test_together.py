@@ -10,6 +10,10 @@ def test_every_policy_must_grant() -> None:
     one = Policy("a", env=("A", "B"), bind=("/x", "/y"), connections=10)
     two = Policy("b", env=("B", "C"), bind=("/y",), connections=5)
     assert together((one, two)) == Grants(env=("B",), bind=("/y",), connections=5)
+    assert together((replace(one, outputs=("a", "b"), writable=(".git",)), two)).outputs == ()
+    both = [replace(policy, outputs=("b",), writable=(".git", "x")) for policy in (one, two)]
+    assert together((both[0], replace(both[1], writable=("x",)))).writable == ("x",)
+    assert together((both[0], both[1])).outputs == ("b",)
     assert together((one,)) == Grants(("A", "B"), ("/x", "/y"), 10)
 
 

@@ -64,7 +64,8 @@ class Spec:
     `workspace` and `binds` are writable at their own paths, `home` is visible with its writes
     discarded, `hidden` files and directories are covered with emptiness (the key, what variables point to), and so
     is `packet`, the directory that the evidence is written in.
-    `kept` are files in writable trees that the command may read but not change: the policies of this run.
+    `kept` are files in writable trees that the command may read but not change: the policies of this run. So are, but
+    for those at or below one of `free`, hooks, git configurations and workflow files, which later steps execute.
     `trust` is empty unless something may be opened.
     """
 
@@ -77,4 +78,5 @@ class Spec:
     hidden: tuple[str, ...]
     packet: str = ""
     kept: tuple[str, ...] = ()
+    free: tuple[str, ...] = ()
     trust: Trust = Trust()

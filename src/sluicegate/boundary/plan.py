@@ -87,7 +87,7 @@ class Host:
 
     `mounts` are (path, file system) below `/`; `stores` and `hidden` are (path, is a directory)
     to be covered; `sockets` are the pathname sockets, `abstract` the names of the others, with `@`;
-    `texts` are (path, content) to be overlaid.
+    `texts` are (path, content) to be overlaid; `guarded` are paths in writable trees that are read-only.
     """
 
     mounts: tuple[tuple[str, str], ...]
@@ -98,6 +98,7 @@ class Host:
     texts: tuple[tuple[str, str], ...]
     home_exists: bool
     abstract: tuple[str, ...] = ()
+    guarded: tuple[str, ...] = ()
 
 
 def within(path: str, tree: str) -> bool:
@@ -108,6 +109,7 @@ def within(path: str, tree: str) -> bool:
 def mount_plan(spec: Spec, host: Host) -> tuple[Step, ...]:
     """The steps, parents before children, what covers after what it covers."""
     writable = tuple(dict.fromkeys((spec.workspace, *spec.binds)))
+    kept = tuple(dict.fromkeys((*spec.kept, *host.guarded)))
     trusted = [
         (path, any(within(path, t) for t in writable), text) for path, text in spec.trust.texts
     ]
@@ -122,12 +124,17 @@ def mount_plan(spec: Spec, host: Host) -> tuple[Step, ...]:
         *(Step(Do.STORE, path, mode=0o444, text=text) for path, own, text in trusted if not own),
         *(Step(Do.TREE, path, path) for path in sorted(writable)),
         *(Step(Do.STORE, path, mode=0o444, text=text) for path, own, text in trusted if own),
-        *(Step(Do.PINNED, path, path) for path in _above(spec.kept, writable)),
-        *(Step(Do.KEPT, path, path) for path in spec.kept),
+        *(Step(Do.PINNED, path, path) for path in _above((*kept, *_orders(host)), writable)),
+        *(Step(Do.KEPT, path, path) for path in kept),
         *_covers(spec, host, writable),
         # The home too: an overlay of it may be refused, and then it is bound.
         *(Step(Do.SOCKET, p) for p in host.sockets if not _own(p, (*writable, spec.home))),
     )
+
+
+def _orders(host: Host) -> list[str]:
+    """What is covered because a later step reads orders there: in its place nothing may be put either."""
+    return [path for path, _ in host.hidden]
 
 
 def _above(kept: tuple[str, ...], writable: tuple[str, ...]) -> list[str]:

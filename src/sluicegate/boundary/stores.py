@@ -45,6 +45,9 @@ POINTERS = (
     *("NPM_CONFIG_USERCONFIG", "npm_config_userconfig", "PIP_CONFIG_FILE", "GNUPGHOME"),
     *("GITHUB_ENV", "GITHUB_PATH", "GITHUB_OUTPUT", "GITHUB_STATE", "GITHUB_STEP_SUMMARY"),
     *("RUNNER_TEMP", "CI_JOB_JWT_FILE", "CREDENTIALS_DIRECTORY", "VAULT_TOKEN_FILE"),
+    # The same of other systems: GitLab, CircleCI, Buildkite, Azure Pipelines, Bitbucket, Drone, Jenkins.
+    *("GITLAB_ENV", "BASH_ENV", "BUILDKITE_ENV_FILE", "AGENT_TEMPDIRECTORY", "DRONE_OUTPUT"),
+    *("BITBUCKET_PIPELINES_VARIABLES_PATH", "WORKSPACE_TMP"),
 )
 # Variables that move a part of the home elsewhere.
 MOVED = {
@@ -75,6 +78,10 @@ PATTERNS_BESIDE_WORKSPACE = (
     *("../../_temp/_runner_file_commands", "../../_temp/git-credentials-*"),
     "../../../.credentials*",
 )
+# Of every directory from the workspace upwards, `{}` its name: GitHub's runner has `_temp` beside the repository's own,
+# with the command files and the checkout's token; GitLab's has `NAME.tmp` with variables that are files; Jenkins
+# has `NAME@tmp` with the secrets of a step.
+BESIDE_WORKSPACE = ("_temp/_runner_file_commands", "_temp", "{}.tmp", "{}@tmp")
 PATTERNS_IN_HOME = ("runners/*/.credentials*", "actions-runner/cached/.credentials*")
 SYSTEM = (
     *("/etc/docker/key.json", "/etc/rancher/k3s/k3s.yaml", "/etc/kubernetes/admin.conf"),

@@ -9,28 +9,28 @@ import pwd
 import stat
 from collections.abc import Iterator
 
-from sluicegate.boundary import plan, stores
+from sluicegate.boundary import plan, repositories, stores
 from sluicegate.boundary.model import ROOTLESS_TIER, Command, Spec
-
-# Characters of one configuration file; real ones have a few thousand.
-_MAX_CONFIGURATION = 1 << 20
 
 
 def survey(spec: Spec) -> plan.Host:
     """The facts of this host that matter to `spec`. Reads /proc, so call it outside."""
     homes = tuple(dict.fromkeys((spec.home, *_homes(spec))))
     writable = (spec.workspace, *spec.binds)
+    below = [found for top in writable for found in _below(top)]
+    gits = [path for path, is_socket in below if not is_socket]
     return plan.Host(
         mounts=tuple(_mounts()),
         entries=tuple(_entries()) if spec.tier == ROOTLESS_TIER else (),
         stores=_covers(
             [*stores.candidates(homes), *_perhaps(homes), *_matches(homes, spec.workspace)]
         ),
-        hidden=_covers([spec.packet, *spec.hidden]),
-        sockets=tuple(sorted(set(_sockets(writable)))),
+        hidden=_covers([spec.packet, *spec.hidden, *_beside(spec.workspace)]),
+        sockets=tuple(sorted({*_sockets(), *(path for path, is_socket in below if is_socket)})),
         abstract=tuple(sorted({path for path in _bound_names() if path.startswith("@")})),
         texts=tuple(_texts(spec.command)),
         home_exists=os.path.isdir(spec.home),
+        guarded=repositories.found(writable, gits, spec.free),
     )
 
 
@@ -79,18 +79,8 @@ def _matches(homes: tuple[str, ...], workspace: str) -> Iterator[str]:
 def _perhaps(homes: tuple[str, ...]) -> Iterator[str]:
     places = [f"{home.rstrip('/')}/{name}" for home in homes for name in stores.PERHAPS_IN_HOME]
     for path in (*places, *stores.PERHAPS_OF_SYSTEM):
-        if stores.has_secret(readable(path)):
+        if stores.has_secret(repositories.readable(path)):
             yield path
-
-
-def readable(path: str) -> str:
-    """The beginning of a regular file as text; empty where there is none. Waits for no pipe or device."""
-    with contextlib.suppress(OSError):
-        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-        with open(descriptor, errors="replace") as file:
-            if stat.S_ISREG(os.fstat(descriptor).st_mode):
-                return file.read(_MAX_CONFIGURATION)
-    return ""
 
 
 def _covers(paths: list[str]) -> tuple[tuple[str, bool], ...]:
@@ -105,30 +95,41 @@ def _covers(paths: list[str]) -> tuple[tuple[str, bool], ...]:
     return tuple(sorted(found.items()))
 
 
-def _sockets(writable: tuple[str, ...]) -> Iterator[str]:
-    """The host's pathname sockets, as far as they may lie in a tree that is bound."""
+def _sockets() -> Iterator[str]:
+    """The host's pathname sockets that the kernel's tables tell of.
+
+    They do not tell of all: a name there may be relative, of another mount namespace (a container's that shares the
+    tree) or from before a rename, and a user sees only their own tables.
+    """
     for path in _bound_names():
         if path.startswith("/") and os.path.lexists(path):
             yield os.path.realpath(path)
-    # The kernel's tables do not tell of all: a name there may be relative, of another mount namespace (a
-    # container's that shares the tree) or from before a rename, and a user sees only their own tables.
-    for top in writable:
-        yield from _sockets_below(top)
 
 
-def _sockets_below(top: str) -> Iterator[str]:
-    """Every socket file in the tree, whoever listens there."""
+def _below(top: str) -> Iterator[tuple[str, bool]]:
+    """Every socket file in the tree, whoever listens there, and every `.git`; whether it is a socket."""
     left = [top]
     while left:
         # Not a directory, or one that the command may not read either.
         with contextlib.suppress(OSError), os.scandir(left.pop()) as entries:
             for entry in entries:
+                if entry.name == ".git":
+                    yield entry.path, False
                 if entry.is_dir(follow_symlinks=False):
                     left.append(entry.path)
                 elif entry.is_file(follow_symlinks=False) or entry.is_symlink():
                     continue
                 elif stat.S_ISSOCK(entry.stat(follow_symlinks=False).st_mode):
-                    yield entry.path
+                    yield entry.path, True
+
+
+def _beside(workspace: str) -> Iterator[str]:
+    """What a runner keeps above and beside the workspace, also where sudo took the variables that name it."""
+    place = workspace
+    while place != "/":
+        for pattern in stores.BESIDE_WORKSPACE:
+            yield os.path.join(os.path.dirname(place), pattern.format(os.path.basename(place)))
+        place = os.path.dirname(place)
 
 
 def _bound_names() -> Iterator[str]:

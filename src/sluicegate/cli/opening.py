@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from sluicegate import __version__, posture
-from sluicegate.boundary import build, survey
+from sluicegate.boundary import build, repositories
 from sluicegate.boundary.model import Spec
 from sluicegate.cli import closing, supervise, timing
 from sluicegate.cli.options import Options
@@ -116,14 +116,14 @@ def ci_job(environ: Mapping[str, str]) -> dict[str, str]:
 def head_commit(workspace: str) -> str:
     """The commit that the workspace's HEAD names, or an empty text: no repository, or one we do not understand."""
     top = os.path.join(workspace, ".git")
-    head = survey.readable(os.path.join(top, "HEAD")).strip()
+    head = repositories.readable(os.path.join(top, "HEAD")).strip()
     if head.startswith("ref: "):
         name = head.removeprefix("ref: ")
         if not re.fullmatch(r"refs/[A-Za-z0-9._/@+-]+", name) or ".." in name:
             return ""
-        head = survey.readable(os.path.join(top, name)).strip()
+        head = repositories.readable(os.path.join(top, name)).strip()
         if not head:
-            packed = survey.readable(os.path.join(top, "packed-refs"))
+            packed = repositories.readable(os.path.join(top, "packed-refs"))
             rows = (line.split() for line in packed.splitlines())
             head = next((row[0] for row in rows if row[1:] == [name]), "")
     return head if re.fullmatch(r"[0-9a-f]{40}|[0-9a-f]{64}", head) else ""

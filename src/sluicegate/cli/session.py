@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from setproctitle import setproctitle
 
 from sluicegate import moments
-from sluicegate.boundary import build, environment, identity, netstate, stores, survey
+from sluicegate.boundary import build, environment, identity, netstate, repositories, stores
 from sluicegate.boundary.model import ROOT_TIER, ROOTLESS_TIER, BoundaryError, Command, Spec
 from sluicegate.boundary.terminal import Terminal
 from sluicegate.cli import (
@@ -24,6 +24,7 @@ from sluicegate.cli import (
     keysource,
     opening,
     packetdir,
+    placeholders,
     places,
     policyfiles,
     say,
@@ -54,12 +55,7 @@ def prepare(
     if not os.path.isdir(workdir):
         raise SetupError(f"--workdir {workdir} is not a directory", "name one that exists")
     policies = policyfiles.load(options.policies, workdir, observe=options.observe)
-    tier = ROOT_TIER if os.geteuid() == 0 else ROOTLESS_TIER
-    if options.tier not in {"auto", tier}:
-        raise SetupError(
-            f"tier {options.tier} is not to be had as uid {os.geteuid()}",
-            "run it as root" if tier == ROOTLESS_TIER else "run it as a user, not as root",
-        )
+    tier = _tier(options)
     found = os.stat(workdir)
     caller = os.getuid(), os.getgid()
     who = identity.identity(environ, (found.st_uid, found.st_gid), caller, tier, _account)
@@ -96,9 +92,20 @@ def prepare(
         hidden=(*_pointed(environ, withheld, workdir), *secret, *_files(options, told), *private),
         packet=out,
         kept=places.kept(policyfiles.paths(options.policies, workdir), writable),
+        free=tuple(os.path.join(workdir, path) for path in grants.writable),
     )
     known = _owner(environ), closing.now(), _secrets(workdir)
     return Plan(options, policies, spec, out, withheld, *known, told)
+
+
+def _tier(options: Options) -> str:
+    tier = ROOT_TIER if os.geteuid() == 0 else ROOTLESS_TIER
+    if options.tier not in {"auto", tier}:
+        raise SetupError(
+            f"tier {options.tier} is not to be had as uid {os.geteuid()}",
+            "run it as root" if tier == ROOTLESS_TIER else "run it as a user, not as root",
+        )
+    return tier
 
 
 def _secrets(workdir: str) -> tuple[str, ...]:
@@ -106,7 +113,7 @@ def _secrets(workdir: str) -> tuple[str, ...]:
     return tuple(
         f"{path}: {name}"
         for path in (".git/config", ".gitmodules")
-        for name in stores.git_secrets(survey.readable(os.path.join(workdir, path)))
+        for name in stores.git_secrets(repositories.readable(os.path.join(workdir, path)))
     )
 
 
@@ -226,6 +233,8 @@ def perform(plan: Plan, state: supervise.Signals, key: keysource.Source) -> clos
             file = checkpoints.create(plan.checkpoints, plan.owner)
             stack.callback(checkpoints.let_go, plan.checkpoints, file)
         heads = checkpoints.Checkpoints(file, quiet=plan.options.quiet)
+        made = placeholders.make((plan.spec.workspace, *plan.spec.binds), plan.spec.free)
+        stack.callback(placeholders.remove, made)
         processes = _Processes()
         stack.callback(processes.end, lambda: supervise.impatient(state.read()))
         result = _perform(plan, state, key, processes, closing.Out(reserved, heads))

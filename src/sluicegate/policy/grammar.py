@@ -16,7 +16,7 @@ VERSION = 1
 KEYS = ("version", "mode", "allow", "deny", "inspect", "limits", "record", "secrets", "agent")
 # Written here rather than left unknown: a policy that asks for them must not seem to have them.
 LATER = ("scan", "preset")
-AGENT = ("env", "bind")
+AGENT = ("env", "bind", "outputs", "writable")
 MODES = ("enforce", "observe")
 INSPECT = ("auto", "all", "none")
 RECORD = ("digests",)
@@ -34,7 +34,11 @@ COUNTS = {
 LIMITS = ("connections", "upload", "upload_per_host", "requests_per_minute", "names_per_wildcard")
 # What one command needs has a handful; each costs a look at every request.
 MAX_SECRETS = 64
+# What GitHub takes for the name of an output; a step has a handful.
+_OUTPUT = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,99}", re.ASCII)
+MAX_OUTPUTS = 64
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,127}", re.ASCII)
+_RELATIVE = re.compile(r"[^\x00-\x1f\x7f]{1,4096}")
 _BIND = re.compile(r"(?:~/|/)[^\x00-\x1f\x7f]{1,4095}")
 
 
@@ -69,6 +73,8 @@ class _Reader:
             deny=self._rules(keys.get("deny"), "deny"),
             env=self._env(agent.get("env")),
             bind=self._bind(agent.get("bind")),
+            outputs=self._outputs(agent.get("outputs")),
+            writable=self._writable(agent.get("writable")),
             inspect=self._word(keys, "inspect", INSPECT) or INSPECT[0],
             digests=self._word(keys, "record", RECORD) == "digests",
             connections=self._count(limits, "connections"),
@@ -198,6 +204,27 @@ class _Reader:
             if not _BIND.fullmatch(text):
                 self._fail(item, f"{item.called} does not begin with / or ~/", hint)
             if {".", "..", ""} & set(text.rstrip("/").split("/")[1:]):
+                self._fail(item, f"{item.called} has an empty segment, . or ..", hint)
+        return tuple(dict.fromkeys(text.rstrip("/") for _, text in texts))
+
+    def _outputs(self, node: Node | None) -> tuple[str, ...]:
+        hint = "outputs: [result]"
+        texts = self._texts(node, "agent.outputs", hint)
+        for item, text in texts:
+            if not _OUTPUT.fullmatch(text):
+                self._fail(item, f"{item.called} is not an output's name", hint)
+        if node is not None and len(texts) > MAX_OUTPUTS:
+            message = f"agent.outputs has {len(texts)} names, more than {MAX_OUTPUTS}"
+            self._fail(node, message, "keep those that later steps read")
+        return tuple(dict.fromkeys(text for _, text in texts))
+
+    def _writable(self, node: Node | None) -> tuple[str, ...]:
+        hint = "writable: [.github/workflows]"
+        texts = self._texts(node, "agent.writable", hint)
+        for item, text in texts:
+            if text.startswith(("/", "~")) or not _RELATIVE.fullmatch(text):
+                self._fail(item, f"{item.called} is not a path within the workspace", hint)
+            if {".", "..", ""} & set(text.rstrip("/").split("/")):
                 self._fail(item, f"{item.called} has an empty segment, . or ..", hint)
         return tuple(dict.fromkeys(text.rstrip("/") for _, text in texts))
 

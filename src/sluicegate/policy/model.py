@@ -78,6 +78,8 @@ class Policy:
     `connections` None: the gate's own limit. `env` and `bind` are the agent's, kept in order. `inspect` is "auto",
     "all" or "none". `upload` (one flow or request) and `upload_per_host` (the whole run) are bytes; None: no limit,
     as for `requests_per_minute` and `names_per_wildcard`. `digests`: contents are put on record as digests.
+    `outputs`: names that the command may hand to later steps. `writable`: paths in the workspace that are left
+    writable although later steps execute what they hold.
     """
 
     source: str
@@ -94,3 +96,5 @@ class Policy:
     names_per_wildcard: int | None = None
     secrets: tuple[Secret, ...] = ()
     digests: bool = False
+    outputs: tuple[str, ...] = ()
+    writable: tuple[str, ...] = ()

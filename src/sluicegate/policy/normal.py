@@ -16,6 +16,7 @@ from sluicegate.wire.cursor import WireError
 VERSION = 1
 # Members that are there only where they are set: a policy without them keeps its hash.
 _LIMITS = ("connections", "upload", "upload_per_host", "requests_per_minute", "names_per_wildcard")
+_LATER = ("outputs", "writable")
 _PLACES = frozenset(("header", "bearer", "basic", "query"))
 _SOURCES = frozenset(("env", "file", "fd"))
 
@@ -70,6 +71,9 @@ def _policy(policy: Policy) -> dict[str, jcs.Json]:
         out["inspect"] = policy.inspect
     if policy.digests:
         out["record"] = "digests"
+    for name in _LATER:
+        if getattr(policy, name):
+            out[name] = _sorted(getattr(policy, name))
     if policy.secrets:
         texts = {jcs.encode(_secret(secret)): _secret(secret) for secret in policy.secrets}
         out["secrets"] = [texts[key] for key in sorted(texts)]
@@ -146,6 +150,8 @@ def _read_policy(item: dict[str, object], place: str) -> Policy:
         inspect=str(inspect),
         secrets=tuple(_read_secret(secret) for secret in _list(item.get("secrets", []))),
         digests="record" in item,
+        outputs=_texts(item.get("outputs", [])),
+        writable=_texts(item.get("writable", [])),
         **cast("Any", limits),
     )
 

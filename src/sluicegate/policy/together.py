@@ -9,7 +9,7 @@ from sluicegate.policy.model import Policy, Secret
 
 @dataclass(frozen=True, slots=True)
 class Grants:
-    """Environment names, paths to bind, and secrets that every policy lists; of each limit the least.
+    """What every policy lists of environment, binds, outputs, writable paths and secrets; of each limit the least.
 
     `connections` None: the gate's own limit; the others (bytes, numbers) None: no limit. `digests`: one policy asks.
     """
@@ -23,6 +23,8 @@ class Grants:
     names_per_wildcard: int | None = None
     secrets: tuple[Secret, ...] = ()
     digests: bool = False
+    outputs: tuple[str, ...] = ()
+    writable: tuple[str, ...] = ()
 
 
 def together(policies: tuple[Policy, ...]) -> Grants:
@@ -40,6 +42,8 @@ def together(policies: tuple[Policy, ...]) -> Grants:
             secret for secret in first.secrets if all(secret in p.secrets for p in policies)
         ),
         digests=any(policy.digests for policy in policies),
+        outputs=tuple(n for n in first.outputs if all(n in p.outputs for p in policies)),
+        writable=tuple(n for n in first.writable if all(n in p.writable for p in policies)),
     )
 
 

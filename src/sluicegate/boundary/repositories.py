@@ -1,0 +1,107 @@
+"""SHELL. Which paths of the writable trees later steps execute: what the plan makes read-only."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import stat
+from collections.abc import Iterable, Iterator
+
+from sluicegate.boundary import guarded
+from sluicegate.boundary.model import BoundaryError
+from sluicegate.boundary.plan import within
+
+# Characters of one git configuration; real ones have a few thousand.
+MAX_CONFIGURATION = 1 << 20
+# Of one run. Each costs some mounts; a cache of a hundred clones is no workspace.
+MAX_GUARDED = 4096
+MAX_MODULES = 512  # directories looked into below `.git/modules` and `.git/worktrees`
+
+
+def readable(path: str) -> str:
+    """The beginning of a regular file as text; empty where there is none. Waits for no pipe or device."""
+    with contextlib.suppress(OSError):
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        with open(descriptor, errors="surrogateescape") as file:
+            if stat.S_ISREG(os.fstat(descriptor).st_mode):
+                return file.read(MAX_CONFIGURATION)
+    return ""
+
+
+def found(trees: tuple[str, ...], gits: Iterable[str], free: tuple[str, ...]) -> tuple[str, ...]:
+    """What to make read-only in the writable `trees`, sorted, free of links.
+
+    `gits`: every `.git` in them, directory or file. `free`: what is left as it is, with all below it.
+
+    Raises:
+        BoundaryError: there is more than can be guarded.
+    """
+    places = [f"{tree}/{name}" for tree in trees for name in guarded.WORKFLOWS]
+    for git in (*gits, *(tree for tree in trees if _is_bare(tree))):
+        places += _of_repository(git)
+    kept = set[str]()
+    for place in places:
+        real = os.path.realpath(place)
+        inside = [tree for tree in trees if within(real, tree) and real != tree]
+        if not inside or any(within(path, top) for path in (place, real) for top in free):
+            continue
+        if os.path.isfile(real) or os.path.isdir(real):
+            kept.add(real)
+    if len(kept) > MAX_GUARDED:
+        raise BoundaryError(
+            f"the writable directories hold {len(kept)} hooks, git configurations and workflow files,"
+            f" more than {MAX_GUARDED}",
+            "name fewer directories, or leave some writable with agent.writable",
+        )
+    return tuple(sorted(kept))
+
+
+def _is_bare(tree: str) -> bool:
+    return os.path.isfile(f"{tree}/HEAD") and os.path.isdir(f"{tree}/objects")
+
+
+def _of_repository(git: str) -> Iterator[str]:
+    top = os.path.dirname(git)
+    if os.path.isdir(git):
+        directories = [git, *_below(git)]
+    else:
+        yield git
+        directories = [guarded.git_directory(readable(git), top)]
+        common = readable(f"{directories[0]}/commondir").strip() if directories[0] else ""
+        if common:
+            directories.append(os.path.normpath(os.path.join(directories[0], common)))
+    for directory in filter(None, directories):
+        yield from (f"{directory}/{name}" for name in guarded.IN_GIT)
+        hooks = [f"{directory}/hooks"]
+        for name in ("config", "config.worktree"):
+            led = guarded.led_to(readable(f"{directory}/{name}"), directory, top)
+            yield from led
+            hooks += [path for path in led if os.path.isdir(path)]
+        for place in hooks:
+            yield from _linked(place)
+
+
+def _below(git: str) -> Iterator[str]:
+    """The git directories of submodules and of linked work trees, which lie in `git`."""
+    left, seen = [f"{git}/modules", f"{git}/worktrees"], 0
+    while left and seen < MAX_MODULES:
+        place = left.pop()
+        seen += 1
+        with contextlib.suppress(OSError), os.scandir(place) as entries:
+            names = {entry.name for entry in entries if entry.is_dir(follow_symlinks=False)}
+            if os.path.lexists(f"{place}/HEAD"):
+                yield place
+                names &= {"modules"}  # a submodule's own
+            # A module's name may have slashes in it.
+            left += [f"{place}/{name}" for name in sorted(names)]
+    if left:
+        raise BoundaryError(
+            f"{git} has more than {MAX_MODULES} submodules and work trees",
+            "check out fewer, or leave .git writable with agent.writable",
+        )
+
+
+def _linked(hooks: str) -> Iterator[str]:
+    """What links in a directory of hooks lead to."""
+    with contextlib.suppress(OSError), os.scandir(hooks) as entries:
+        yield from (entry.path for entry in entries if entry.is_symlink())
