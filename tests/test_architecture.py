@@ -65,6 +65,8 @@ SHELLS = {
     "gate/h2side.py",
     "gate/h2up.py",
     "gate/kept.py",
+    "gate/news.py",
+    "gate/orders.py",
     "gate/linger.py",
     "gate/push.py",
     "gate/websocket.py",

@@ -37,6 +37,8 @@ def spoken(tier: Tier, rounds: int, *options: str) -> tuple[Run, str, Heads]:
         assert process.stdout.readline() == f"{number}\n"
         # What was denied may be on record some moments later, in one checkpoint or in two.
         line = process.stderr.readline()
+        if line.startswith("sluicegate: denied "):
+            err, line = err + line, process.stderr.readline()  # the first one is told as well
         heads.append(head(line))
         err += line
     rest_out, rest_err = process.communicate(timeout=120)

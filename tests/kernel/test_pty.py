@@ -21,15 +21,27 @@ class Screen:
 
     whole = b""
 
-    def __init__(self, tier: Tier, command: list[str], columns: int, *options: str) -> None:
-        argv, self.packet = tier.argv(command, "version: 1\n", *options)
+    def __init__(
+        self,
+        tier: Tier,
+        command: list[str],
+        columns: int,
+        *options: str,
+        term: str = "dumb",
+        policy: str = "version: 1\n",
+    ) -> None:
+        argv, self.packet = tier.argv(command, policy, *options)
         enter = tier.world.enter(tier.user)
         self.pid, self.fd = pty.fork()
         if self.pid == 0:
             os.chdir(tier.work)
             size = struct.pack("HHHH", 33, columns, 0, 0)
             fcntl.ioctl(0, termios.TIOCSWINSZ, size)
-            env = {"PATH": os.environ["PATH"], "HOME": str(tier.work), "TERM": "dumb"}
+            if term != "dumb" and tier.user is not None:
+                os.fchown(
+                    0, tier.user, -1
+                )  # as a login does; another's terminal gets no line of ours
+            env = {"PATH": os.environ["PATH"], "HOME": str(tier.work), "TERM": term}
             os.execvpe(enter[0], [*enter, *argv], env)
         self.seen = b""
 

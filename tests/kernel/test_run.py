@@ -1,4 +1,4 @@
-"""`sluicegate run` end to end in both tiers (sluicegate.cli.run, .session, .closing, .children, .supervise)."""
+"""`sluicegate run` end to end in both tiers (sluicegate.cli.run, sluicegate.cli.session, .closing, .supervise)."""
 
 from __future__ import annotations
 

@@ -35,6 +35,8 @@ class Streams:
     def __init__(self, tty: tuple[bool, bool, bool], owner: tuple[int, int] | None) -> None:
         self.inner: dict[int, int] = {}
         self.lost: dict[str, str] = {}
+        # How some bytes of the command's are written to a descriptor of the caller's; raises OSError.
+        self.write: Callable[[int, bytes], None] = write
         self._outer: dict[int, int] = {}
         self._threads: list[threading.Thread] = []
         for number in (0, 1, 2):
@@ -96,7 +98,7 @@ class Streams:
         """All of `source` to `sink`; the end that is ours is closed with it, so that the other side hears of it."""
         try:
             while data := _read(source):
-                _write(sink, data)
+                (self.write if sink in _NAMES else write)(sink, data)
         except OSError as error:
             if sink in _NAMES and error.errno not in _MEANT:
                 self.lost[_NAMES[sink]] = os.strerror(error.errno or 0)
@@ -118,7 +120,12 @@ def _read(source: int) -> bytes:
             _until(source, select.POLLIN)
 
 
-def _write(sink: int, data: bytes) -> None:
+def write(sink: int, data: bytes) -> None:
+    """All of `data` to `sink`, which may be non-blocking.
+
+    Raises:
+        OSError: it takes no more.
+    """
     view = memoryview(data)
     while view:
         try:

@@ -13,6 +13,7 @@ import select
 import signal
 import termios
 import time
+from collections.abc import Callable
 from types import FrameType, TracebackType
 from typing import Self
 
@@ -67,6 +68,8 @@ class Terminal:
         self._stale = True
         self._ticks = False
         self._handlers: dict[int, object] = {}
+        # What to print instead of some bytes of the command's: something else may stand on the terminal.
+        self.before: Callable[[bytes], bytes] = bytes
 
     def __enter__(self) -> Self:
         os.set_blocking(self._master, False)
@@ -207,7 +210,7 @@ class Terminal:
             if not got:
                 self._master_ended = True
             elif not self._outer_ended:
-                self._to_outer += got
+                self._to_outer += self.before(got)
 
     def _handle_outer(self, events: int) -> None:
         if events & select.POLLOUT and self._to_outer:
@@ -230,6 +233,18 @@ class Terminal:
             if got:
                 self._to_master += got
             else:
+                self._hang_up()
+
+    @property
+    def is_quiet(self) -> bool:
+        """Whether all that the command printed is out, and something else could be."""
+        return self._is_own and not (self._to_outer or self._outer_ended or self._stale)
+
+    def show(self, data: bytes) -> None:
+        """Print `data`, which is not the command's, behind what was printed."""
+        if data and not self._outer_ended:
+            self._to_outer += data
+            if not self._write(self._outer, self._to_outer, READ_BYTES):
                 self._hang_up()
 
     def _hang_up(self) -> None:

@@ -9,6 +9,7 @@ import contextlib
 import os
 import stat
 import threading
+from collections.abc import Callable
 
 from sluicegate.cli import say
 from sluicegate.cli.opening import SetupError
@@ -23,6 +24,8 @@ class Checkpoints:
         self.last = ""
         # Set while the command has the terminal that is our stderr: a line of ours would stand in its screen.
         self.silent = False
+        # How a line is printed while the command runs: other things may stand where it is to go.
+        self.say: Callable[[str], None] = say.say
         self._printing: threading.Thread | None = None
 
     def keep(self, text: str) -> None:
@@ -61,7 +64,7 @@ class Checkpoints:
         self.keep(text)
         waiting = self._printing is not None and self._printing.is_alive()
         if not (self.quiet or self.silent or waiting):
-            self._printing = threading.Thread(target=say.say, args=(self.last,), daemon=True)
+            self._printing = threading.Thread(target=self.say, args=(self.last,), daemon=True)
             self._printing.start()
 
     def show(self) -> None:

@@ -120,15 +120,16 @@ def start_gate(
     policies: tuple[Policy, ...],
     uid: int | None,
     opening: Opening | None = None,
+    live: socket.socket | None = None,
 ) -> Child:
-    """The process that parses hostile bytes. It waits for `hand_over` before it serves.
+    """The process that parses hostile bytes. It waits for `hand_over` before it serves; what happens it tells `live`.
 
     With `opening` it says first `{"authority":{"pem":text,"placeholders":{name:text}}}`, the certificate of the key
     that it made, and what the command gets for the values that it holds.
     """
 
     def work(control: socket.socket) -> int:
-        from sluicegate.gate import serve
+        from sluicegate.gate import news, serve
         from sluicegate.gate.limits import Limits
         from sluicegate.wire import names
 
@@ -158,19 +159,27 @@ def start_gate(
             except certificates.AuthorityError as error:
                 control.sendall(_refusal(str(error)))
                 return 1
-        _, descriptors, _, _ = socket.recv_fds(control, MAX_MESSAGE_BYTES, len(SOCKETS))
-        if len(descriptors) != len(SOCKETS):
+        found = _handed_over(control)
+        if not found:
             return 1
-        tcp, dns_tcp, dns_udp, nflog, *watched = (socket.socket(fileno=n) for n in descriptors)
+        tcp, dns_tcp, dns_udp, nflog, *watched = found
         control.sendall(b'{"ready":true}\n')
         sockets = (tcp, dns_tcp, dns_udp, nflog, notary, control)
-        return serve.serve(*sockets, policies, Limits(), witness, tuple(watched), opener, kept)
+        more = (tuple(watched), opener, kept, None if live is None else news.News(live))
+        return serve.serve(*sockets, policies, Limits(), witness, *more)
 
     given = (
         () if opening is None or opening.secrets is None else opening.secrets.descriptors.values()
     )
-    keep = [notary.fileno(), witness.fileno(), *given]
+    keep = [notary.fileno(), witness.fileno(), *given, *(() if live is None else (live.fileno(),))]
     return _fork(f"sluicegate: gate {run}", work, keep)
+
+
+def _handed_over(control: socket.socket) -> tuple[socket.socket, ...]:
+    """What `hand_over` sent; nothing if it is something else."""
+    _, descriptors, _, _ = socket.recv_fds(control, MAX_MESSAGE_BYTES, len(SOCKETS))
+    whole = len(descriptors) == len(SOCKETS)
+    return tuple(socket.socket(fileno=number) for number in descriptors) if whole else ()
 
 
 def _held(opening: Opening | None) -> tuple[Held, ...]:

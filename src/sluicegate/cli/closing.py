@@ -21,6 +21,7 @@ SHOWN_CHARACTERS = 300  # of one of its texts, which the command may have made l
 
 if TYPE_CHECKING:
     from sluicegate.cli.checkpoints import Checkpoints
+    from sluicegate.cli.live import Live
     from sluicegate.verify.packet import Report
     from sluicegate.verify.source import Source
 
@@ -35,10 +36,11 @@ class EvidenceError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Out:
-    """Where the record is, and where checkpoints are told."""
+    """Where the record is, and where checkpoints are told; `live` is what people see meanwhile."""
 
     reserved: packetdir.Reserved
     checkpoints: Checkpoints
+    live: Live | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,7 @@ from sluicegate.cli import (
     keysource,
     opening,
     packetdir,
+    planning,
     say,
     session,
     supervise,
@@ -67,8 +68,8 @@ def main(argv: Sequence[str]) -> int:
 def _run(options: opts.Options, state: supervise.Signals, key: keysource.Source) -> int:
     timing.mark("begin")
     run = os.urandom(8).hex()
-    plan = session.prepare(options, os.environ, run, state.ignored, key.files)
-    session.warn(plan)
+    plan = planning.prepare(options, os.environ, run, state.ignored, key.files)
+    planning.warn(plan)
     timing.mark("options and policies")
     result = session.perform(plan, state, key)
     closing.tell(options, result)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
-import pwd
 import signal
 import socket
 from collections.abc import Callable, Mapping
@@ -14,19 +13,18 @@ from dataclasses import dataclass, replace
 from setproctitle import setproctitle
 
 from sluicegate import moments
-from sluicegate.boundary import build, environment, identity, netstate, repositories, stores
-from sluicegate.boundary.model import ROOT_TIER, ROOTLESS_TIER, BoundaryError, Command, Spec
+from sluicegate.boundary import build, netstate
+from sluicegate.boundary.model import ROOT_TIER, BoundaryError
 from sluicegate.boundary.terminal import Terminal
 from sluicegate.cli import (
     checkpoints,
     children,
     closing,
     keysource,
+    live,
     opening,
     packetdir,
     placeholders,
-    places,
-    policyfiles,
     say,
     secretsource,
     supervise,
@@ -34,159 +32,8 @@ from sluicegate.cli import (
     trusting,
 )
 from sluicegate.cli.opening import Plan, SetupError
-from sluicegate.cli.options import Options
 from sluicegate.evidence import packet
 from sluicegate.policy import normal
-from sluicegate.policy.together import together
-
-
-def prepare(
-    options: Options,
-    environ: Mapping[str, str],
-    run: str,
-    ignored: tuple[int, ...] = (),
-    secret: tuple[str, ...] = (),
-) -> Plan:
-    """The plan of `run`; `ignored` are the signals that the command ignores too, `secret` files it must not see."""
-    try:
-        workdir = places.real(options.workdir, "--workdir")
-    except FileNotFoundError as error:
-        raise SetupError("the current directory is gone", "change to one that exists") from error
-    if not os.path.isdir(workdir):
-        raise SetupError(f"--workdir {workdir} is not a directory", "name one that exists")
-    policies = policyfiles.load(options.policies, workdir, observe=options.observe)
-    tier = _tier(options)
-    found = os.stat(workdir)
-    caller = os.getuid(), os.getgid()
-    who = identity.identity(environ, (found.st_uid, found.st_gid), caller, tier, _account)
-    grants = together(policies)
-    private = secretsource.files(grants.secrets, who.home)
-    names, given = _named(options.env, grants.env)
-    env, withheld = environment.allowed(environ, names, {**_person(who), **given})
-    command = Command(
-        argv=options.argv,
-        env=env,
-        cwd=workdir,
-        uid=who.uid,
-        gid=who.gid,
-        rootless=tier == ROOTLESS_TIER,
-        tty=(os.isatty(0), os.isatty(0) and os.isatty(1), os.isatty(0) and os.isatty(2)),
-        ignored=ignored,
-    )
-    out = places.resolved(options.packet, "--packet")
-    granted = [places.expanded(path, who.home) for path in grants.bind]
-    if missing := [path for path in options.binds if not os.path.exists(path)]:
-        raise SetupError(f"--bind {missing[0]} does not exist", "make it, or leave it out")
-    # A cache that a policy grants may not be there yet on this machine: then there is nothing to open.
-    binds = [*filter(os.path.exists, granted), *options.binds]
-    writable = (workdir, *(places.real(path, "--bind") for path in binds))
-    places.apart(out, writable)
-    told = _checkpoints(options, out, writable)
-    spec = Spec(
-        run=run,
-        tier=tier,
-        command=command,
-        workspace=workdir,
-        binds=writable[1:],
-        home=who.home,
-        hidden=(*_pointed(environ, withheld, workdir), *secret, *_files(options, told), *private),
-        packet=out,
-        kept=places.kept(policyfiles.paths(options.policies, workdir), writable),
-        free=tuple(os.path.join(workdir, path) for path in grants.writable),
-    )
-    known = _owner(environ), closing.now(), _secrets(workdir)
-    return Plan(options, policies, spec, out, withheld, *known, told)
-
-
-def _tier(options: Options) -> str:
-    tier = ROOT_TIER if os.geteuid() == 0 else ROOTLESS_TIER
-    if options.tier not in {"auto", tier}:
-        raise SetupError(
-            f"tier {options.tier} is not to be had as uid {os.geteuid()}",
-            "run it as root" if tier == ROOTLESS_TIER else "run it as a user, not as root",
-        )
-    return tier
-
-
-def _secrets(workdir: str) -> tuple[str, ...]:
-    """Names of the credentials in the workspace's own git configuration."""
-    return tuple(
-        f"{path}: {name}"
-        for path in (".git/config", ".gitmodules")
-        for name in stores.git_secrets(repositories.readable(os.path.join(workdir, path)))
-    )
-
-
-def warn(plan: Plan) -> None:
-    """Says what the command will be able to read that nobody may have meant it to."""
-    if plan.secrets and not plan.options.quiet:
-        names = closing.ascii_text(", ".join(plan.secrets))
-        say.complain(
-            f"warning: the workspace holds credentials that the command can read: {names}",
-            "check out without them, for example with persist-credentials: false",
-        )
-
-
-def _pointed(
-    environ: Mapping[str, str], withheld: tuple[str, ...], workdir: str
-) -> tuple[str, ...]:
-    """Paths that variables name and the command must not see."""
-    named = {name: environ[name] for name in withheld} | _moved(environ)
-    return stores.pointed(named, (os.getcwd(), workdir))
-
-
-def _files(options: Options, told: str | None) -> tuple[str, ...]:
-    """The signing key's, and that of the checkpoints: the command must not learn how its run is called, it could print
-    some of its own.
-    """
-    key = () if options.key is None else (os.path.abspath(options.key),)
-    return key if told is None else (*key, told)
-
-
-def _moved(environ: Mapping[str, str]) -> dict[str, str]:
-    """The command may know where parts of its home are; their credentials are hidden all the same."""
-    return {name: environ[name] for name in stores.MOVED if name in environ}
-
-
-def _account(uid: int) -> identity.Account | None:
-    try:
-        found = pwd.getpwuid(uid)
-    except KeyError:
-        return None
-    return identity.Account(found.pw_uid, found.pw_gid, found.pw_dir)
-
-
-def _person(who: identity.Identity) -> dict[str, str]:
-    """What sudo may have left as root's."""
-    try:
-        name = pwd.getpwuid(who.uid).pw_name
-    except KeyError:
-        name = "sluicegate"
-    return {"HOME": who.home, "USER": name, "LOGNAME": name}
-
-
-def _owner(environ: Mapping[str, str]) -> tuple[int, int] | None:
-    """To whom sudo's caller expects the packet to belong; None leaves it ours."""
-    uid, gid = identity.number(environ, "SUDO_UID"), identity.number(environ, "SUDO_GID")
-    return None if os.geteuid() or uid is None or gid is None else (uid, gid)
-
-
-def _checkpoints(options: Options, out: str, writable: tuple[str, ...]) -> str | None:
-    if options.checkpoint_file is None:
-        return None
-    told = places.resolved(options.checkpoint_file, "--checkpoint-file")
-    places.outside(told, out, writable)
-    return told
-
-
-def _named(
-    given: tuple[str, ...], wanted: tuple[str, ...]
-) -> tuple[tuple[str, ...], dict[str, str]]:
-    """Names to pass through, and variables given with a value."""
-    pairs = [text.partition("=") for text in given]
-    names = wanted + tuple(name for name, equals, _ in pairs if not equals)
-    return names, {name: value for name, equals, value in pairs if equals}
-
 
 _Witnesses = tuple[supervise.Control, supervise.Control, supervise.Control]
 
@@ -235,9 +82,10 @@ def perform(plan: Plan, state: supervise.Signals, key: keysource.Source) -> clos
         heads = checkpoints.Checkpoints(file, quiet=plan.options.quiet)
         made = placeholders.make((plan.spec.workspace, *plan.spec.binds), plan.spec.free)
         stack.callback(placeholders.remove, made)
+        shown = None if plan.options.quiet else stack.enter_context(live.new())
         processes = _Processes()
         stack.callback(processes.end, lambda: supervise.impatient(state.read()))
-        result = _perform(plan, state, key, processes, closing.Out(reserved, heads))
+        result = _perform(plan, state, key, processes, closing.Out(reserved, heads, shown))
     heads.show()  # nothing that may take its time is left to do
     return _heard(result, processes.lost)
 
@@ -273,7 +121,7 @@ def _perform(
     gate, notary, _ = witnesses
     state.check()
     try:
-        ended = _command(plan, state, wall, command, witnesses, out.checkpoints)
+        ended = _command(plan, state, wall, command, witnesses, out)
         timing.mark("command")
         moments.reached("supervisor: command ended")
         processes.hurried = ended.timeout or bool(state.stopped)
@@ -315,7 +163,9 @@ def _start(
         wanted = secretsource.wanted(plan, key)
         asked = trusting.opening(plan.policies, os.environ, wanted)
         pair = to_notary, to_witness
-        gate = processes.gate = children.start_gate(run, *pair, plan.policies, uids[0], asked)
+        shown = None if out.live is None else out.live.theirs
+        gate = children.start_gate(run, *pair, plan.policies, uids[0], asked, shown)
+        processes.gate = gate
         timing.mark("gate forked")
         if asked is None:
             processes.boundary = build.begin(plan.spec)
@@ -383,16 +233,19 @@ def _command(
     wall: build.Boundary,
     command: supervise.Control,
     witnesses: tuple[supervise.Control, ...],
-    heads: checkpoints.Checkpoints,
+    out: closing.Out,
 ) -> supervise.Ended:
-    terminal = None if wall.pty_master is None else Terminal(wall.pty_master, plan.spec.command.tty)
+    tty, streams = plan.spec.command.tty, wall.streams
+    terminal = None if wall.pty_master is None else Terminal(wall.pty_master, tty)
     with terminal or contextlib.nullcontext():
-        heads.silent = terminal is not None and os.isatty(2)
-        state.launched = True
-        wall.streams.start()
-        command.send({"launch": True})
-        ended = supervise.wait(command, witnesses, state, terminal, plan.options.timeout)
+        out.checkpoints.silent = terminal is not None and os.isatty(2)
+        with live.during(out, streams, terminal, tty):
+            state.launched = True
+            streams.start()
+            command.send({"launch": True})
+            known = (terminal, plan.options.timeout, out.live)
+            ended = supervise.wait(command, witnesses, state, *known)
         if terminal is not None:
             terminal.drain()
-    heads.silent = False
+    out.checkpoints.silent = False
     return ended

@@ -12,8 +12,12 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from types import FrameType
+from typing import TYPE_CHECKING
 
 from sluicegate.boundary.terminal import Terminal
+
+if TYPE_CHECKING:
+    from sluicegate.cli.live import Live
 
 FORWARDED = (
     signal.SIGINT,
@@ -226,8 +230,11 @@ def wait(
     state: Signals,
     terminal: Terminal | None,
     timeout: float | None,
+    live: Live | None = None,
 ) -> Ended:
     """Blocks until the command has ended, or is to be: its time is over, or the gate says that the boundary changed.
+
+    `live` shows people what happens meanwhile.
 
     Raises:
         ControlError: gate or notary died first, or the boundary's own first process.
@@ -236,6 +243,8 @@ def wait(
     for control in (command, *witnesses):
         poll.register(control.peer, select.POLLIN)
     poll.register(state.reader, select.POLLIN)
+    if live is not None:
+        poll.register(live.peer, select.POLLIN)
     for control in witnesses:
         if b"\n" in control.rest:
             control.overhear()  # it came with an answer; the poll below would not know of it
@@ -245,7 +254,7 @@ def wait(
     while True:
         watched = _watch(poll, terminal, watched)
         left = None if deadline is None else max(0.0, deadline - time.monotonic()) * 1000
-        ready = dict(poll.poll(left))
+        ready = dict(poll.poll(left if live is None else live.patience(left)))
         for control in witnesses:
             if control.peer.fileno() in ready:
                 said = control.overhear()
@@ -254,6 +263,8 @@ def wait(
         if terminal is not None:
             for number in ready.keys() & watched:
                 terminal.handle(number, ready[number])
+        if live is not None:
+            live.turn(live.peer.fileno() in ready)
         if state.reader in ready:
             seen = _forward(state.read(), command, terminal, seen)
         if command.peer.fileno() in ready:

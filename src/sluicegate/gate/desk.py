@@ -19,6 +19,7 @@ from sluicegate.gate.lookup import Lookup
 from sluicegate.gate.loop import Loop
 from sluicegate.gate.machine import UNNAMED, Named
 from sluicegate.gate.names import Names
+from sluicegate.gate.news import News
 from sluicegate.gate.passage import Contents, Passage
 from sluicegate.gate.pipes import Pipes
 from sluicegate.gate.threads import Threads
@@ -83,6 +84,7 @@ class Desk:
     threads: Threads
     opener: Opener | None = None
     vault: Vault | None = None
+    news: News | None = None
     loose: tuple[Policy, ...] = ()
     allowance: Allowance = field(default_factory=Allowance)
     named: Named = UNNAMED
@@ -173,6 +175,8 @@ class Desk:
         """Record a denial, as `records.decision` has it; `done` when it is committed."""
         self.counts["denied"] += 1
         self.counts["proxied"] += facts.via in PROXIED
+        if self.news is not None:
+            self.news.denied(facts, decision)
         more = {"ech": ech, "asked": asked}
         message = records.decision(
             client, facts, decision, action_id(), **more, addresses=addresses
@@ -225,8 +229,12 @@ class Deed:
         """Record the intent (and in observe mode the warning); `done` when it is committed."""
         desk, known = self._desk, (self._client, self.facts, self.decision)
         desk.counts["allowed"] += 1
+        if desk.news is not None:
+            desk.news.began(self)
         if self.decision.observed:
             desk.counts["observed"] += 1
+            if desk.news is not None:
+                desk.news.denied(*known[1:])
             # Not as a note, which may go behind others: its id is earlier than theirs.
             desk.submit(records.warning(*known, action_id()), nothing)
         self._action = action_id()
@@ -244,7 +252,9 @@ class Deed:
         ech: bool = False,
     ) -> None:
         """Close it and begin another one with the same peer: it is now known to be more than was recorded."""
+        moved = self.passage.moved
         self.close(reason, in_order=True)
+        self.passage.moved = moved
         self.facts, self.decision = facts, decision
         self.passage.facts, self.passage.decision = facts, decision
         self.bytes_up = self.bytes_down = 0
@@ -275,7 +285,10 @@ class Deed:
         if self._closed:
             return
         self._closed = True
+        self.passage.moved = None  # no two that hold each other: a flow needs no collector
         counts = self._desk.counts
+        if self._desk.news is not None:
+            self._desk.news.ended(self)
         if self.facts.protocol is not Protocol.HTTPS:
             # What is inside an opened connection is counted with that, as TLS sends it.
             counts["bytes_up"] += self.bytes_up

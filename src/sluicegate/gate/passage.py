@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Protocol
 
 from sluicegate.facts import Decision, Facts
@@ -56,11 +57,15 @@ class Passage:
     that still waits goes up either: it resets the upstream, and its flow records the denial.
     """
 
-    __slots__ = ("_beside", "_contents", "_desk", "_down", "_up", "counted", "decision", "facts")
+    __slots__ = (
+        *("_beside", "_contents", "_desk", "_down", "_up", "counted", "decision", "facts", "moved"),
+    )
 
     def __init__(self, desk: Shared, facts: Facts, decision: Decision) -> None:
         self._desk, self.facts, self.decision = desk, facts, decision
         self.counted = 0
+        # How its carrier says what it moved so far, if that does.
+        self.moved: Callable[[], tuple[int, int]] | None = None
         digested = desk.digests and facts.protocol in REQUEST
         self._contents = (Content(), Content()) if digested else None
         self._up: Watch | None = None

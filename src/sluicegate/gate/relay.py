@@ -94,6 +94,7 @@ class Relay:
         self._idle_s, self._seen = idle_s, -1
         self._told = (0, 0)
         self._meter = Meter(upstream, client)
+        passage.moved = self.moved
         self._timer = loop.after(idle_s / 2, self._check)
 
     def start(self) -> None:
@@ -108,6 +109,11 @@ class Relay:
     def bytes_down(self) -> int:
         """What the client's side was given so far."""
         return self._down.moved + self._down.inside
+
+    def moved(self) -> tuple[int, int]:
+        """Bytes up and down since the last `settle`."""
+        up, down = self._told
+        return self._up.moved - up, self._down.moved - down
 
     def settle(self) -> tuple[int, int, tuple[int, int]]:
         """Bytes up and down so far, and the kernel's counts of them; the end's begin after them."""

@@ -10,8 +10,6 @@ import socket
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-import orjson
-
 from sluicegate.evidence import counts, records
 from sluicegate.gate.desk import Desk, action_id, nothing
 from sluicegate.gate.dial import reset
@@ -23,6 +21,8 @@ from sluicegate.gate.limits import Limits
 from sluicegate.gate.lookup import Lookup, only_as_written
 from sluicegate.gate.loop import READ, SECOND, WRITE, Loop
 from sluicegate.gate.names import Names
+from sluicegate.gate.news import News
+from sluicegate.gate.orders import Orders
 from sluicegate.gate.origins import Asked, Origins, Peer, WitnessError, original, question_of
 from sluicegate.gate.pipes import Pipes
 from sluicegate.gate.resolver import Resolver
@@ -42,7 +42,6 @@ TICK_S = 0.25  # how long a group of questions, drops or refusals waits for its 
 EAGER_NS = 150_000 if len(os.sched_getaffinity(0)) > 1 else 0
 BURST = 64  # connections accepted per turn; those that are open want their turn too
 DNS_PORT = 53
-MAX_CONTROL_BYTES = 4096  # a line of control is under 20
 Destination = Callable[[socket.socket], tuple[str, int]]
 # As the first six parameters of `serve`.
 Sockets = tuple[
@@ -69,18 +68,19 @@ def serve(
     watched: tuple[socket.socket, ...] = (),
     opener: Opener | None = None,
     vault: Vault | None = None,
+    news: News | None = None,
 ) -> int:
     """Runs until `control` says `{"stop":true}` (0, everything recorded) or it, notary or witness is gone (1).
 
     After a stop, `{"stopped":{counts}}` is the last line on `control`. `watched` are subscriptions to changes of the
     boundary's network: after the first every connection is ended, none is accepted, and `{"changed":{"what":words}}`
     is said when it is on record. `opener`: what is needed to open TLS, where a policy asks for that. `vault`: its
-    secrets, if it has any.
+    secrets, if it has any. `news`: whom to tell what happens meanwhile.
     """
     sockets = (tcp, dns_tcp, dns_udp, nflog, notary, control)
     only_as_written()
     return serve_from(
-        original, Lookup(), sockets, policies, limits, watched, witness, opener, vault
+        original, Lookup(), sockets, policies, limits, watched, witness, opener, vault, news
     )
 
 
@@ -94,6 +94,7 @@ def serve_from(
     witness: socket.socket | None = None,
     opener: Opener | None = None,
     vault: Vault | None = None,
+    news: News | None = None,
 ) -> int:
     """As `serve`, with its questions to the world given: where to, which addresses, and (or none) by which program."""
     tcp, dns_tcp, dns_udp, nflog, notary, control = sockets
@@ -103,7 +104,7 @@ def serve_from(
             resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     ledger, names, loop = Ledger(notary, limits.record_bytes), Names(), Loop()
     desk = Desk(
-        *(loop, ledger, lookup, names, policies, limits, Pipes(), Threads(), opener, vault),
+        *(loop, ledger, lookup, names, policies, limits, Pipes(), Threads(), opener, vault, news),
     )
     gate = _Gate(desk, tcp, dns_tcp, control, destination)
     if dns_udp is not None:
@@ -131,7 +132,8 @@ class _Gate:
         destination: Destination,
     ) -> None:
         self._desk, self._loop, self._ledger = desk, desk.loop, desk.ledger
-        self._tcp, self._dns_tcp, self._control = tcp, dns_tcp, control
+        self._tcp, self._dns_tcp = tcp, dns_tcp
+        self._orders = Orders(control, self._stop)
         self._destination = destination
         self.resolver: Resolver | None = None
         self.drops: Drops | None = None
@@ -146,13 +148,12 @@ class _Gate:
         self._reserve = -1
         self._refill()
         self._accepting = self._heard = False
-        self._said = b""
-        self._stopping = self._gone = self._changed = False
+        self._stopping = self._changed = False
 
     def run(self) -> int:
         loop, ledger = self._loop, self._ledger
         self._watch()
-        while not self._gone:
+        while not self._orders.gone:
             ledger.flush(loop.now)
             if self.origins is not None:
                 self.origins.flush()
@@ -181,12 +182,11 @@ class _Gate:
         self._ledger.socket.close()
         if self.origins is not None:
             self.origins.socket.close()
-        self._control.close()
+        self._orders.socket.close()
 
     def _watch(self) -> None:
         loop, desk = self._loop, self._desk
-        self._control.setblocking(False)
-        loop.watch(self._control.fileno(), READ, self._controlled)
+        loop.watch(self._orders.socket.fileno(), READ, self._orders.readable)
         loop.watch(desk.lookup.fd, READ, lambda _: desk.lookup.collect(loop.now))
         loop.watch(desk.threads.fd, READ, lambda _: desk.threads.collect())
         for listener in (self._tcp, self._dns_tcp):
@@ -212,8 +212,7 @@ class _Gate:
 
     def tell_change(self, what: str) -> None:
         """Say to the supervisor what changed; it ends the run."""
-        with contextlib.suppress(OSError):  # it is gone, and we shall see that
-            self._control.send(orjson.dumps({"changed": {"what": what}}) + b"\n")
+        self._orders.say({"changed": {"what": what}})
 
     def _notary(self, events: int) -> None:
         if events & ~WRITE:
@@ -327,25 +326,14 @@ class _Gate:
             # A full record says at once that it is, and how often it mattered only at the end.
             self._told_full = not self._desk.refused.keys().isdisjoint(("record", "requests"))
             self._flush_refused()
+        if self._desk.news is not None:
+            self._desk.news.tick(self._desk.counts)
         self._loop.after(TICK_S, self._tick)
 
     def _flush_refused(self) -> None:
         for limit, count in self._desk.refused.items():
             self._ledger.submit(counts.overload(count, limit, action_id()), nothing)
         self._desk.refused.clear()
-
-    def _controlled(self, _: int) -> None:
-        try:
-            data = self._control.recv(MAX_CONTROL_BYTES)
-        except BlockingIOError:
-            return
-        except OSError:
-            data = b""
-        *lines, self._said = (self._said + data).split(b"\n")
-        if not data or len(self._said) > MAX_CONTROL_BYTES:
-            self._gone = True
-        elif any(_is_stop(line) for line in lines):
-            self._stop()
 
     def _stop(self) -> None:
         """No more connections; what is open is ended and recorded."""
@@ -373,7 +361,7 @@ class _Gate:
             flow.stop(why)
 
     def _stopped(self) -> int:
-        told = dict(self._desk.counts)
+        told: dict[str, Json] = {**self._desk.counts}
         if self.resolver is not None:
             told |= {
                 "dns_asked": self.resolver.asked,
@@ -385,13 +373,5 @@ class _Gate:
             told |= self.drops.told()
         told["changes"] = 0 if self.watch is None else self.watch.seen
         told["receipts"] = self._ledger.committed
-        self._control.setblocking(True)
-        self._control.sendall(orjson.dumps({"stopped": told}) + b"\n")
+        self._orders.last({"stopped": told})
         return DONE
-
-
-def _is_stop(line: bytes) -> bool:
-    try:
-        return bool(orjson.loads(line) == {"stop": True})
-    except orjson.JSONDecodeError:
-        return False

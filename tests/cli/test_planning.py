@@ -1,4 +1,4 @@
-"""What is decided before anything starts (sluicegate.cli.session)."""
+"""What is decided before anything starts (sluicegate.cli.planning)."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from types import MappingProxyType
 
 import pytest
 
-from sluicegate.cli import opening, session
+from sluicegate.cli import opening, planning
 from sluicegate.cli.options import Options
 
 
@@ -24,7 +24,7 @@ def prepared(
         "SUDO_UID": "1000",
         **more,
     }
-    return session.prepare(Options(**given | options), environ, "0123456789abcdef")  # type: ignore[arg-type]
+    return planning.prepare(Options(**given | options), environ, "0123456789abcdef")  # type: ignore[arg-type]
 
 
 def test_the_packet_and_the_key_are_out_of_the_commands_sight(tmp_path: Path) -> None:
@@ -87,10 +87,10 @@ def test_credentials_in_the_workspace_are_told_before_the_start(
     (tmp_path / ".git/config").write_text(
         '[http "https://code.example/"]\n\textraheader = AUTHORIZATION: basic c2VjcmV0\n'
     )
-    session.warn(prepared(tmp_path))
+    planning.warn(prepared(tmp_path))
     said = capsys.readouterr().err
     assert ".git/config: http.https://code.example/.extraheader" in said
     assert "c2VjcmV0" not in said
     assert "hint: check out without them" in said
-    session.warn(prepared(tmp_path, quiet=True))
+    planning.warn(prepared(tmp_path, quiet=True))
     assert capsys.readouterr().err == ""
