@@ -1902,8 +1902,9 @@ const sluicegate = (() => {
 
   // ---- what the receipts add up to ---------------------------------------------------------------------------------
 
-  // Limits at which a connection is refused unread; at `requests` it is one request of a connection that is counted.
-  const UNREAD = ['connections', 'record', 'accept', 'descriptors', 'boundary-change'], LIMITS = [...UNREAD, 'requests'];
+  // Limits at which a connection is refused unread; at the others it is one request of a connection that is counted.
+  const UNREAD = ['connections', 'record', 'accept', 'descriptors', 'boundary-change'];
+  const LIMITS = [...UNREAD, 'requests', 'memory'];
   const MAX_AHEAD = 1000000; // connections accepted later than one that is undecided: more than a gate holds open
 
   // The record's side of the equation. Sums are exact whatever a record claims.

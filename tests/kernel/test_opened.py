@@ -111,6 +111,7 @@ def house(
     trusted: bool = True,
     vault: Vault | None = None,
     head_s: float = Limits().head_s,
+    h2_bytes: int = Limits().h2_bytes,
     **more: Any,
 ) -> Iterator[House]:
     policy = Policy("p", allow=(*rules, gatehouse.local(site.server.port)), **more)
@@ -119,7 +120,8 @@ def house(
         Upstream((site.root,) if trusted else ()),
     )
     names = {NAME: "127.0.0.1"}
-    with gatehouse.gate(policy, names=names, opener=opener, vault=vault, head_s=head_s) as gate:
+    limits = {"head_s": head_s, "h2_bytes": h2_bytes}
+    with gatehouse.gate(policy, names=names, opener=opener, vault=vault, **limits) as gate:
         gate.to = ("192.0.2.1", site.server.port)
         yield House(gate, opener)
 

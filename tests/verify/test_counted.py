@@ -53,6 +53,7 @@ HONEST = [
     counts.questions([REFUSED], 0, ID),
     counts.questions([], 9, ID),
     counts.overload(2, "requests", ID),
+    counts.overload(2, "memory", ID),
     counts.changes([{"what": "new link x mtu 1500 up", "count": 2}], ID),
     journal.boundary_message({"captured": 3}, ID),
 ]

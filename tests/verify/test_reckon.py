@@ -90,11 +90,11 @@ def test_drops_and_overload() -> None:
     sums.add(
         {}, {"kind": "drop", "groups": [{"count": 3}, {"count": 4}], "lost": 2, "sequence": 8}, ""
     )
-    for limit in ("connections", "record", "accept", "descriptors", "requests"):
+    for limit in ("connections", "record", "accept", "descriptors", "requests", "memory"):
         sums.add({}, {"kind": "overload", "count": 10, "limit": limit}, "")
     held = sums.held(0)
     assert (held.drops, held.drops_lost, held.sequence) == (7, 2, 8)
-    assert (held.overload, held.requests) == (40, 10)
+    assert (held.overload, held.requests) == (40, 20)
 
 
 @pytest.mark.parametrize("sequence", [6, 9])

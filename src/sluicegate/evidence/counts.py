@@ -38,10 +38,11 @@ FIRST_BOUND = 0xC6120001
 MAX_BOUND = 2**17 - 2
 LOOPBACK = {"A": "127.0.0.1", "AAAA": "::1"}
 _REVERSE = (".in-addr.arpa", ".ip6.arpa")
-# Limits at which a connection is refused unread; at `requests` it is one request of a connection that is counted.
+# Limits at which a connection is refused unread; at the others it is one request of a connection that is counted:
+# `requests` when the record is full, `memory` when the requests of HTTP/2 hold too much of it.
 CHANGE = "boundary-change"
 REFUSED_UNREAD = frozenset(("connections", "record", "accept", "descriptors", CHANGE))
-LIMITS = REFUSED_UNREAD | {"requests"}
+LIMITS = REFUSED_UNREAD | {"requests", "memory"}
 
 
 def protocol(number: int) -> str:

@@ -12,6 +12,10 @@ from sluicegate.wire import http, socks, tls
 HANDSHAKE_FAILURE = b"\x15\x03\x03\x00\x02\x02\x28"
 # To a further request of a kept connection.
 FULL = http.denial(503, "sluicegate: the record of this run is full, nothing new is begun\n")
+# To a request of HTTP/2 beyond what the gate holds of them at once.
+CROWDED = http.denial(
+    503, "sluicegate: the HTTP/2 requests of this run take too much memory, none is begun\n"
+)
 _RULES_OF_SYNTAX = frozenset(("fault",))
 
 

@@ -13,6 +13,7 @@ from typing import Protocol as Protocols
 from sluicegate.evidence import ids, records
 from sluicegate.facts import Decision, Facts, Protocol, Verdict, Via
 from sluicegate.gate.dial import interleaved
+from sluicegate.gate.h2store import Store
 from sluicegate.gate.ledger import Ledger
 from sluicegate.gate.limits import Limits
 from sluicegate.gate.lookup import Lookup
@@ -89,10 +90,12 @@ class Desk:
     allowance: Allowance = field(default_factory=Allowance)
     named: Named = UNNAMED
     digests: bool = False
+    store: Store = field(init=False)
     counts: dict[str, int] = field(default_factory=lambda: dict.fromkeys(COUNTS, 0))
     refused: Counter[str] = field(default_factory=Counter)  # by limit, until it is on record
 
     def __post_init__(self) -> None:
+        self.store = Store(self.limits.h2_bytes)
         self.allowance = Allowance.of(self.policies)
         self.loose, self.named = relaxed(self.policies), named(self.policies)
         self.digests = any(policy.digests for policy in self.policies)

@@ -14,6 +14,7 @@ from sluicegate.gate.desk import Deed, Desk
 from sluicegate.gate.h2head import MalformedError
 from sluicegate.gate.h2pipe import Pipe
 from sluicegate.gate.h2side import Side
+from sluicegate.gate.h2store import FIELD_BYTES, STREAM_BYTES
 from sluicegate.gate.machine import Style
 from sluicegate.gate.passage import Barred
 from sluicegate.wire import http
@@ -44,17 +45,20 @@ class Owner(Protocol):
 class Call:
     """Stream `number` of the client. `up` holds its request's content, `down` the response.
 
-    `size`: bytes of its head that are held until it is sent.
+    `size`: bytes of its head, of so many `fields`, that are held until it is sent.
     """
 
-    def __init__(self, owner: Owner, number: int, size: int = 0) -> None:
+    def __init__(self, owner: Owner, number: int, size: int = 0, fields: int = 0) -> None:
         self.owner, self.number, self.size = owner, number, size
+        self._head = size + fields * FIELD_BYTES
         self.request: http.Request | None = None
         self.deed: Deed | None = None
         self.server: Up | None = None
         self.over, self.moves = False, 0
-        self.up = Pipe(self._sent_up, self.barred)
-        self.down = Pipe(self._sent_down, self.barred)
+        self._store = store = owner.desk.store
+        store.held += STREAM_BYTES + self._head
+        self.up = Pipe(self._sent_up, self.barred, store)
+        self.down = Pipe(self._sent_down, self.barred, store)
         self.up.source, self.up.source_id = owner.client, number
         self.down.sink_id = number
         self._left_up: int | None = None
@@ -104,9 +108,9 @@ class Call:
         response, body = h2head.from_http1(said)
         down = self.down
         down.look = down.look_last = None
-        down.heads.append(h2head.write_response(response))
+        down.put_head(h2head.write_response(response))
         if self._method != "HEAD":
-            down.body += body
+            down.add(body)
         down.ended, down.source = True, None
         self.owner.client.attach(down)
 
@@ -148,6 +152,17 @@ class Call:
             self._close(reason)
             self.answer(denials.failure(Style.HTTP, deed.facts, deed.decision, reason))
 
+    def _crowded(self) -> None:
+        """There is no room for what has come of it."""
+        if self.deed is not None:
+            self._leave_server(ErrorCodes.CANCEL)
+            self.failed(f"refused: {self._store.why}")
+
+    def placed(self) -> None:
+        """Its head is not held any more."""
+        self._store.held -= self._head
+        self._head = self.size = 0
+
     # From the client.
 
     def client_data(self, data: bytes, size: int) -> None:
@@ -160,8 +175,11 @@ class Call:
             client.taken(up, size)
         elif up.dead:
             client.taken(up, size)
+        elif self._store.full:
+            client.taken(up, size)
+            self._crowded()
         else:
-            up.body += data
+            up.add(data)
             client.taken(up, size - len(data))
             self._offer_up()
 
@@ -172,7 +190,7 @@ class Call:
             self._wrong(str(error))
             return
         if not self.up.dead:
-            self.up.trailers = fields or None
+            self.up.put_trailers(fields or None)
 
     def client_ended(self) -> None:
         if self._left_up:
@@ -223,7 +241,10 @@ class Call:
         head = h2head.write_response(response)
         if not self._passes(head):
             return
-        self.down.heads.append(head)
+        if self._store.full:
+            self._crowded()
+            return
+        self.down.put_head(head)
         if not interim:
             self._answered = True
             if self.deed is not None:
@@ -251,14 +272,17 @@ class Call:
         elif self._left_down is not None and self._left_down < 0:
             side.taken(down, size)
             self.server_wrong("the content is longer than content-length")
+        elif self._store.full:
+            side.taken(down, size)
+            self._crowded()
         else:
-            down.body += data
+            down.add(data)
             side.taken(down, size - len(data))
             self.owner.client.offer(down)
 
     def server_trailers(self, raw: h2head.Raw) -> None:
         try:
-            self.down.trailers = h2head.read_trailers(raw) or None
+            self.down.put_trailers(h2head.read_trailers(raw) or None)
         except WireError as error:
             self.server_wrong(str(error))
 
@@ -335,11 +359,11 @@ class Call:
         if self.over:
             return
         self.over = True
+        self._store.held -= STREAM_BYTES
         client = self.owner.client
         client.taken(self.up, self.up.kill())
-        source = self.down.source
+        size, source = self.down.kill(), self.down.source
         if source is not None:
-            source.taken(self.down, self.down.kill())
-        self.down.dead = True
+            source.taken(self.down, size)
         client.detach(self.down)
         self.owner.gone(self)

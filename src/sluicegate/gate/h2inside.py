@@ -113,15 +113,18 @@ class Streams:
                 self.annoyed()  # by h2, for a window that overflows
 
     def _request(self, event: RequestReceived) -> None:
-        number, raw = event.stream_id or 0, event.headers or []
+        number, raw, store = event.stream_id or 0, event.headers or [], self.desk.store
+        crowded = store.full
+        if store.over:
+            raise ConnectionFaultError(store.why, h2guard.ENHANCE_YOUR_CALM)
         size = h2head.size_of(raw)
-        call = self._calls[number] = Call(self, number, size)
+        call = self._calls[number] = Call(self, number, size, len(raw))
         self._heads += size
         self.client.measured(number)
-        if self.desk.ledger.full:
-            self.desk.refused["requests"] += 1
+        if crowded or self.desk.ledger.full:
+            self.desk.refused["memory" if crowded else "requests"] += 1
             self.desk.counts["refused_requests"] += 1
-            call.answer(denials.FULL)
+            call.answer(denials.CROWDED if crowded else denials.FULL)
             return
         facts = self._base
         if self._heads > MAX_HEADS_BYTES:
@@ -169,7 +172,7 @@ class Streams:
     def sent(self, call: Call) -> None:
         """Its head is not held any more."""
         self._heads -= call.size
-        call.size = 0
+        call.placed()
 
     def gone(self, call: Call) -> None:
         """A request is over, and its stream closed."""

@@ -7,7 +7,8 @@ from collections.abc import Callable
 from typing import Protocol
 
 from sluicegate.facts import Decision
-from sluicegate.gate.h2head import Fields
+from sluicegate.gate.h2head import Fields, size_of
+from sluicegate.gate.h2store import FIELD_BYTES, Store
 from sluicegate.gate.passage import Barred
 
 # What a sender may have on its way before any of it is taken, per stream (SETTINGS_INITIAL_WINDOW_SIZE). Times the
@@ -30,6 +31,7 @@ class Pipe:
 
     `ended`: all has come; `done`: all is framed, `sent`: and has gone; `dead`: nothing may go any more.
     `count` is what its frames took that were sent to the sink, in bytes before encryption. `when_sent` is called once.
+    What waits in it counts in `store`: nobody else changes `heads`, `body` and `trailers`.
     `look` sees each piece of the content before it is framed, `look_last` the trailers as lines. Where one raises
     `Barred`, `when_barred` is called, and the piece does not go.
     """
@@ -48,12 +50,16 @@ class Pipe:
             "sent",
             "sink_id",
         ),
-        *("source", "source_id", "trailers", "when_barred", "when_sent", "window"),
+        *("source", "source_id", "store", "trailers", "when_barred", "when_sent", "window"),
     )
 
     def __init__(
-        self, when_sent: Callable[[], None], when_barred: Callable[[Decision], None]
+        self,
+        when_sent: Callable[[], None],
+        when_barred: Callable[[Decision], None],
+        store: Store,
     ) -> None:
+        self.store = store
         self.heads = deque[Fields]()
         self.body = bytearray()
         self.trailers: Fields | None = None
@@ -64,6 +70,34 @@ class Pipe:
         self.look: Callable[[bytes], None] | None = None
         self.look_last: Callable[[bytes], None] | None = None
         self.when_sent, self.when_barred = when_sent, when_barred
+
+    def add(self, data: bytes) -> None:
+        """More content has come."""
+        self.body += data
+        self.store.held += len(data)
+
+    def drop(self, size: int) -> None:
+        """The first `size` bytes of the content have gone on."""
+        del self.body[:size]
+        self.store.held -= size
+
+    def put_head(self, fields: Fields) -> None:
+        """One more head goes before the content."""
+        self.heads.append(fields)
+        self.store.held += size_of(fields, FIELD_BYTES)
+
+    def next_head(self) -> Fields:
+        """The head whose turn it is."""
+        fields = self.heads.popleft()
+        self.store.held -= size_of(fields, FIELD_BYTES)
+        return fields
+
+    def put_trailers(self, fields: Fields | None) -> None:
+        """These go behind the content, instead of those before; None: none."""
+        self.store.held += size_of(fields or (), FIELD_BYTES) - size_of(
+            self.trailers or (), FIELD_BYTES
+        )
+        self.trailers = fields
 
     @property
     def more(self) -> bool:
@@ -92,9 +126,10 @@ class Pipe:
         """Let nothing more through; how many bytes are thrown away, which its source may be given back."""
         size = len(self.body)
         self.dead = True
-        self.heads.clear()
-        self.body.clear()
-        self.trailers = None
+        while self.heads:
+            self.next_head()
+        self.drop(size)
+        self.put_trailers(None)
         return size
 
     def grown(self, room: int) -> int:

@@ -346,7 +346,7 @@ class Side:
             return False
         self.out += conn.data_to_send()  # so that what follows is the frame alone
         if pipe.heads:
-            self._send_head(stream, pipe.heads.popleft(), pipe)
+            self._send_head(stream, pipe.next_head(), pipe)
         elif pipe.body:
             room = min(conn.local_flow_control_window(stream), conn.max_outbound_frame_size)
             if room <= 0:
@@ -354,7 +354,7 @@ class Side:
             piece = bytes(pipe.body[: min(room, FRAME_BYTES)])
             if not pipe.passes(piece):
                 return False
-            del pipe.body[: len(piece)]
+            pipe.drop(len(piece))
             conn.send_data(stream, piece, end_stream=pipe.last)
             self._framed(pipe)
             if pipe.source is not None:
@@ -362,7 +362,8 @@ class Side:
             self.guard.sent(len(piece))
         elif pipe.trailers is not None:
             if pipe.passes(h2head.lines(pipe.trailers), last=True):
-                fields, pipe.trailers = pipe.trailers, None
+                fields = pipe.trailers
+                pipe.put_trailers(None)
                 self._send_head(stream, fields, pipe)
         else:
             conn.end_stream(stream)

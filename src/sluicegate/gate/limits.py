@@ -11,6 +11,10 @@ MAX_HEAD_BYTES = 65_536  # cookies reach tens of KiB; more is an attack on memor
 # without end must not fill the disk.
 RECORD_BYTES = 1_073_741_824
 
+# Of all HTTP/2 requests of one run at once, heads and contents that wait included: 16,384 of them, or sixteen clients
+# whose every stream has sent a whole first window. A runner's machine has some GB for everything.
+H2_BYTES = 268_435_456
+
 
 @dataclass(frozen=True, slots=True)
 class Limits:
@@ -28,6 +32,7 @@ class Limits:
     stagger_s: float = 0.25  # RFC 8305 section 5: connection attempt delay
     idle_opaque_s: float = 3600.0  # long builds keep quiet SSH and database sessions
     idle_http_s: float = 300.0  # a slow answer is a matter of minutes, a forgotten one of hours
+    h2_bytes: int = H2_BYTES
     record_bytes: int = (
         RECORD_BYTES  # beyond it nothing new is begun, and refusals are only counted
     )
