@@ -364,6 +364,33 @@ def test_a_client_that_does_not_acknowledge_our_settings(tmp_path: Path) -> None
     assert block["fault"] == "the client did not acknowledge our SETTINGS in time"
 
 
+@pytest.mark.parametrize(
+    ("said", "why"),
+    [
+        (b"", "the server does not begin to speak HTTP/2"),
+        (SettingsFrame(0).serialize(), "the server does not acknowledge our SETTINGS"),
+    ],
+)
+def test_a_server_that_does_not_agree_on_settings(tmp_path: Path, said: bytes, why: str) -> None:
+    """Whoever is silent is left, and the client told why: until it acknowledges, it may send more than we said."""
+    site = Site2(tmp_path)
+
+    def handle(raw: socket.socket) -> None:
+        with site.context.wrap_socket(raw, server_side=True) as peer:
+            peer.sendall(said)
+            while peer.recv(65_536):
+                pass
+
+    site.server.handle = handle
+    with house(site, open_to(site), connect_s=1) as place:
+        status, words = Client(place, site.server.port).get("/a")
+        assert status == 502
+        assert why in words.decode()
+        place.gate.stop()
+        (flow,) = inner(place.gate.notary.messages)
+    assert flow["outcome"] == why
+
+
 def test_no_stream_waits_for_another_one(tmp_path: Path) -> None:
     """Large responses take turns: a small one that is asked for later is there long before their end."""
     site = Site2(tmp_path)

@@ -128,6 +128,32 @@ def test_whoever_does_not_even_take_the_refusals_has_to_go(tmp_path: Path) -> No
     assert len(held) <= 16
 
 
+def test_what_has_no_room_before_its_receipt_is_never_begun(tmp_path: Path) -> None:
+    """It is refused between its intent and the notary's word, which must not send it then.
+
+    The client does not take the answer, so that the request is not over.
+    """
+    site = Site2(tmp_path)
+    with house(site, open_to(site), h2_bytes=STREAM_BYTES) as place:
+        client = Client(place, site.server.port, settings={SettingCodes.INITIAL_WINDOW_SIZE: 0})
+        notary = place.gate.notary
+        notary.answering.clear()
+        number = client.ask("POST", "/crowded", b"x" * 1000)
+        client.until(lambda: number in client.heads)
+        assert client.heads[number] == [{**client.heads[number][0], ":status": "502"}]
+        notary.answering.set()
+        assert gatehouse.until(lambda: bool(inner(notary.messages)))
+        # What the server was sent by then would come before the answer to this.
+        assert gatehouse.until(lambda: bool(site.peers))
+        before, peer = len(site.events), site.peers[0]
+        peer.todo.append(lambda: (peer.conn.ping(b"12345678"), peer.flush())[0])
+        assert gatehouse.until(
+            lambda: any(isinstance(one, PingAckReceived) for one in site.events[before:])
+        )
+        assert not site.asked
+        place.gate.stop()
+
+
 @pytest.mark.parametrize("part", ["content", "trailers"])
 def test_a_server_fills_it(tmp_path: Path, part: str) -> None:
     """A hundred responses to a client that takes nothing: large contents or trailers."""

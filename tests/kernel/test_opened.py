@@ -112,6 +112,7 @@ def house(
     vault: Vault | None = None,
     head_s: float = Limits().head_s,
     h2_bytes: int = Limits().h2_bytes,
+    connect_s: float = Limits().connect_s,
     **more: Any,
 ) -> Iterator[House]:
     policy = Policy("p", allow=(*rules, gatehouse.local(site.server.port)), **more)
@@ -120,7 +121,7 @@ def house(
         Upstream((site.root,) if trusted else ()),
     )
     names = {NAME: "127.0.0.1"}
-    limits = {"head_s": head_s, "h2_bytes": h2_bytes}
+    limits = {"head_s": head_s, "h2_bytes": h2_bytes, "connect_s": connect_s}
     with gatehouse.gate(policy, names=names, opener=opener, vault=vault, **limits) as gate:
         gate.to = ("192.0.2.1", site.server.port)
         yield House(gate, opener)

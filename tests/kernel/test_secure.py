@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import select
 import socket
 import ssl
+import subprocess
 import threading
 from collections.abc import Callable, Iterator
+from subprocess import DEVNULL, PIPE
 
 import pytest
 
@@ -60,8 +63,6 @@ def joined(peer: Callable[[ssl.SSLSocket], None]) -> Iterator[tuple[Secure, list
 
 
 def wait(secure: Secure, *, write: bool = False) -> None:
-    import select
-
     poll = select.poll()
     poll.register(secure.fileno(), select.POLLOUT if write else select.POLLIN)
     assert poll.poll(20_000)
@@ -139,3 +140,47 @@ def test_a_peer_that_speaks_no_tls() -> None:
             loop.turn(1.0)
         assert isinstance(done[0], ssl.SSLError)
         loop.close()
+
+
+@pytest.mark.parametrize("before", [b"", b"hello\n"])
+def test_what_openssl_says_by_itself_while_we_read_is_sent(before: bytes) -> None:
+    """A client of TLS 1.2 that wants to negotiate again is told that this is not done, or it would wait for ever."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        where = f"127.0.0.1:{listener.getsockname()[1]}"
+        argv = ["openssl", "s_client", "-connect", where, "-servername", NAME, "-tls1_2"]
+        with subprocess.Popen(argv, stdin=PIPE, stdout=DEVNULL, stderr=DEVNULL, bufsize=0) as peer:
+            ours, _ = listener.accept()
+            assert peer.stdin is not None
+            with ours:
+                ours.setblocking(False)
+                secure = Secure(ours, AUTHORITY.context(NAME), told=lambda *_: None)
+                loop, done = Loop(), list[OSError | None]()
+                Handshake(loop, secure, 20, done.append).start()
+                while not done:
+                    loop.turn(1.0)
+                assert done == [None]
+                loop.close()
+                sent, size = secure.sent, 0
+                if before:
+                    peer.stdin.write(before)
+                    size = arrived(ours, 0)
+                peer.stdin.write(b"R\n")  # its command for that
+                arrived(ours, size)
+                if before:
+                    assert secure.recv(65_536) == before
+                else:
+                    # Nothing; or the client has given up by now, and says so.
+                    with pytest.raises(OSError, match=r"unavailable|ALERT"):
+                        secure.recv(65_536)
+                # One alert: its record's head, two bytes, and what encryption adds.
+                assert 0 < secure.sent - sent < 64
+            peer.stdin.close()
+
+
+def arrived(peer: socket.socket, size: int) -> int:
+    """How many bytes wait to be read, once they are more than `size`."""
+    while True:
+        select.select((peer,), (), (), 20)
+        with contextlib.suppress(BlockingIOError):
+            if (found := len(peer.recv(65_536, socket.MSG_PEEK))) > size:
+                return found

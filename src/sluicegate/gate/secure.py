@@ -97,7 +97,7 @@ class Secure:
             except ssl.SSLWantReadError:
                 if pieces:
                     break
-                self._flush_quietly()  # an answer of OpenSSL's own, as to a key update: below too
+                self._flush_quietly()  # OpenSSL's own alert, to who negotiates again: below too
                 self._hear()
                 continue
             except ssl.SSLZeroReturnError:
