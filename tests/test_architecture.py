@@ -24,12 +24,23 @@ MAY_IMPORT = {
     "wire": COMMON,
     "scan": set[str](),
     "policy": COMMON | {"wire"},
+    "presets": COMMON | {"wire", "policy"},
     "evidence": COMMON,
     "boundary": COMMON | {"wire"},
     "gate": COMMON | {"wire", "policy", "evidence", "scan"},
     "verify": COMMON | {"evidence", "policy"},
     "cli": COMMON
-    | {"wire", "policy", "evidence", "scan", "boundary", "gate", "verify", "__version__"},
+    | {
+        "wire",
+        "policy",
+        "presets",
+        "evidence",
+        "scan",
+        "boundary",
+        "gate",
+        "verify",
+        "__version__",
+    },
 }
 # Modules where effects live, by room. Everything else may import none of EFFECTS.
 SHELLS = {
@@ -88,6 +99,7 @@ SHELLS = {
     "gate/watch.py",
     "gate/drops.py",
     "gate/ledger.py",
+    "presets/machine.py",
     "verify/files.py",
     "verify/workers.py",
 }

@@ -18,6 +18,8 @@ commands:
   verify PACKET         verify a packet offline, from its bytes and a pinned key
   prove PACKET          write the proof of one receipt, for whoever shall not see the others
   verify-proof FILE     verify such a proof
+  init                  a starting policy for this repository
+  presets [NAME]        the presets, and the rules that they are on this machine
   policy check FILE     lint policies; `policy explain URL --policy FILE` says why
   doctor                what this machine can do, and the remedy for what it can not
   version               print the version
@@ -25,8 +27,10 @@ commands:
 # Command -> the module whose `main(argv)` runs it. Imported late: a start is measured in milliseconds.
 COMMANDS = {
     "doctor": "sluicegate.cli.doctor",
+    "init": "sluicegate.cli.init",
     "keygen": "sluicegate.cli.keygen",
     "policy": "sluicegate.cli.policy",
+    "presets": "sluicegate.cli.presets",
     "prove": "sluicegate.cli.prove",
     "run": "sluicegate.cli.run",
     "verify": "sluicegate.cli.verify",

@@ -13,6 +13,8 @@ usage: sluicegate run [OPTIONS] -- COMMAND [ARGS]
 
   --policy FILE          what is allowed; repeatable, every file must allow
                          (default: sluicegate.yaml in the working directory, else nothing is allowed)
+  --preset NAME          add a preset to what the policy allows, as `- preset: NAME` would; repeatable;
+                         NAME=OWNER/REPO for one with repositories; `sluicegate presets` lists them
   --packet DIR           where the evidence goes; must not exist, or be empty (sluicegate-packet)
   --key FILE             signing key of `sluicegate keygen` (default: one made for this run)
   --key-fd N             the text of such a key from descriptor N, so that it touches no disk:
@@ -37,6 +39,7 @@ exit: the command's own; 120 evidence failed; 121 denied and --fail-on-deny; 124
 """
 _WITH_VALUE = {
     *("policy", "packet", "key", "agent-identity", "workdir", "env", "bind", "tier", "timeout"),
+    "preset",
     *("key-fd", "passphrase-fd", "secret-fd", "checkpoint-file", "checkpoint-seconds"),
 }
 _FLAGS = {"observe", "fail-on-deny", "quiet", "help", "unsafe-ignore-holes"}
@@ -62,6 +65,7 @@ class Options:
 
     argv: tuple[str, ...]
     policies: tuple[str, ...] = ()
+    presets: tuple[str, ...] = ()
     packet: str = "sluicegate-packet"
     key: str | None = None
     key_fd: int | None = None
@@ -105,7 +109,7 @@ def parse(argv: Sequence[str]) -> Options | None:
         given.setdefault(name.lstrip("-"), []).append(value)
     if given.keys() & {"help", "h"}:
         return None
-    for name in _WITH_VALUE - {"policy", "env", "bind", "secret-fd"}:
+    for name in _WITH_VALUE - {"policy", "preset", "env", "bind", "secret-fd"}:
         if len(given.get(name, ())) > 1:
             raise OptionError(f"--{name} is given twice", "give it once")
     if not rest:
@@ -135,6 +139,7 @@ def _options(argv: tuple[str, ...], given: dict[str, list[str]]) -> Options:
     return Options(
         argv=argv,
         policies=tuple(given.get("policy", ())),
+        presets=tuple(given.get("preset", ())),
         packet=one.get("packet", "sluicegate-packet"),
         key=one.get("key"),
         key_fd=key_fd,

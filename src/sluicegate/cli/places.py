@@ -33,6 +33,19 @@ def apart(out: str, writable: tuple[str, ...]) -> None:
         above = os.path.dirname(above)
 
 
+def unwritten(file: str | None) -> None:
+    """Nothing, if `file` is None: no preset was made from a file that the command can write.
+
+    Raises:
+        SetupError: one was; the next run would allow what this one wrote.
+    """
+    if file is not None:
+        raise SetupError(
+            f"a preset is read from {file}, where the command writes: it could widen the next run's policy",
+            "bind a directory without it, or write the preset's rules: `sluicegate presets NAME`",
+        )
+
+
 def outside(file: str, out: str, writable: tuple[str, ...]) -> None:
     """Nothing, if the file of the checkpoints lies neither where the command writes nor in the packet `out`.
 
@@ -81,6 +94,21 @@ def links(path: str) -> Iterator[str]:
             points = os.readlink(at)
             done = "/" if points.startswith("/") else done
             left += points.split("/")[::-1]
+
+
+def workdir(path: str) -> str:
+    """The command's working directory, free of links.
+
+    Raises:
+        SetupError: it is gone, or is none.
+    """
+    try:
+        found = real(path, "--workdir")
+    except FileNotFoundError as error:
+        raise SetupError("the current directory is gone", "change to one that exists") from error
+    if not os.path.isdir(found):
+        raise SetupError(f"--workdir {found} is not a directory", "name one that exists")
+    return found
 
 
 def real(path: str, option: str) -> str:

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 
 from sluicegate.boundary import environment, identity, repositories, stores
 from sluicegate.boundary.model import ROOT_TIER, ROOTLESS_TIER, Command, Spec
-from sluicegate.cli import closing, places, policyfiles, say, secretsource
+from sluicegate.cli import closing, places, policyfiles, presetting, say, secretsource
 from sluicegate.cli.opening import Plan, SetupError
 from sluicegate.cli.options import Options
 from sluicegate.policy.together import together
@@ -22,17 +22,15 @@ def prepare(
     secret: tuple[str, ...] = (),
 ) -> Plan:
     """The plan of `run`; `ignored` are the signals that the command ignores too, `secret` files it must not see."""
-    try:
-        workdir = places.real(options.workdir, "--workdir")
-    except FileNotFoundError as error:
-        raise SetupError("the current directory is gone", "change to one that exists") from error
-    if not os.path.isdir(workdir):
-        raise SetupError(f"--workdir {workdir} is not a directory", "name one that exists")
-    policies = policyfiles.load(options.policies, workdir, observe=options.observe)
+    workdir = places.workdir(options.workdir)
     tier = _tier(options)
     found = os.stat(workdir)
     caller = os.getuid(), os.getgid()
     who = identity.identity(environ, (found.st_uid, found.st_gid), caller, tier, _account)
+    presets = presetting.of_run(options, environ, who.home, workdir)
+    policies = policyfiles.load(
+        options.policies, workdir, observe=options.observe, presets=presets, given=options.presets
+    )
     grants = together(policies)
     private = secretsource.files(grants.secrets, who.home)
     names, given = _named(options.env, grants.env)
@@ -55,6 +53,7 @@ def prepare(
     binds = [*filter(os.path.exists, granted), *options.binds]
     writable = (workdir, *(places.real(path, "--bind") for path in binds))
     places.apart(out, writable)
+    places.unwritten(presets.written(writable))
     told = _checkpoints(options, out, writable)
     spec = Spec(
         run=run,

@@ -6,30 +6,47 @@ import dataclasses
 import os
 from collections.abc import Sequence
 
+from sluicegate.cli import presetting
 from sluicegate.policy import document, grammar
-from sluicegate.policy.model import Policy, PolicyError
+from sluicegate.policy.model import Policy, PolicyError, Rule
+from sluicegate.policy.presets import numbered
 
 DEFAULT = "sluicegate.yaml"
 
 
-def load(paths: Sequence[str], workdir: str, *, observe: bool = False) -> tuple[Policy, ...]:
+def load(
+    paths: Sequence[str],
+    workdir: str,
+    *,
+    observe: bool = False,
+    presets: presetting.Presets | None = None,
+    given: Sequence[str] = (),
+) -> tuple[Policy, ...]:
     """The policies of `paths`; without any, of the working directory's own file; else one that is empty.
 
-    `observe` puts every one of them into observe mode.
+    `observe` puts every one of them into observe mode. `presets` (this machine's) says what presets are; those of the
+    options, `given`, are as if they stood under `allow`.
 
     Raises:
-        PolicyError: a file that can not be read or is not a policy.
+        PolicyError: a file that can not be read or is not a policy, or `given` presets beside several.
     """
+    presets = presets or presetting.here(workdir)
     default = os.path.join(workdir, DEFAULT)
+    if given and len(paths) > 1:
+        message = "presets are given beside several policies: which of them it adds to is not said"
+        hint = "write `- preset: NAME` under allow in one of them"
+        raise PolicyError(presetting.OPTION, 0, 0, message, hint)
+    more = presets.rules(given)
     if paths:
-        policies = tuple(read(path, path) for path in paths)
+        policies = tuple(read(path, path, presets, more) for path in paths)
     elif os.path.lexists(default):
         # The workspace may be a stranger's: a pipe there would make us wait, a device never end.
         if not os.path.isfile(default):
             raise PolicyError(DEFAULT, 0, 0, "policy is not a regular file", "remove or replace it")
-        policies = (read(default, DEFAULT),)
+        policies = (read(default, DEFAULT, presets, more),)
     else:
-        policies = (Policy(f"{DEFAULT} (missing)"),)
+        allow = numbered(more, "allow", 0)
+        policies = (Policy(f"{DEFAULT} (missing)", allow=allow),)
     if observe:
         policies = tuple(dataclasses.replace(policy, observe=True) for policy in policies)
     return policies
@@ -41,13 +58,20 @@ def paths(given: Sequence[str], workdir: str) -> tuple[str, ...]:
     return tuple(given) or ((default,) if os.path.isfile(default) else ())
 
 
-def read(path: str, source: str) -> Policy:
-    """The policy in the file at `path`, called `source` in labels and errors.
+def read(
+    path: str,
+    source: str,
+    presets: presetting.Presets | None = None,
+    more: tuple[Rule, ...] = (),
+) -> Policy:
+    """The policy in the file at `path`, called `source` in labels and errors, with `more` rules under `allow`.
+
+    `presets` (this machine's, seen from the current directory) says what presets are.
 
     Raises:
         PolicyError: it can not be read or is not a policy.
     """
-    return grammar.parse(text(path, source), source)
+    return grammar.parse(text(path, source), source, presets or presetting.here(os.curdir), more)
 
 
 def text(path: str, source: str) -> str:

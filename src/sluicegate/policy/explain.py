@@ -177,7 +177,9 @@ def _put(secret: Secret) -> str:
 def _of_file(policy: Policy, facts: Facts) -> list[str]:
     decision = deciding.decide((policy,), facts)
     if decision.verdict is Verdict.ALLOW and not decision.observed:
-        return [f"{policy.source}: allows by {decision.rule}"]
+        rules = deciding.deciding((policy,), facts, decision)
+        preset = next((f", preset {rule.preset}" for rule in rules if rule.preset), "")
+        return [f"{policy.source}: allows by {decision.rule}{preset}"]
     word = "would deny" if decision.observed else "denies"
     lines = [f"{policy.source}: {word}: {decision.reason}"]
     if decision.rule == "default":

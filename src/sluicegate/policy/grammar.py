@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 from typing import NoReturn
 
-from sluicegate.policy import credentials, document, rules
+from sluicegate.policy import credentials, document, presets, rules
 from sluicegate.policy.document import Node
 from sluicegate.policy.model import Policy, PolicyError, Rule, Secret
 from sluicegate.policy.scalars import RuleError, count_of, size_of
@@ -15,7 +15,7 @@ from sluicegate.policy.scalars import RuleError, count_of, size_of
 VERSION = 1
 KEYS = ("version", "mode", "allow", "deny", "inspect", "limits", "record", "secrets", "agent")
 # Written here rather than left unknown: a policy that asks for them must not seem to have them.
-LATER = ("scan", "preset")
+LATER = ("scan",)
 AGENT = ("env", "bind", "outputs", "writable")
 MODES = ("enforce", "observe")
 INSPECT = ("auto", "all", "none")
@@ -42,20 +42,24 @@ _RELATIVE = re.compile(r"[^\x00-\x1f\x7f]{1,4096}")
 _BIND = re.compile(r"(?:~/|/)[^\x00-\x1f\x7f]{1,4095}")
 
 
-def parse(text: str, source: str) -> Policy:
-    """The policy that `text` says; `source` names the file in labels and errors.
+def parse(
+    text: str, source: str, expand: presets.Expand | None = None, more: tuple[Rule, ...] = ()
+) -> Policy:
+    """The policy that `text` says, with `more` rules under `allow`.
+
+    `source` names the file in labels and errors; `expand` says what presets are: without it they are errors.
 
     Raises:
         PolicyError: anything that is not understood to the last character.
     """
-    return _Reader(source).policy(document.read(text, source))
+    return _Reader(source, expand).policy(document.read(text, source), more)
 
 
 class _Reader:
-    def __init__(self, source: str) -> None:
-        self._source = source
+    def __init__(self, source: str, expand: presets.Expand | None) -> None:
+        self._source, self._expand = source, expand
 
-    def policy(self, root: Node) -> Policy:
+    def policy(self, root: Node, more: tuple[Rule, ...]) -> Policy:
         keys = self._mapping(root, "the policy", KEYS, LATER)
         if "version" not in keys:
             self._fail(root, "version is missing", f"begin with `version: {VERSION}`")
@@ -66,10 +70,11 @@ class _Reader:
             )
         limits = self._optional(keys, "limits", LIMITS)
         agent = self._optional(keys, "agent", AGENT)
+        allow = self._rules(keys.get("allow"), "allow")
         policy = Policy(
             source=self._source,
             observe=self._word(keys, "mode", MODES) == "observe",
-            allow=self._rules(keys.get("allow"), "allow"),
+            allow=(*allow, *presets.numbered(more, "allow", len(allow))),
             deny=self._rules(keys.get("deny"), "deny"),
             env=self._env(agent.get("env")),
             bind=self._bind(agent.get("bind")),
@@ -105,16 +110,24 @@ class _Reader:
 
     def _rules(self, node: Node | None, where: str) -> tuple[Rule, ...]:
         items = self._list(node, where, "rules", "{host: example.com}")
-        return tuple(self._rule(item, where, index) for index, item in enumerate(items))
+        found = list[Rule]()
+        for index, item in enumerate(items):
+            found += presets.numbered(self._line(item, where, index), where, len(found))
+        return tuple(found)
 
-    def _rule(self, node: Node, where: str, index: int) -> Rule:
+    def _line(self, node: Node, where: str, index: int) -> tuple[Rule, ...]:
         what = f"{where}[{index}]"
         if node.kind != "mapping":
             hint = f"- host: {node.value}" if node.kind == "str" else "- host: example.com"
             self._fail(node, f"{what} wants a mapping and got {node.called}", hint)
-        keys = self._mapping(node, what, rules.KEYS, rules.LATER)
+        preset = any(key.value == "preset" for key, _ in node.pairs)
+        known = (*presets.KEYS, *rules.KEYS) if preset else rules.KEYS
+        keys = self._mapping(node, what, known, rules.LATER)
+        label = f"{self._source}:{node.line}"
         try:
-            return rules.build(keys, node, where, f"{what} {self._source}:{node.line}")
+            if preset:
+                return presets.rules(keys, node, where, label, self._expand)
+            return (rules.build(keys, node, where, label),)
         except RuleError as error:
             self._fail(error.node, f"{what}: {error.message}", error.hint)
 
@@ -140,13 +153,14 @@ class _Reader:
             return
         remedy = "write inspect: auto, which opens TLS only where a rule needs it"
         for where, found in (("allow", policy.allow), ("deny", policy.deny)):
-            # A pair for each rule: an empty `allow` has no items.
-            nodes = keys[where].items if found else ()
-            for index, (rule, node) in enumerate(zip(found, nodes, strict=True)):
+            # A pair for each rule: a line may be several, those of a preset; and options add some of their own.
+            lines = {str(node.line): node for node in (keys[where].items if where in keys else ())}
+            for rule in found:
+                node = lines.get(rule.label.rpartition(":")[2], keys["inspect"])
                 on_tls = not rule.ports or 443 in rule.ports
                 if rule.inspect or (rule.narrow and on_tls):
                     what = "inspect: true" if rule.inspect else f"a {_narrowed(rule)}"
-                    message = f"inspect: none, and {where}[{index}] has {what} on TLS"
+                    message = f"inspect: none, and {rule.label.partition(' ')[0]} has {what} on TLS"
                     hint = f"{remedy}, or limit the rule to clear HTTP: ports: [80]"
                     self._fail(node, message, remedy if rule.inspect else hint)
         if "secrets" in keys and keys["secrets"].items:

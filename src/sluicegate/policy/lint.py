@@ -62,14 +62,15 @@ def lint(policy: Policy) -> tuple[Finding, ...]:
             )
             found.append(Finding(rule, message, "remove one of the two"))
         key = _bare(rule)
-        if key in seen:
+        # What two presets have in common, or a preset and a line, is nobody's mistake.
+        if key in seen and not (rule.preset or seen[key].preset):
             found.append(Finding(rule, f"says the same as {seen[key].label}", "remove it"))
         seen.setdefault(key, rule)
     return tuple(found)
 
 
 def _bare(rule: Rule) -> Rule:
-    return replace(rule, label="")
+    return replace(rule, label="", preset="")
 
 
 def _resolver(rule: Rule) -> str | None:

@@ -34,7 +34,7 @@ class Rule:
 
     Empty `ports` (deny rules only) means every port; empty `methods` or `paths` means any. `query` and `headers`
     are pairs of a name (a header's in lower case) and a glob; several of one name are alternatives. `inspect`
-    None: TLS is opened as needed.
+    None: TLS is opened as needed. `preset` names the preset that the rule is part of, for people alone.
     """
 
     label: str
@@ -47,6 +47,7 @@ class Rule:
     query: tuple[tuple[str, str], ...] = ()
     headers: tuple[tuple[str, str], ...] = ()
     inspect: bool | None = None
+    preset: str = ""
 
     @property
     def narrow(self) -> bool:

@@ -13,7 +13,7 @@ from sluicegate.wire import names
 from sluicegate.wire.cursor import WireError
 
 KEYS = ("host", "ip", "ports", "methods", "paths", "query", "headers", "inspect")
-LATER = ("preset", "scan")
+LATER = ("scan",)
 _PORT = re.compile(r"[1-9][0-9]{0,4}", re.ASCII)
 _NETWORK = re.compile(r"[0-9a-fA-F:.]{2,45}(?:/(?:0|[1-9][0-9]{0,2}))?", re.ASCII)
 MAX_STARS = 8  # in a path; matching costs a look at each segment for each of them, and real ones have one or two
