@@ -8,6 +8,8 @@ PEERS := .venv-peers
 MITMPROXY := mitmproxy==11.0.2
 # The tests' clients that are no packages of the system: pip's into an environment of their own, npm's beside them.
 CLIENTS := .venv-clients
+# What the action installs, fetched once: its tests install it without a network.
+WHEELS := .wheels
 LINT = $(BIN)/ruff format -q --check src tests bench demo && $(BIN)/ruff check -q src tests bench demo && $(BIN)/mypy
 
 # Coverage-guided fuzzing: libFuzzer under Python, in an environment of its own.
@@ -35,7 +37,7 @@ deep: $(DEEP)/.ready
 check: demo-tools $(VENV)/.ready
 	$(LINT)
 
-setup: tools more-tools $(VENV)/.ready $(CLIENTS)/.ready
+setup: tools more-tools $(VENV)/.ready $(CLIENTS)/.ready $(WHEELS)/.ready
 
 # What is wanted, as PROBE:PACKAGE; a probe is a command or a path, and one of several, with commas, is enough.
 # nft and ip build the boundary's network; curl is the demo's client.
@@ -44,7 +46,7 @@ DEMO_TOOLS := nft:nftables ip:iproute2 curl:curl /etc/ssl/certs/ca-certificates.
 # the boundary is another user, who may not reach the interpreter of the tests: pip is the system's.
 TEST_TOOLS := $(DEMO_TOOLS) wget:wget git:git openssl:openssl ssh:openssh-client sshd,dropbear:dropbear-bin \
   redis-cli:redis-tools redis-server,redis-check-rdb:redis-tools node:nodejs npm:npm \
-  /usr/lib/python3/dist-packages/pip:python3-pip
+  /usr/lib/python3/dist-packages/pip:python3-pip sudo:sudo
 
 # More clients, each with its own idea of whom to trust; a test of one that is not there says so.
 MORE_TOOLS := ruby:ruby php:php-cli gnutls-cli:gnutls-bin java:default-jdk-headless certutil:libnss3-tools
@@ -93,6 +95,10 @@ $(CLIENTS)/.ready: tests/peers/clients.txt
 	$(CLIENTS)/bin/pip install -q -r tests/peers/clients.txt
 	for name in ws@8 deno@2 bun@1; do npm install --silent --no-audit --no-fund --prefix $(CLIENTS) $$name \
 	  || echo "no $$name: its tests are skipped"; done
+	touch $@
+
+$(WHEELS)/.ready: action/requirements.lock | $(VENV)/.ready
+	$(BIN)/pip download -q --require-hashes --no-deps --only-binary :all: -d $(WHEELS) -r action/requirements.lock
 	touch $@
 
 $(PEERS)/.ready:

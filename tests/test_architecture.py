@@ -29,8 +29,10 @@ MAY_IMPORT = {
     "boundary": COMMON | {"wire"},
     "gate": COMMON | {"wire", "policy", "evidence", "scan"},
     "verify": COMMON | {"evidence", "policy"},
+    "action": set[str](),
     "cli": COMMON
     | {
+        "action",
         "wire",
         "policy",
         "presets",

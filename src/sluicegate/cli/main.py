@@ -26,6 +26,7 @@ commands:
 """
 # Command -> the module whose `main(argv)` runs it. Imported late: a start is measured in milliseconds.
 COMMANDS = {
+    "action": "sluicegate.cli.action",
     "doctor": "sluicegate.cli.doctor",
     "init": "sluicegate.cli.init",
     "keygen": "sluicegate.cli.keygen",

@@ -1,0 +1,97 @@
+"""action/start.sh: which Python, what is installed, and what is said where it can not be."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import stat
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.world import ROOT
+
+TOOLS = ("bash", "cat", "dirname", "find", "sort", "xargs", "sha256sum", "rm", "cp", "mktemp")
+FAKE = "#!/bin/sh\nexit 1\n"  # too old, or without venv: what is asked fails
+
+
+def start(tmp_path: Path, *, action: Path = ROOT, **env: str) -> subprocess.CompletedProcess[str]:
+    tools = tmp_path / "bin"
+    tools.mkdir(exist_ok=True)
+    for name in TOOLS:
+        if not (tools / name).exists():
+            (tools / name).symlink_to(str(shutil.which(name)))
+    return subprocess.run(
+        [tools / "bash", "--noprofile", "--norc", action / "action/start.sh"],
+        env={"PATH": str(tools), "RUNNER_TEMP": str(tmp_path / "temp"), "PIP_NO_INDEX": "1", **env},
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=tmp_path,
+    )
+
+
+def executable(path: Path, text: str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text)
+    path.chmod(path.stat().st_mode | stat.S_IXUSR)
+
+
+def test_without_a_python_the_remedy_is_said(tmp_path: Path) -> None:
+    executable(tmp_path / "bin/python3", FAKE)
+    done = start(tmp_path, RUNNER_TOOL_CACHE=str(tmp_path / "tools"))
+    assert done.returncode == 125
+    assert done.stdout.startswith("::error title=sluicegate::no Python from 3.11 on with venv")
+    assert "%0Aput a step before this one: uses: actions/setup-python" in done.stdout
+    assert len(done.stdout.splitlines()) == 1
+
+
+def test_the_tool_cache_is_looked_into(tmp_path: Path) -> None:
+    """As on ubuntu-22.04, whose own Python is 3.10."""
+    executable(tmp_path / "bin/python3", FAKE)
+    executable(tmp_path / "tools/Python/3.9.25/x64/bin/python3", "#!/bin/sh\ntouch used-old\n")
+    executable(tmp_path / "tools/Python/3.12.3/arm64/bin/python3", "no program at all\n")
+    found = tmp_path / "tools/Python/3.12.3/x64/bin/python3"
+    executable(found, f'#!/bin/sh\necho "$@" >>{tmp_path}/used\nexec {sys.executable} "$@"\n')
+    done = start(tmp_path, action=broken(tmp_path), RUNNER_TOOL_CACHE=str(tmp_path / "tools"))
+    assert (tmp_path / "used").exists()
+    assert not (tmp_path / "used-old").exists()
+    assert "can not be read" in done.stdout
+
+
+def broken(tmp_path: Path) -> Path:
+    """An action without its source."""
+    copy = tmp_path / "100% broken"
+    shutil.copytree(ROOT / "action", copy / "action")
+    return copy
+
+
+def test_a_package_with_another_hash_is_not_installed(tmp_path: Path) -> None:
+    copy = tmp_path / "action copy"
+    shutil.copytree(ROOT / "action", copy / "action")
+    shutil.copytree(ROOT / "src/sluicegate", copy / "src/sluicegate")
+    lock = copy / "action/requirements.lock"
+    lock.write_text(re.sub(r"sha256:[0-9a-f]{8}", "sha256:00000000", lock.read_text()))
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "bin/python3").symlink_to("/usr/bin/python3")
+    done = start(tmp_path, action=copy, PIP_FIND_LINKS=str(ROOT / ".wheels"))
+    assert done.returncode == 125
+    assert "DO NOT MATCH THE HASHES" in done.stderr
+    assert done.stdout.startswith("::error title=sluicegate::pip could not install")
+    assert not list(tmp_path.glob("temp/*/.ready"))
+
+
+def test_a_hostile_path_forges_no_line(tmp_path: Path) -> None:
+    done = start(tmp_path, action=broken(tmp_path), PATH=f"{tmp_path}/bin:{os.defpath}")
+    assert (
+        done.stdout
+        == f"::error title=sluicegate::the action's own files can not be read in {tmp_path}/100%25 broken\n"
+    )
+
+
+@pytest.mark.parametrize("name", ["action/start.sh"])
+def test_the_script_is_sound_for_bash(name: str) -> None:
+    assert subprocess.run(["bash", "-n", ROOT / name], check=False).returncode == 0
