@@ -162,3 +162,13 @@ def test_whether_lock_files_need_the_machines_places_at_all() -> None:
     # A file of configuration names one place among others.
     assert not repository.elsewhere({".npmrc": [at("corp.example")]}, MACHINE)
     assert not repository.elsewhere({}, MACHINE)
+
+
+@pytest.mark.parametrize("path", FILES)
+@pytest.mark.parametrize(
+    "piece",
+    ["\n", " ", "url", "url ", "-i ", "source ", "remote: ", "[", '"', "a=", "<a>", '{"a":'],
+)
+def test_no_file_keeps_anybody_busy(path: str, piece: str) -> None:
+    """Quadratic work on this much text would be minutes; the suite's own limit ends it."""
+    assert repository.places(path, piece * (1_000_000 // len(piece))) == ()

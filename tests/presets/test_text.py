@@ -25,11 +25,12 @@ def test_rows_are_lines_that_say_the_same() -> None:
         "  # /etc/b\\nevil: x\\u202e",
         "  - ip: 10.1.2.3",
     ]
-    made = grammar.parse("version: 1\nallow:\n" + "\n".join(lines[:-5]) + "\n", "p").allow
+    made = grammar.parse("version: 1\nallow:\n" + "\n".join(lines) + "\n", "p").allow
     assert [(rule.host or rule.network, rule.ports, rule.methods, rule.paths) for rule in made] == [
         ("a.example", (443,), ("GET", "HEAD"), ("/x/**", "/y")),
         ("b.example", (80, 443), (), ()),
         ("10.1.2.3/32", (80,), ("GET",), ()),
+        ("no", (443,), ("GET", "HEAD"), ("/a",)),
     ]
 
 

@@ -9,7 +9,7 @@ from sluicegate.presets.found import Found, Note, joined, seen
 from sluicegate.presets.look import Look
 from sluicegate.presets.urls import Place, below, row
 
-_LINE = re.compile(r"^\s*deb(?:-src)?\s+(?:\[[^\]]*\]\s+)?(\S+)\s+\S", re.MULTILINE)
+_LINE = re.compile(r"^[ \t]*deb(?:-src)?[ \t]+(?:\[[^\]\n]*\][ \t]+)?(\S+)[ \t]+\S", re.MULTILINE)
 _ETC = "/etc/apt"
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tomllib
 from collections.abc import Iterator, Mapping
 from typing import Protocol
 
@@ -45,6 +46,20 @@ def prefixes(look: Look, program: str) -> Iterator[str]:
         prefix, _, last = path.rpartition("/bin/")
         if prefix and "/" not in last:
             yield prefix
+
+
+def tables(text: str | None) -> dict[str, object]:
+    """What a TOML text says; nothing where it is none, or nested beyond what anybody writes."""
+    try:
+        return tomllib.loads(text or "")
+    except (tomllib.TOMLDecodeError, RecursionError):
+        return {}
+
+
+def table(told: Mapping[str, object], name: str) -> Mapping[str, object]:
+    """The table `name` in another; an empty one where there is none."""
+    value = told.get(name)
+    return value if isinstance(value, dict) else {}
 
 
 def configuration(look: Look) -> str:

@@ -52,8 +52,10 @@ class Machine:
         found = self._open(path)
         if found is None:
             return None
-        with open(found, encoding="utf-8", errors="replace") as file:
-            return file.read(MAX_TEXT)
+        with open(found, "rb") as file, contextlib.suppress(OSError):
+            # Some files of /proc call themselves regular and have nothing to say yet.
+            return (file.read(MAX_TEXT) or b"").decode("utf-8", "replace")
+        return None
 
     def names(self, directory: str) -> tuple[str, ...]:
         """What is in a directory, sorted; of one that is not to be trusted nothing."""

@@ -19,7 +19,7 @@ _BUILT_IN = re.compile(
 )
 _BUILT_IN_OLD = re.compile(r"define\('registry',\s*\{\s*default: [`'\"](https://[^`'\"]+)[`'\"]")
 _DEFINITIONS = "node_modules/@npmcli/config/lib/definitions/definitions.js"
-_PAIR = re.compile(r"^\s*([^=;#\s]+)\s*=\s*(.*?)\s*$", re.MULTILINE)
+_PAIR = re.compile(r"^[ \t]*([^=;#\s]+)[ \t]*=(.*)$", re.MULTILINE)
 _SCOPE = re.compile(r"@[^/:\s]+:registry")
 _VARIABLE = re.compile(r"\$\{([^}]+)\}")
 
@@ -44,7 +44,7 @@ def npmrc(text: str | None, env: dict[str, str]) -> dict[str, str]:
     """The pairs of an .npmrc, its `${NAME}` filled in."""
     found = {}
     for name, value in _PAIR.findall(text or ""):
-        filled = _VARIABLE.sub(lambda match: env.get(match[1].removesuffix("?"), ""), value)
+        filled = _VARIABLE.sub(lambda match: env.get(match[1].removesuffix("?"), ""), value.strip())
         found[name] = _unquoted(filled)
     return found
 
@@ -58,7 +58,7 @@ def _unquoted(value: str) -> str:
     if value[:1] == '"':
         try:
             return str(json.loads(value))
-        except ValueError:
+        except (ValueError, RecursionError):
             return ""
     return value.strip("'")
 

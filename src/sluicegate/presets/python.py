@@ -7,12 +7,11 @@ from __future__ import annotations
 
 import configparser
 import re
-import tomllib
 from collections.abc import Iterator
 
 from sluicegate.policy.presets import Row
 from sluicegate.presets.found import LEARN, Found, Note, joined, seen
-from sluicegate.presets.look import Look, configuration
+from sluicegate.presets.look import Look, configuration, table, tables
 from sluicegate.presets.urls import Place, below, place, row
 
 _SECTIONS = ("global", "install", "download", "wheel")
@@ -144,13 +143,9 @@ def _uv(look: Look, *names: str) -> Iterator[tuple[str, str]]:
 
 
 def _toml(text: str | None, name: str) -> Iterator[str]:
-    try:
-        told = tomllib.loads(text or "")
-    except tomllib.TOMLDecodeError:
-        return
-    tables = (told, told.get("pip"))
-    for table in tables:
-        value = table.get(name) if isinstance(table, dict) else None
+    told = tables(text)
+    for one in (told, table(told, "pip")):
+        value = one.get(name)
         yield from _texts(value if isinstance(value, list) else [value])
     listed = told.get("index")
     for one in listed if isinstance(listed, list) else ():

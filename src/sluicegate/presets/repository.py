@@ -8,28 +8,28 @@ from __future__ import annotations
 
 import posixpath
 import re
-import tomllib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 
 from sluicegate.policy import paths
 from sluicegate.policy.presets import Row
 from sluicegate.presets import java, node, python, rust
+from sluicegate.presets.look import table, tables
 from sluicegate.presets.urls import Place, place, row
 
 _URL = r"https?://[^\s\"'<>;,)}\]]+"
 _REQUIREMENT = re.compile(
-    rf"^\s*(?:-i|--index-url|--extra-index-url|-f|--find-links)[ =]\s*({_URL})|@\s*({_URL})",
+    rf"^[ \t]*(?:-i|--index-url|--extra-index-url|-f|--find-links)[ =][ \t]*({_URL})|@[ \t]*({_URL})",
     re.MULTILINE,
 )
 _JSON = re.compile(rf'"(?:resolved|url|tarball)":\s*"({_URL})"')
 _TOML = re.compile(rf'\b(?:url|registry|index)\s*=\s*"((?:sparse\+)?{_URL})"')
-_YARN = re.compile(rf"^\s+resolved \"({_URL})\"", re.MULTILINE)
+_YARN = re.compile(rf"^[ \t]+resolved \"({_URL})\"", re.MULTILINE)
 _YARN_SERVER = re.compile(rf"npmRegistryServer:\s*[\"']?({_URL})")
 _PNPM = re.compile(rf"\btarball:\s*({_URL})")
 _CRATES = re.compile(rf'^source = "((?:registry|sparse)\+{_URL})"', re.MULTILINE)
-_GEMS = re.compile(rf"^\s*remote:\s*({_URL})|^\s*source\s+[\"']({_URL})", re.MULTILINE)
-_GRADLE = re.compile(rf"\burl\b[^\n\"']*[\"']({_URL})")
-_WRAPPER = re.compile(r"^\s*(?:distributionUrl|wrapperUrl)\s*=\s*(\S+)", re.MULTILINE)
+_GEMS = re.compile(rf"^[ \t]*remote:[ \t]*({_URL})|^[ \t]*source[ \t]+[\"']({_URL})", re.MULTILINE)
+_GRADLE = re.compile(rf"\burl\b[^\n\"']{{0,80}}[\"']({_URL})")
+_WRAPPER = re.compile(r"^[ \t]*(?:distributionUrl|wrapperUrl)[ \t]*=[ \t]*(\S+)", re.MULTILINE)
 # Cargo.lock calls the default registry by the address of the repository that its index was: nobody asks there.
 _DEFAULT_CRATES = "registry+https://github.com/rust-lang/"
 _Reader = Callable[[str], Iterable[str]]
@@ -46,28 +46,20 @@ def _found(*patterns: re.Pattern[str]) -> _Reader:
 
 def _sources(text: str) -> Iterator[str]:
     """The indices that poetry, pdm and uv are told of in a pyproject.toml or uv.toml."""
-    try:
-        told = tomllib.loads(text)
-    except tomllib.TOMLDecodeError:
-        return
-    tool = _table(told, "tool")
-    lists = [_table(tool, "poetry").get("source"), _table(tool, "pdm").get("source")]
-    lists += [_table(tool, "uv").get("index"), told.get("index")]
+    told = tables(text)
+    tool = table(told, "tool")
+    lists = [table(tool, "poetry").get("source"), table(tool, "pdm").get("source")]
+    lists += [table(tool, "uv").get("index"), told.get("index")]
     for listed in lists:
         for one in listed if isinstance(listed, list) else ():
             if isinstance(one, dict) and isinstance(one.get("url"), str):
                 yield one["url"]
-    for table in (_table(tool, "uv"), told):
+    for one in (table(tool, "uv"), told):
         for name in ("index-url", "extra-index-url", "find-links"):
-            value = table.get(name)
+            value = one.get(name)
             yield from (
                 u for u in (value if isinstance(value, list) else [value]) if isinstance(u, str)
             )
-
-
-def _table(told: Mapping[str, object], name: str) -> Mapping[str, object]:
-    value = told.get(name)
-    return value if isinstance(value, dict) else {}
 
 
 def _npmrc(text: str) -> tuple[str, ...]:
@@ -75,7 +67,7 @@ def _npmrc(text: str) -> tuple[str, ...]:
 
 
 def _cargo(text: str) -> Iterator[str]:
-    told = rust.tables(text)
+    told = tables(text)
     yield from rust.named(told)
     default = rust.replaced(told)
     if default:

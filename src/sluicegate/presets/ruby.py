@@ -17,7 +17,7 @@ _DEFAULT = re.compile(r"def self\.default_sources\s+%w\[\s*(https://\S+?)\s*\]")
 _INDEX = re.compile(
     r"uri\.host == [\"']([a-z0-9.-]+)[\"'].*?\.host = [\"']([a-z0-9.-]+)[\"']", re.DOTALL
 )
-_SOURCES = re.compile(r"^:sources:\s*\n((?:\s*-\s*\S+\s*\n?)+)", re.MULTILINE)
+_SOURCES = re.compile(r"^:sources:[ \t]*\n((?:[ \t]*-.*\n?)+)", re.MULTILINE)
 _MIRROR = re.compile(r"^BUNDLE_MIRROR__(\S+?):\s*[\"']?(https?://[^\"'\s]+)", re.MULTILINE)
 _PATHS = (
     *("/versions", "/names", "/info/**", "/gems/**", "/quick/**", "/specs.4.8.gz"),

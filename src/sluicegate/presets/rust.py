@@ -7,12 +7,11 @@ from __future__ import annotations
 
 import json
 import re
-import tomllib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from sluicegate.presets.found import LEARN, Found, Note, joined, seen
-from sluicegate.presets.look import Look
-from sluicegate.presets.urls import Place, below, place, row
+from sluicegate.presets.look import Look, table, tables
+from sluicegate.presets.urls import MAX_URL, Place, below, place, row
 
 # The address of the default registry's index, as the program spells it.
 _BUILT_IN = rb"sparse\+(https://[a-z0-9-]+(?:\.[a-z0-9-]+)+/)"
@@ -26,7 +25,8 @@ _MAX_CHAIN = 16
 def found(look: Look) -> Found:
     """The rows of the default registry, or of what replaces it, of those that have names, and of their files."""
     home = look.env.get("CARGO_HOME") or f"{look.home}/.cargo"
-    told, source = {}, ""
+    told: Mapping[str, object] = {}
+    source = ""
     for path in (f"{home}/config", f"{home}/config.toml"):
         text = look.read(path)
         if text is not None:
@@ -48,19 +48,11 @@ def found(look: Look) -> Found:
     return joined([_part(*built_in, look, home), *parts])
 
 
-def tables(text: str) -> dict[str, object]:
-    """The tables of a cargo configuration; none where it is not TOML."""
-    try:
-        return tomllib.loads(text)
-    except tomllib.TOMLDecodeError:
-        return {}
-
-
-def replaced(told: dict[str, object]) -> str | None:
+def replaced(told: Mapping[str, object]) -> str | None:
     """What stands in for the default registry: its URL, "" for something local, None if nothing does."""
-    sources, name = _table(told, "source"), _DEFAULT
+    sources, name = table(told, "source"), _DEFAULT
     for _ in range(_MAX_CHAIN):
-        one = _table(sources, name)
+        one = table(sources, name)
         following = one.get("replace-with")
         if not isinstance(following, str):
             break
@@ -69,24 +61,19 @@ def replaced(told: dict[str, object]) -> str | None:
         return ""
     if name == _DEFAULT:
         return None
-    url = _table(sources, name).get("registry") or _table(_table(told, "registries"), name).get(
+    url = table(sources, name).get("registry") or table(table(told, "registries"), name).get(
         "index"
     )
     return url if isinstance(url, str) else ""
 
 
-def named(told: dict[str, object]) -> Iterator[str]:
+def named(told: Mapping[str, object]) -> Iterator[str]:
     """The indices of the registries that have names."""
-    registries = _table(told, "registries")
+    registries = table(told, "registries")
     for name in registries:
-        url = _table(registries, name).get("index")
+        url = table(registries, name).get("index")
         if isinstance(url, str):
             yield url
-
-
-def _table(told: dict[str, object], name: str) -> dict[str, object]:
-    value = told.get(name)
-    return value if isinstance(value, dict) else {}
 
 
 def _part(url: str, source: str, look: Look, home: str) -> Found:
@@ -119,9 +106,9 @@ def _files(at: Place, look: Look, home: str) -> Found | None:
         try:
             told = json.loads(look.read(path) or "")
             template = told["dl"]
-        except (ValueError, KeyError, TypeError):
+        except (ValueError, KeyError, TypeError, RecursionError):
             continue
-        if isinstance(template, str):
+        if isinstance(template, str) and len(template) <= MAX_URL:
             return files(template, path)
     return None
 

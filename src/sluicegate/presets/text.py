@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Iterator
 
 from sluicegate.policy.presets import Row
 from sluicegate.wire import names
+
+# What YAML takes for text whatever it says.
+_PLAIN = re.compile(r"[a-z][a-z0-9-]*(?:\.[a-z0-9_-]+)+")
 
 
 def lines(rows: Iterable[Row]) -> Iterator[str]:
@@ -25,9 +29,8 @@ def shown(text: str) -> str:
 
 
 def _rule(row: Row) -> Iterator[str]:
-    wild = row.host.startswith("*.")
     key = "ip" if names.is_address(row.host) else "host"
-    yield f"  - {key}: {json.dumps(row.host) if wild else row.host}"
+    yield f"  - {key}: {row.host if _PLAIN.fullmatch(row.host) or key == 'ip' else json.dumps(row.host)}"
     yield f"    ports: [{', '.join(map(str, row.ports))}]"
     if row.methods:
         yield f"    methods: [{', '.join(row.methods)}]"
