@@ -31,6 +31,7 @@ def test_hosts_of_the_repositorys_files_are_lines_of_their_own() -> None:
         (Ecosystem("node", ("a", "b", "c", "d", "e"), {".npmrc": (CORP,)}, MACHINE),), None
     )
     assert "# node: a, b, c, d and 1 more\n" in text
+    assert "npm_config_audit=false" in text
     assert "a pull request could name any host" in text
     assert lines(text) == ["node.preset.example", "corp.example"]
 

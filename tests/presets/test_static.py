@@ -75,6 +75,8 @@ TABLES = {
         https://registry-1.docker.io/v2/library/alpine/blobs/sha256:00
         https://auth.docker.io/token?service=registry.docker.io&scope=repository:library/alpine:pull
         https://production.cloudflare.docker.com/registry-v2/docker/registry/v2/blobs/x
+        https://docker-images-prod.6aa30f8b08e16409b46e0173d6de2f56.r2.cloudflarestorage.com/x?sig=1
+        https://cdn.quay.io/sha256/00/x
         https://ghcr.io/v2/a/b/manifests/1
         https://quay.io/v2/a/b/manifests/1
         https://westus.data.mcr.microsoft.com/01031d61e1024861afee5d512651eb9f
@@ -88,6 +90,8 @@ TABLES = {
         https://hub.docker.com/v2/users/login
         https://quay.io/api/v1/user/
         https://data.mcr.microsoft.com/
+        https://anybody.r2.cloudflarestorage.com/bucket
+        https://api.docker.com/
         """,
     ),
     "github-read": (

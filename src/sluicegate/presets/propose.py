@@ -18,6 +18,11 @@ version: 1
 mode: enforce
 allow:
 """
+# What a person meets on the first day.
+_ABOUT = {
+    "node": "npm's audit (a POST of the dependencies) is denied; --env npm_config_audit=false leaves it out",
+    "rust": "where crates are, cargo's index says: this machine must have asked it once, or the host be named",
+}
 _MODELS = """\
   # The models that an agent asks, without their files and accounts. Remove the # of the one it uses.
   # - preset: anthropic
@@ -72,6 +77,8 @@ def _ecosystem(one: Ecosystem) -> Iterator[str]:
         for host in dict.fromkeys(row.host for row in one.machine):
             yield f"  #   {host}"
         yield f"  - preset: {one.preset}"
+        if one.preset in _ABOUT:
+            yield f"  # {_ABOUT[one.preset]}"
     else:
         yield f"  # - preset: {one.preset}"
     yield from (f"  # Not known here: {text.shown(said)}" for said in one.missing)

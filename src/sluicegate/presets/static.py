@@ -17,7 +17,7 @@ _REST = "https://docs.github.com/en/rest/repos"
 _DOCKER = "https://docs.docker.com/desktop/setup/allow-list/"
 _AUTH = "https://distribution.github.io/distribution/spec/auth/token/"
 _GHCR = "https://docs.github.com/en/packages/working-with-a-github-packages-registry/working-with-the-container-registry"
-_QUAY = "https://docs.redhat.com/en/documentation/red_hat_quay"
+_QUAY = "https://access.redhat.com/node/7001746"
 _MCR = "https://github.com/microsoft/containerregistry/blob/main/docs/client-firewall-rules.md"
 _ANTHROPIC = "https://docs.anthropic.com/en/api/"
 _OPENAI = "https://platform.openai.com/docs/api-reference/"
@@ -27,11 +27,13 @@ _POST = ("POST",)
 _DOCKER_PULL = (
     Row("registry-1.docker.io", _DOCKER, paths=("/v2/**",)),
     Row("auth.docker.io", _AUTH, paths=("/token",)),
+    # Blobs: of paid plans, and of everybody else.
     Row("production.cloudflare.docker.com", _DOCKER),
+    Row("docker-images-prod.6aa30f8b08e16409b46e0173d6de2f56.r2.cloudflarestorage.com", _DOCKER),
     Row("ghcr.io", _GHCR, paths=("/v2/**", "/token")),
     Row("pkg-containers.githubusercontent.com", _GHCR, paths=("/ghcr1/blobs/**",)),
     Row("quay.io", _QUAY, paths=("/v2/**",)),
-    *(Row(f"cdn0{number}.quay.io", _QUAY) for number in (1, 2, 3)),
+    *(Row(f"{cdn}.quay.io", _QUAY) for cdn in ("cdn", "cdn01", "cdn02", "cdn03")),
     Row("mcr.microsoft.com", _MCR, paths=("/v2/**",)),
     Row("*.data.mcr.microsoft.com", _MCR),
 )
