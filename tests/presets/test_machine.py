@@ -81,9 +81,10 @@ def test_programs_of_the_workspace_are_passed_over(here: Path) -> None:
     real = program(here / "bin/npm-cli.js")
     (here / "home/npm").symlink_to(real)
     (here / "bin/npm").symlink_to(here / "work/bin/npm")
+    (here / "work/bin/node").symlink_to(real)
     path = f"{here}/work/bin:work/bin:{here}/bin:{here}/home:{here}/home"
     assert look(here, path).programs("npm") == (str(real),)
-    assert look(here, path).programs("none") == ()
+    assert look(here, path).programs("none") == look(here, path).programs("node") == ()
     assert look(here, "").programs("npm") == ()
 
 
