@@ -54,6 +54,7 @@ SHELLS = {
     "boundary/measure.py",
     "boundary/mounts.py",
     "boundary/network.py",
+    "boundary/nssdb.py",
     "boundary/privilege.py",
     "boundary/procfs.py",
     "boundary/probe.py",

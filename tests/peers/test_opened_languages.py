@@ -223,13 +223,13 @@ def test_a_client_that_pins_its_server(clients: Clients) -> None:
 
 
 def test_a_store_that_is_not_overlaid_takes_the_authority(clients: Clients) -> None:
-    """NSS, as the guide has it: the command puts the authority there itself, into a home whose writes are discarded."""
+    """A profile of NSS's, as the guide has it: the command puts the authority into one that it makes itself."""
     if shutil.which("certutil") is None:
         pytest.skip("an optional client: no certutil on this machine")
-    store = "sql:$HOME/.pki/nssdb"
+    store = "sql:$HOME/profile"
     visit = clients.visit(
         [
-            "mkdir -p $HOME/.pki/nssdb && certutil -N --empty-password -d " + store,
+            "mkdir -p $HOME/profile && certutil -N --empty-password -d " + store,
             (
                 f"certutil -A -d {store} -t C,, -n sluicegate -i /run/sluicegate/ca.pem"
                 f" && certutil -L -d {store}"
@@ -239,4 +239,4 @@ def test_a_store_that_is_not_overlaid_takes_the_authority(clients: Clients) -> N
         trusted=True,
     )
     visit.outcomes[1].allowed("sluicegate")
-    assert not (clients.tier.world.directory / ".pki").exists()
+    assert not (clients.tier.world.directory / "profile").exists()

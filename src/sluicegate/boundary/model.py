@@ -50,11 +50,24 @@ class Folder:
 
 
 @dataclass(frozen=True, slots=True)
+class Database:
+    """The directory `path` as the command's own, with `files` as a `Folder` has them; what is written is discarded.
+
+    Without files it is left as it is, and `why` says why.
+    """
+
+    path: str
+    files: tuple[tuple[str, str], ...] = ()
+    why: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Trust:
     """What of the inside trusts the run's authority: `texts` are (path, content) of files that are there, overlaid."""
 
     texts: tuple[tuple[str, str], ...] = ()
     folders: tuple[Folder, ...] = ()
+    databases: tuple[Database, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -44,6 +44,7 @@ class Builder:
             Do.TEXT: self._text,
             Do.FOLDER: self._folder,
             Do.STORE: self._cover,
+            Do.DATABASE: self._database,
             Do.COVER: self._cover,
             Do.PINNED: self._pin,
             Do.KEPT: self._keep,
@@ -273,6 +274,44 @@ class Builder:
         sys_.move_mount(tree, self._made(step.target))
         os.close(tree)
         return "done"
+
+    def _database(self, step: Step) -> str:
+        if not step.files:
+            return step.text
+        target = ROOT + step.target
+        if not os.path.isdir(target):
+            if any(within(step.target, tree) for tree in self._trees):
+                return "left out: it is not there, and what is made there stays on the host"
+            try:
+                self._own_directories(step)
+            except OSError as error:
+                return f"left out: {error.strerror}"
+        self._count += 1
+        source = f"{STAGE}/database{self._count}"
+        os.mkdir(source, step.mode)
+        for name, text in step.files:
+            with open(f"{source}/{name}", "w", encoding="utf-8", errors="surrogateescape") as file:
+                file.write(text)
+                os.fchmod(file.fileno(), 0o600)
+        if not self._rootless:
+            for name in ("", *(name for name, _ in step.files)):
+                os.chown(f"{source}/{name}", *step.owner)
+        tree = sys_.open_tree(source)
+        sys_.mount_setattr(tree, _SAFE_ATTRIBUTES)
+        sys_.move_mount(tree, target)
+        os.close(tree)
+        return "done"
+
+    def _own_directories(self, step: Step) -> None:
+        """Every directory of the step's target that is not there, as its owner would have made it."""
+        missing, path = list[str](), step.target
+        while not os.path.lexists(ROOT + path):
+            missing.append(path)
+            path = os.path.dirname(path)
+        for path in reversed(missing):
+            os.mkdir(ROOT + path, step.mode)
+            if not self._rootless:
+                os.chown(ROOT + path, *step.owner)
 
     def _pin(self, step: Step) -> str:
         # A directory on which something is mounted can not be renamed or removed from inside.

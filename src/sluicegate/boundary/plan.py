@@ -47,6 +47,7 @@ class Do(enum.Enum):
     TEXT = "file of ours"
     FOLDER = "directory of ours, read-only"
     STORE = "trust store, with the run's authority"
+    DATABASE = "certificate database, with the run's authority, writes discarded"
     TREE = "bind, writable"
     PINNED = "bound over itself"
     KEPT = "bound over itself, read-only"
@@ -124,12 +125,21 @@ def mount_plan(spec: Spec, host: Host) -> tuple[Step, ...]:
         *(Step(Do.STORE, path, mode=0o444, text=text) for path, own, text in trusted if not own),
         *(Step(Do.TREE, path, path) for path in sorted(writable)),
         *(Step(Do.STORE, path, mode=0o444, text=text) for path, own, text in trusted if own),
+        *_databases(spec),
         *(Step(Do.PINNED, path, path) for path in _above((*kept, *_orders(host)), writable)),
         *(Step(Do.KEPT, path, path) for path in kept),
         *_covers(spec, host, writable),
         # The home too: an overlay of it may be refused, and then it is bound.
         *(Step(Do.SOCKET, p) for p in host.sockets if not _own(p, (*writable, spec.home))),
     )
+
+
+def _databases(spec: Spec) -> list[Step]:
+    owner = (spec.command.uid, spec.command.gid)
+    return [
+        Step(Do.DATABASE, one.path, mode=0o700, text=one.why, owner=owner, files=one.files)
+        for one in spec.trust.databases
+    ]
 
 
 def _orders(host: Host) -> list[str]:

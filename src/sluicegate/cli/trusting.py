@@ -40,22 +40,24 @@ def trusting(
     Raises:
         SetupError: the gate could make none.
     """
-    from sluicegate.boundary import trustsurvey
+    from sluicegate.boundary import nssdb, trustsurvey
 
     command = plan.spec.command
-    env = dict(command.env)
+    env, user = dict(command.env), (command.uid, command.gid)
     # While the gate makes its key.
     found = trustsurvey.found(asked.roots, environ, env, command.cwd)
-    timing.mark("trust surveyed")
-    try:
-        said = supervise.Control(gate.control, "gate").hear("authority")
-        pem = str(said.get("pem", "")).encode("ascii")
-        files, env = trust.overlay(found, pem, env)
-        env |= _placeholders(said, asked.secrets)
-    except supervise.ControlError as error:
-        raise SetupError(str(error), error.hint) from error
-    except ValueError as error:
-        raise SetupError(f"what the gate says can not be used: {error}") from error
+    with nssdb.copies(plan.spec.home, env, user) as copies:
+        timing.mark("trust surveyed")
+        try:
+            said = supervise.Control(gate.control, "gate").hear("authority")
+            pem = str(said.get("pem", "")).encode("ascii")
+            files, env = trust.overlay(found, pem, env)
+            env |= _placeholders(said, asked.secrets)
+        except supervise.ControlError as error:
+            raise SetupError(str(error), error.hint) from error
+        except ValueError as error:
+            raise SetupError(f"what the gate says can not be used: {error}") from error
+        files = replace(files, databases=nssdb.extended(copies, pem.decode("ascii"), user))
     timing.mark("authority made")
     command = replace(command, env=tuple(sorted(env.items())))
     spec = replace(plan.spec, command=command, trust=files)
