@@ -68,7 +68,7 @@ def test_of_the_environment_only_what_looks_like_a_secret() -> None:
     wanted = secretsource.Wanted((), tuple(sorted(environ)), {}, "/")
     found = secretsource.looked_for(wanted, environ, own)
     assert found == {name: text.encode() for name, text in good.items()}
-    many = {f"TOKEN_{n}": f"{n}Zx81kQm2Lw93Rt77" for n in range(9)}
+    many = {f"TOKEN_{n}": f"{n}Zx81kQm2Lw93Rt77" for n in range(99)}
     wanted = secretsource.Wanted((), tuple(many), {}, "/")
     assert len(secretsource.looked_for(wanted, many, ())) == secretsource.MAX_WITHHELD
 

@@ -1,10 +1,11 @@
 import base64
+from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
 
 from sluicegate.facts import Decision, Facts, Protocol, Verdict
-from sluicegate.gate.vault import REDACTED, Held, Vault
+from sluicegate.gate.vault import REDACTED, THOROUGH, Held, Vault
 from sluicegate.policy.model import Secret
 from sluicegate.wire import http
 
@@ -143,6 +144,30 @@ def test_values_are_looked_for_as_well(text: str, name: str) -> None:
     decision, _ = weigh(request("GET /", f"X-Api-Key: {text}"))
     assert decision.rule == "secret"
     assert decision.reason.startswith(f"the value of {name} (plain) is in the headers")
+
+
+@pytest.mark.parametrize(
+    "way",
+    [
+        bytes,
+        lambda value: value[::-1],
+        lambda value: value.hex().encode(),
+        lambda value: value.hex().upper().encode(),
+        lambda value: base64.b64encode(b"xy" + value),
+        lambda value: base64.urlsafe_b64encode(b"x" + value),
+    ],
+)
+def test_of_many_that_are_withheld_all_are_looked_for(way: Callable[[bytes], bytes]) -> None:
+    """The first ones in every encoding, the others in those that take no time to get ready."""
+    many = {f"TOKEN_{n:02}": f"{n:02}~~~Zx81kQm2Lw93Rt77{n:02}".encode() for n in range(20)}
+    kept = Vault((), many)
+    for name, value in many.items():
+        found = kept.watch().content(YES, b"<" + way(value) + b">")
+        assert found is not None, name
+        assert f"of {name} " in found.reason
+    escaped = ["".join(f"%{byte:02x}" for byte in value).encode() for value in many.values()]
+    seen = [kept.watch().content(YES, text) is not None for text in escaped]
+    assert seen == [number < THOROUGH for number in range(20)]
 
 
 def test_what_is_denied_anyway_is_an_alarm_and_not_on_record() -> None:

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sluicegate.scan.known import MAX_PARTS, MIN_VALUE_BYTES, Sought, sought
+from sluicegate.scan.known import MAX_PARTS, MIN_VALUE_BYTES, Sought, literally, sought
 
 VALUE = b"sk-test-03/+x\"y'\\z of some length"
 
@@ -24,6 +24,20 @@ def matches(value: bytes, encoding: str, text: bytes) -> bool:
 def test_all_encodings_are_looked_for() -> None:
     kinds = {one.encoding for one in sought("key", VALUE)}
     assert kinds == {"plain", "reversed", "hex", "escaped", "base64"}
+
+
+@given(st.binary(min_size=MIN_VALUE_BYTES, max_size=300), st.integers(0, 2))
+def test_literals_find_what_is_written_plainly(value: bytes, before: int) -> None:
+    """As the value alone, and within others; every finding is one of `sought` as well."""
+    made = list(literally("key", value))
+    for text in (
+        *(value, value[::-1], value.hex().encode(), value.hex().upper().encode()),
+        base64.b64encode(bytes(before) + value + b"more"),
+        base64.urlsafe_b64encode(bytes(before) + value),
+    ):
+        found = {o.encoding for o in made if all(re.search(p, text, re.DOTALL) for p in o.parts)}
+        assert found
+        assert all(matches(value, encoding, text) for encoding in found)
 
 
 def test_a_palindrome_is_not_reversed() -> None:

@@ -33,6 +33,7 @@ _ESCAPE = rb"[%\x5c][\x5c25ux0]*"
 # Between two characters of base64: ends of lines, as they are or as a JSON text writes them.
 _BREAK = rb"(?:[\r\n]|\x5c+[rn])*"
 _BASE64 = {0x2B: rb"(?:[+\x2d]|%(?:25)*2[bB])", 0x2F: rb"(?:\x5c*/|_|%(?:25)*2[fF])"}
+_URL_SAFE = bytes.maketrans(b"+/", b"-_")
 _QUOTED = frozenset(
     b"\"'/\\"
 )  # a backslash before them means nothing, in JSON or in a program's string
@@ -51,15 +52,28 @@ class Sought:
 
 def sought(name: str, value: bytes) -> Iterator[Sought]:
     """Everything to look for, to find `value`; of several with one encoding any is a finding."""
+    yield from _unencoded(name, value)
+    yield Sought(name, "escaped", _parts(_escapable(value), CHOICE_UNITS))
+    for before in range(3):
+        yield Sought(name, "base64", _parts(_base64(value, before), CHOICE_UNITS, _BREAK))
+
+
+def literally(name: str, value: bytes) -> Iterator[Sought]:
+    """What of that needs no choice, and so next to no compiler's time: no escapes, and base64 on one line alone."""
+    yield from _unencoded(name, value)
+    for before in range(3):
+        usual = _alone(value, before)
+        for text in dict.fromkeys((usual, usual.translate(_URL_SAFE))):
+            yield Sought(name, "base64", _parts(_literal(text), LITERAL_UNITS))
+
+
+def _unencoded(name: str, value: bytes) -> Iterator[Sought]:
     yield Sought(name, "plain", _parts(_literal(value), LITERAL_UNITS))
     if value[::-1] != value:
         yield Sought(name, "reversed", _parts(_literal(value[::-1]), LITERAL_UNITS))
     digits = [b"%c" % digit for digit in value.hex().encode()]
     hexes = (b"(?i:%s)" % part for part in _parts(digits, LITERAL_UNITS))
     yield Sought(name, "hex", tuple(hexes))
-    yield Sought(name, "escaped", _parts(_escapable(value), CHOICE_UNITS))
-    for before in range(3):
-        yield Sought(name, "base64", _parts(_base64(value, before), CHOICE_UNITS, _BREAK))
 
 
 def _parts(units: Sequence[bytes], size: int, between: bytes = b"") -> tuple[bytes, ...]:
@@ -105,7 +119,11 @@ def _hex(digits: bytes) -> bytes:
 
 
 def _base64(value: bytes, before: int) -> list[bytes]:
-    """The characters that `value` alone decides when `before` bytes (modulo 3) go ahead of it, in all spellings."""
+    """The characters of `_alone`, in all spellings."""
+    return [_BASE64.get(sign, b"%c" % sign) for sign in _alone(value, before)]
+
+
+def _alone(value: bytes, before: int) -> bytes:
+    """The characters that `value` alone decides when `before` bytes (modulo 3) go ahead of it."""
     whole = base64.b64encode(bytes(before) + value)
-    first, end = -(-before * 8 // 6), (before + len(value)) * 8 // 6
-    return [_BASE64.get(sign, b"%c" % sign) for sign in whole[first:end]]
+    return whole[-(-before * 8 // 6) : (before + len(value)) * 8 // 6]

@@ -13,11 +13,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from sluicegate.scan.known import MIN_VALUE_BYTES, Sought, sought
+from sluicegate.scan.known import MIN_VALUE_BYTES, Sought, literally, sought
 
 if TYPE_CHECKING:
     import hyperscan
 
+NONE: Mapping[str, bytes] = {}
 Tag = tuple[Sought, int]  # one part, by its number, of something looked for
 
 
@@ -31,15 +32,20 @@ class Finding:
 
 
 class Patterns:
-    """Known values, ready to be looked for: `short` names those of under MIN_VALUE_BYTES, which are not."""
+    """Known values, ready to be looked for: `short` names those of under MIN_VALUE_BYTES, which are not.
 
-    def __init__(self, values: Mapping[str, bytes]) -> None:
-        long = {name: value for name, value in values.items() if len(value) >= MIN_VALUE_BYTES}
-        self.short = tuple(name for name in values if name not in long)
+    `values` are looked for in every encoding, `literal` as they are, backwards, in hex, and in base64 on one line.
+    """
+
+    def __init__(self, values: Mapping[str, bytes], literal: Mapping[str, bytes] = NONE) -> None:
+        both = ((sought, values), (literally, literal))
+        named = [(make, name, value) for make, some in both for name, value in some.items()]
+        long = [one for one in named if len(one[2]) >= MIN_VALUE_BYTES]
+        self.short = tuple(name for _, name, value in named if len(value) < MIN_VALUE_BYTES)
         self._tags: list[Tag] = []
         self._database: hyperscan.Database | None = None
         if long:
-            self._compile(one for name in long for one in sought(name, long[name]))
+            self._compile(one for make, name, value in long for one in make(name, value))
 
     def stream(self) -> Stream:
         """A look at one direction of one stream, from its first byte."""
