@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import getopt
+import importlib
 import os
 import sys
 from collections.abc import Sequence
@@ -15,15 +16,19 @@ USAGE = """\
 usage: sluicegate policy check [FILE]...
        sluicegate policy convert FILE
        sluicegate policy explain [METHOD] URL [--policy FILE]... [--header NAME:VALUE]...
+       sluicegate policy diff OLD NEW [OPTIONS]
 
 check     read every FILE (default: sluicegate.yaml) as `run` would, and say what is worth a second look
 convert   print the policy for the Pipelock configuration in FILE
 explain   say which rule of which file allows or denies METHOD (GET) of URL: http, https, ssh, tcp or HOST:PORT;
           whether its TLS is opened for that, and which secret is put in
+diff      what NEW allows and OLD does not, or the proof that it allows nothing more; `policy diff --help`
 
 exit: 0 ok, allowed; 1 an error or a finding, denied; 2 usage, a file that explain can not use
 """
 OK, FINDING, WRONG = 0, 1, 2
+# Word -> the module whose `main(argv)` runs it.
+OTHERS = {"diff": "sluicegate.cli.policydiff"}
 
 
 def main(argv: Sequence[str]) -> int:
@@ -32,6 +37,8 @@ def main(argv: Sequence[str]) -> int:
     if words[:1] and words[0] in {"-h", "--help", "help"}:
         sys.stdout.write(USAGE)
         return OK
+    if words and words[0] in OTHERS:
+        return int(importlib.import_module(OTHERS[words[0]]).main(words[1:]))
     actions = {"check": _check, "convert": _convert, "explain": _explain}
     action = actions.get(words[0]) if words else None
     if action is None:

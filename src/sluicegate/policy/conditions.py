@@ -31,7 +31,7 @@ def query(target: str | None, names: frozenset[str]) -> Pairs:
     """The parameters in the query of `target` (a path as sent) that conditions on `names` need, as they were sent."""
     if not names or target is None:
         return ()
-    wanted = frozenset(_loose(name) for name in names)
+    wanted = frozenset(loose_name(name) for name in names)
     found: list[tuple[str, str]] = []
     for piece in target.partition("?")[2].split("&"):
         parts = [part.partition("=") for part in piece.split(";") if part]
@@ -47,11 +47,11 @@ def headers(fields: Iterable[tuple[str, str]], names: frozenset[str]) -> Pairs:
     """The headers of `fields` that conditions on `names` (lower case) need; names in lower case, values trimmed."""
     if not names:
         return ()
-    wanted = frozenset(_header(name) for name in names)
+    wanted = frozenset(header_name(name) for name in names)
     found = [
         (name.lower(), _cut(value.strip(" \t")))
         for name, value in fields
-        if _header(name) in wanted
+        if header_name(name) in wanted
     ]
     return _bounded(found)
 
@@ -59,8 +59,8 @@ def headers(fields: Iterable[tuple[str, str]], names: frozenset[str]) -> Pairs:
 def hold(rule_query: Pairs, rule_headers: Pairs, found_query: Pairs, found_headers: Pairs) -> bool:
     """Whether every condition of an allow rule is met however the request is read."""
     return all(
-        _surely(globs, _parameters(found_query, name)) for name, globs in _by(rule_query)
-    ) and all(_surely(globs, _fields(found_headers, name)) for name, globs in _by(rule_headers))
+        _surely(globs, _parameters(found_query, name)) for name, globs in by_name(rule_query)
+    ) and all(_surely(globs, _fields(found_headers, name)) for name, globs in by_name(rule_headers))
 
 
 def may_hold(
@@ -68,10 +68,10 @@ def may_hold(
 ) -> bool:
     """Whether every condition of a deny rule is met by some reading of some occurrence."""
     return all(
-        _maybe(globs, _parameters(found_query, name)) for name, globs in _by(rule_query)
+        _maybe(globs, _parameters(found_query, name)) for name, globs in by_name(rule_query)
     ) and all(
         _maybe(_lower(globs), _elements(_fields(found_headers, name)))
-        for name, globs in _by(rule_headers)
+        for name, globs in by_name(rule_headers)
     )
 
 
@@ -136,7 +136,7 @@ def _parameters(found: Pairs, name: str) -> list[_Seen]:
         named = None if raw == CUT else readings(raw)
         if named is None:
             seen.append((False, None))
-        elif any(_loose(one) == _loose(name) for one in named):
+        elif any(loose_name(one) == loose_name(name) for one in named):
             known = None if _is_cut(value) else readings(value)
             seen.append((named == {name}, known))
     return seen
@@ -147,7 +147,7 @@ def _fields(found: Pairs, name: str) -> list[_Seen]:
     for raw, value in found:
         if raw == CUT:
             seen.append((False, None))
-        elif _header(raw) == _header(name):
+        elif header_name(raw) == header_name(name):
             known = None if _is_cut(value) or not _plain(value) else frozenset((value,))
             seen.append((raw == name, known))
     return seen
@@ -165,7 +165,8 @@ def _elements(seen: list[_Seen]) -> list[_Seen]:
 
 
 @functools.lru_cache(maxsize=1024)
-def _by(conditions: Pairs) -> tuple[tuple[str, tuple[str, ...]], ...]:
+def by_name(conditions: Pairs) -> tuple[tuple[str, tuple[str, ...]], ...]:
+    """Each name of a rule's conditions with its globs, of which one must be met."""
     names = dict.fromkeys(name for name, _ in conditions)
     return tuple((name, tuple(glob for n, glob in conditions if n == name)) for name in names)
 
@@ -178,10 +179,10 @@ def _lower(globs: tuple[str, ...]) -> tuple[str, ...]:
 def _heard(raw: str, wanted: frozenset[str]) -> bool | None:
     """Whether a parameter's name is one of `wanted`; None if that can not be said."""
     named = readings(raw)
-    return None if named is None else any(_loose(name) in wanted for name in named)
+    return None if named is None else any(loose_name(name) in wanted for name in named)
 
 
-def _loose(name: str) -> str:
+def loose_name(name: str) -> str:
     """A parameter's name as the laxest servers have it.
 
     PHP trims it, turns dots and spaces into underscores and cuts at a bracket, as Rack and qs do; ASP.NET ignores case.
@@ -189,7 +190,7 @@ def _loose(name: str) -> str:
     return re.sub("[ .]", "_", name.lstrip().partition("[")[0]).lower()
 
 
-def _header(name: str) -> str:
+def header_name(name: str) -> str:
     """A header's name as CGI and its heirs have it (RFC 3875 section 4.1.18): there `x_a` is `X-A`."""
     return name.lower().replace("_", "-")
 

@@ -21,6 +21,8 @@ COMMON_METHODS = frozenset(("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OP
 # What a host's well-known ports speak. Anything else there would be a tunnel that its rule does not show.
 _SPOKEN = {443: (Protocol.TLS,), 80: (Protocol.HTTP, Protocol.TLS)}
 _SEEN_ALWAYS = frozenset((Protocol.SERVER_FIRST, Protocol.HTTPS))
+_Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+_Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 _NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
 
 
@@ -150,7 +152,7 @@ def admit(
         return (), decision.reason
     for address in addresses:
         where = internal(address)
-        if where is not None and not _covered(policies, address, decision.port):
+        if where is not None and not covered(policies, address, decision.port):
             on = f"port {decision.port}"
             return (), f"{address} is internal ({where}) and no ip rule allows it on {on}"
     good: list[str] = []
@@ -189,7 +191,7 @@ def decisive(
 ) -> tuple[str, ...]:
     """At most `most` of addresses for which `answered` gives no good one, so that it gives none for these either."""
     for address in addresses:
-        if internal(address) is not None and not _covered(policies, address, decision.port):
+        if internal(address) is not None and not covered(policies, address, decision.port):
             return (address, *(other for other in addresses if other != address))[:most]
     return addresses[:most]
 
@@ -254,7 +256,7 @@ def subject(facts: Facts) -> Subject | str:
 def names(rule: Rule, about: Subject) -> bool:
     """Whether the rule's host or network is about the subject, whatever port and request it asks for."""
     if rule.network is not None:
-        return about.address is not None and _inside(rule.network, about.address, deny=False)
+        return about.address is not None and inside(rule.network, about.address, deny=False)
     if about.name is None:
         return False
     return about.name.endswith(f".{rule.host}") if rule.wildcard else about.name == rule.host
@@ -337,7 +339,7 @@ def _denies(rule: Rule, about: Subject, facts: Facts | None) -> bool:
     if rule.ports and about.port not in rule.ports:
         return False
     if rule.network is not None:
-        if about.address is None or not _inside(rule.network, about.address, deny=True):
+        if about.address is None or not inside(rule.network, about.address, deny=True):
             return False
     elif not names(rule, about):
         return False
@@ -358,10 +360,11 @@ def _denying(policies: tuple[Policy, ...], about: Subject, facts: Facts | None) 
     return (rule for rule in rules if rule.network and _denies(rule, about, facts))
 
 
-def _covered(policies: tuple[Policy, ...], address: str, port: int) -> bool:
+def covered(policies: tuple[Policy, ...], address: str, port: int) -> bool:
+    """Whether every policy has an `ip` rule that allows `address` on `port`."""
     return bool(policies) and all(
         any(
-            rule.network and port in rule.ports and _inside(rule.network, address, deny=False)
+            rule.network and port in rule.ports and inside(rule.network, address, deny=False)
             for rule in policy.allow
         )
         for policy in policies
@@ -369,13 +372,18 @@ def _covered(policies: tuple[Policy, ...], address: str, port: int) -> bool:
 
 
 @functools.lru_cache(maxsize=4096)
-def _network(text: str) -> ipaddress.IPv4Network | ipaddress.IPv6Network:
+def _network(text: str) -> _Network:
     return ipaddress.ip_network(text)
 
 
 @functools.lru_cache(maxsize=4096)
-def _inside(text: str, address: str, *, deny: bool) -> bool:
-    network, value = _network(text), ipaddress.ip_address(address)
+def inside(text: str, address: str, *, deny: bool) -> bool:
+    """Whether the network `text` of an allow or `deny` rule is about `address`."""
+    return holds(_network(text), ipaddress.ip_address(address), deny=deny)
+
+
+def holds(network: _Network, value: _Address, *, deny: bool) -> bool:
+    """The same of what was read already."""
     if isinstance(network, ipaddress.IPv6Network) or isinstance(value, ipaddress.IPv4Address):
         return value in network
     # v4-mapped is the same host. The other forms reach it through a translator: near enough to deny.

@@ -9,7 +9,7 @@ from sluicegate.wire.cursor import WireError
 
 # IANA special-purpose registries. Documentation ranges are left out: nothing internal lives there.
 # The first match names the range, so the narrow ones come first.
-_RANGES = tuple(
+RANGES = tuple(
     (ipaddress.ip_network(text), name)
     for text, name in (
         ("169.254.169.254/32", "metadata"),
@@ -44,10 +44,10 @@ _RANGES = tuple(
         ("64:ff9b:1::/48", "local NAT64"),
     )
 )
-_FOUR = tuple((net, name) for net, name in _RANGES if isinstance(net, ipaddress.IPv4Network))
-_SIX = tuple((net, name) for net, name in _RANGES if isinstance(net, ipaddress.IPv6Network))
+_FOUR = tuple((net, name) for net, name in RANGES if isinstance(net, ipaddress.IPv4Network))
+_SIX = tuple((net, name) for net, name in RANGES if isinstance(net, ipaddress.IPv6Network))
 # Prefix, and how far the embedded IPv4 address is from the right end, in bits.
-_EMBEDDING = tuple(
+EMBEDDING = tuple(
     (ipaddress.IPv6Network(text), shift, form)
     for text, shift, form in (
         ("::ffff:0:0/96", 0, "v4-mapped"),
@@ -80,7 +80,7 @@ def internal(address: str) -> str | None:
     for net, name in _SIX:
         if value in net:
             return name
-    for net, shift, form in _EMBEDDING:
+    for net, shift, form in EMBEDDING:
         if value in net:
             return _embedded(int(value) >> shift, form)
     if value in _TEREDO:
