@@ -20,7 +20,8 @@ commands:
   verify-proof FILE     verify such a proof
   init                  a starting policy for this repository
   presets [NAME]        the presets, and the rules that they are on this machine
-  policy check FILE     lint policies; `policy explain URL --policy FILE` says why
+  policy check FILE     lint policies; `policy explain URL --policy FILE` says why, `policy diff OLD NEW` what changed
+  replay PACKET         what another policy would have changed: `replay --policy NEW PACKET`
   doctor                what this machine can do, and the remedy for what it can not
   version               print the version
 """
@@ -33,6 +34,7 @@ COMMANDS = {
     "policy": "sluicegate.cli.policy",
     "presets": "sluicegate.cli.presets",
     "prove": "sluicegate.cli.prove",
+    "replay": "sluicegate.cli.replay",
     "run": "sluicegate.cli.run",
     "verify": "sluicegate.cli.verify",
     "verify-proof": "sluicegate.cli.prove:check",
