@@ -14,12 +14,13 @@ MODULES = sorted(p for p in SRC.rglob("*.py") if p.stat().st_size > 1)
 MAX_LINES = 400
 MAX_FUNCTION_LINES = 60
 
-COMMON = {"facts", "jcs", "moments", "posture"}
+COMMON = {"facts", "jcs", "moments", "orders", "posture"}
 # Room -> the rooms it may import. The order is the path of a connection.
 MAY_IMPORT = {
     "facts": set[str](),
     "jcs": set[str](),
     "moments": set[str](),
+    "orders": set[str](),
     "posture": set[str](),
     "wire": COMMON,
     "scan": set[str](),

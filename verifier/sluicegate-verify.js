@@ -23,7 +23,8 @@ const sluicegate = (() => {
 
   const RECORD = ['evidence.jsonl', 'flows.jsonl', 'policy.json', 'boundary.json'];
   const SEAL = 'seal.sigstore.json', PROBES = 'probes.sigstore.json';
-  const FINISHED = ['packet.json', 'summary.md', 'VERIFY.md', 'checkpoint', PROBES, SEAL]; // of a closed record only
+  const WORKSPACE = 'workspace.json';
+  const FINISHED = ['packet.json', 'summary.md', 'VERIFY.md', WORKSPACE, 'checkpoint', PROBES, SEAL]; // of a closed record only
   // VERIFY.md holds commands that a reader runs, and nothing of the record but the run and its signer: the SHA-256 of
   // the rest of it.
   const COMMANDS = '0aabe6f4fd21d9a956ab1551d03dddac7f7358b59edbb4f7575e50443824e52b';
@@ -962,7 +963,8 @@ const sluicegate = (() => {
       const limits = Object.fromEntries(LIMITED.map((name) => [`limits.${name}`, policy.get(name)]));
       const secrets = policy.has('secrets') ? objects(policy.get('secrets')).map(readSecret) : [];
       need(secrets.length || !policy.has('secrets'), `${what}: an empty list that would not be written`);
-      return { ...mode, limits, digests: policy.has('record'), allow: rules('allow'), deny: rules('deny'), secrets };
+      const outputs = policy.get('outputs') ?? [];
+      return { ...mode, limits, digests: policy.has('record'), allow: rules('allow'), deny: rules('deny'), secrets, outputs };
     }
 
     of(found, ['policies', 'version'], []);
@@ -2708,7 +2710,7 @@ const sluicegate = (() => {
     ...named(['withheld', 'workspace_credentials'], isTexts), holes_ignored: isBoolean,
     plan: (value) => Array.isArray(value) && value.length > 0 && value.every(isStep),
   };
-  const CLOSE = { ...named(['network', 'run', 'equation'], isObject), counters: isCounts, gate: countsOf(GATE) };
+  const CLOSE = { ...named(['network', 'run', 'equation', 'workspace'], isObject), counters: isCounts, gate: countsOf(GATE) };
 
   const exactly = (found, known, what) => members(found, known, Object.keys(known), `boundary.json: ${what}`);
 
@@ -2897,6 +2899,7 @@ const sluicegate = (() => {
       return state;
     }
     for (const name of FINISHED) need(files.has(name), `${name} is missing`);
+    state.workspace = await changed(state, boundary.get('close'), files.get(WORKSPACE));
     const packet = bytesOf(`${pretty(auditPacket(state, boundary))}\n`);
     need(same(packet, files.get('packet.json')), 'packet.json says other things than the record');
     const page = new TextDecoder('latin1').decode(files.get('VERIFY.md'));
@@ -2905,6 +2908,252 @@ const sluicegate = (() => {
     await checkNote(state, files.get('checkpoint'));
     await checkSeals(state, boundary.get('open'), files);
     return state;
+  }
+
+  // ---- workspace.json: what the command changed; flags and counts are made again of what is listed ------------------
+
+  const WORKFLOWS = ['.github/workflows', '.github/actions', '.gitea/workflows', '.forgejo/workflows', '.gitlab-ci.yml',
+    '.gitlab-ci.yaml', '.gitlab/ci', 'Jenkinsfile', '.jenkins', '.circleci', '.buildkite', '.woodpecker',
+    '.woodpecker.yml', '.woodpecker.yaml', '.drone.yml', '.travis.yml', '.azure-pipelines', 'azure-pipelines.yml',
+    'azure-pipelines.yaml', 'bitbucket-pipelines.yml', '.cirrus.yml', 'appveyor.yml', '.appveyor.yml', 'cloudbuild.yaml',
+    '.semaphore', '.teamcity'];
+  const HOOKED = ['.husky', '.githooks', '.pre-commit-config.yaml', '.pre-commit-hooks.yaml', 'lefthook.yml',
+    'lefthook.yaml', '.lefthook.yml', '.overcommit.yml'];
+  const SCRIPTED = new Set(['package.json', '.npmrc', '.yarnrc', '.yarnrc.yml', '.pnpmfile.cjs', 'binding.gyp',
+    'bunfig.toml', 'deno.json', 'deno.jsonc', 'setup.py', 'setup.cfg', 'pyproject.toml', 'tox.ini', 'noxfile.py',
+    'conftest.py', 'pytest.ini', 'sitecustomize.py', 'usercustomize.py', 'pip.conf', 'uv.toml', 'Makefile', 'makefile',
+    'GNUmakefile', 'CMakeLists.txt', 'meson.build', 'build.rs', 'Cargo.toml', 'build.gradle', 'build.gradle.kts',
+    'settings.gradle', 'settings.gradle.kts', 'gradle.properties', 'gradlew', 'mvnw', 'pom.xml', 'Rakefile', 'Gemfile',
+    'composer.json', 'Dockerfile', 'Containerfile', 'docker-compose.yml', 'compose.yaml', 'Justfile', 'justfile',
+    'Taskfile.yml', '.envrc', '.env', '.bashrc', '.profile', '.bazelrc', 'WORKSPACE', 'tasks.json', 'devcontainer.json',
+    'go.work', 'BUILD', 'BUILD.bazel']);
+  const SCRIPT_ENDING = /\.(?:gemspec|mk|pth|csproj|targets|props)$/;
+  const WEIGHTS = { git: 0, hook: 0, 'set-id': 0, workflow: 0, 'link-out': 1, script: 1, special: 1, executable: 2, 'hard-link': 2 };
+  const GAPS = {
+    entries: 'there was more than is looked at: not every change may be known',
+    unread: 'places could not be looked into: their changes are not known',
+    unwatched: 'writes through mappings may be missing, on a file system in memory with more than is read',
+  };
+  const KINDS_OF_CHANGE = ['added', 'deleted', 'mode', 'modified'];
+  const MAX_CHANGES_LISTED = 20000, MAX_UNREAD = 100, MAX_REFUSED = 64, MAX_OUTPUT_BYTES = 262144, MAX_OUTPUT_NAME = 100;
+  const REFUSALS = ['a control character, or bytes that are not UTF-8', 'a line that a runner takes for a command',
+    'not granted by every policy', 'not an output: no name and value', 'the file has more than 1048576 bytes',
+    'more than 262144 bytes', 'its delimiter does not come'];
+  // Printable ASCII; every other byte, and the percent sign, as two upper-case digits.
+  const isSpelled = (value) => isText(value) && /^(?:[ -$&-~]|%(?:[01][0-9A-F]|25|7F|[89A-F][0-9A-F]))+$/.test(value);
+  const isMode = (value) => isText(value) && /^[0-7]{4}$/.test(value);
+  // As the bytes are ordered that are spelled so.
+  const bytesIn = (text) => text.replace(/%(..)/g, (_, digits) => String.fromCharCode(parseInt(digits, 16)));
+
+  function inGit(inner, gone, changed) {
+    if (!inner.length) return ['git'];
+    if (inner[0] === 'objects') return changed ? ['git'] : [];
+    if (['refs', 'logs'].includes(inner[0])) return [];
+    if (inner.includes('hooks')) return inner[inner.length - 1].endsWith('.sample') ? [] : ['hook'];
+    const last = inner[inner.length - 1];
+    const told = ['config', 'config.worktree', 'commondir', 'gitdir'].includes(last);
+    return told || (inner.length === 1 && last === 'HEAD' && gone) ? ['git'] : [];
+  }
+
+  function leadsOut(path, target) {
+    let depth = path.split('/').length - 1;
+    if (target.startsWith('/')) return true;
+    for (const name of target.split('/')) {
+      if (name === '..') depth -= 1;
+      else if (name !== '' && name !== '.') depth += 1;
+      if (depth < 0) return true;
+    }
+    return false;
+  }
+
+  function flagsOf(path, before, after) {
+    const names = path.split('/'), last = names[names.length - 1], at = names.indexOf('.git'), found = new Set();
+    const say = (flag, ok) => { if (ok) found.add(flag); };
+    if (at >= 0) for (const flag of inGit(names.slice(at + 1), !after, Boolean(before && after))) found.add(flag);
+    else say('git', ['.gitmodules', '.gitattributes', 'HEAD'].includes(last));
+    say('hook', names.some((name) => HOOKED.includes(name)));
+    say('workflow', ['action.yml', 'action.yaml'].includes(last)
+      || WORKFLOWS.some((place) => path === place || path.startsWith(`${place}/`)));
+    say('script', !names.includes('node_modules') && !names.includes('site-packages')
+      && (SCRIPTED.has(last) || SCRIPT_ENDING.test(last)));
+    if (!after) return [...found].sort();
+    const type = after.get('type'), mode = parseInt(after.get('mode') ?? '0', 8);
+    say('set-id', type === 'file' && (mode & 0o6000) !== 0);
+    say('executable', type === 'file' && (mode & 0o111) !== 0);
+    say('hard-link', after.has('links'));
+    say('special', ['block', 'char', 'fifo', 'socket'].includes(type));
+    say('link-out', type === 'link' && leadsOut(path, after.get('target')));
+    return [...found].sort();
+  }
+
+  function isObjectOfGit(path) {
+    const names = path.split('/'), at = names.indexOf('.git');
+    if (at < 0) return false;
+    let inner = names.slice(at + 1);
+    if (inner[0] === 'modules' && inner.includes('objects')) inner = inner.slice(inner.indexOf('objects'));
+    return inner[0] === 'objects' && inner.length > 1 && (inner[1] === 'pack' || /^[0-9a-f]{2}$/.test(inner[1]));
+  }
+
+  const TREE = {
+    path: (value) => isSpelled(value) && value.startsWith('/'), kind: isText, entries: isCount,
+    content: (value) => value === 'read' || value === 'stat',
+  };
+  const FILE = {
+    type: isText, mode: isMode, size: isCount, sha256: isDigest, links: (value) => isCount(value) && value > 1,
+  };
+  const CHANGE = { tree: isCount, path: isSpelled, change: isText, flags: isTexts, before: isObject, after: isObject };
+  const CHANGED = {
+    ...named(['version', 'unlisted', 'unhashed'], isCount), ...named(['trees', 'changes', 'gaps'], Array.isArray),
+    ...named(['counts', 'flagged', 'objects', 'unread'], isObject), outputs: isObject,
+  };
+  const HANDED = { name: isText, sha256: isDigest, bytes: (value) => isCount(value) && value <= MAX_OUTPUT_BYTES };
+  const KEPT_BACK = {
+    name: (value) => isText(value) && /^[ -~]*$/.test(value) && value.length <= MAX_OUTPUT_NAME,
+    why: (value) => REFUSALS.includes(value),
+  };
+
+  function nodeOf(node, name) {
+    const type = node.get('type'), what = `${WORKSPACE}: ${name}`;
+    if (type === 'link') return members(node, { type: isText, target: isSpelled }, ['type', 'target'], what);
+    if (type === 'file') {
+      need(!node.has('links') || name === 'after', `${what}: links`);
+      return members(node, FILE, ['type', 'mode', 'size'], what);
+    }
+    need(['block', 'char', 'dir', 'fifo', 'socket'].includes(type), `${what}: of no type`);
+    return members(node, { type: isText, mode: isMode }, ['type', 'mode'], what);
+  }
+
+  // The place of one change; whether it is a file that was not read.
+  function changeOf(value, trees) {
+    const change = object(value, `${WORKSPACE}: change`), what = `${WORKSPACE}: a change`;
+    members(change, CHANGE, ['tree', 'path', 'change', 'flags'], what);
+    const path = change.get('path'), kind = change.get('change');
+    need(change.get('tree') < trees, `${what} in no tree`);
+    need(path === '.' || path.split('/').every((name) => !['', '.', '..'].includes(name)), `${what}: no path in a tree`);
+    const [before, after] = ['before', 'after'].map((name) => change.has(name) && nodeOf(change.get(name), name));
+    let fits = kind === 'modified' && before && after;
+    if (kind === 'added') fits = !before && after;
+    if (kind === 'deleted') fits = before && !after;
+    if (kind === 'mode') {
+      fits = before && after && before.get('mode') !== after.get('mode')
+        && ['type', 'size'].every((name) => before.get(name) === after.get(name));
+    }
+    need(fits, `${what}: ${shown(path)} is not ${shown(kind)}`);
+    need(jcs(change.get('flags')) === jcs(flagsOf(path, before, after)), `${what}: ${shown(path)} has other flags`);
+    const counted = (kind === 'added' || kind === 'deleted') && isObjectOfGit(path);
+    need(!counted, `${what}: ${shown(path)} is listed, not counted`);
+    return after && after.get('type') === 'file' && !after.has('sha256');
+  }
+
+  const inOrder = (one, other) => one.get('tree') < other.get('tree')
+    || (one.get('tree') === other.get('tree') && one.get('path') < other.get('path'));
+
+  function checkCounts(found) {
+    const changes = found.get('changes'), unlisted = found.get('unlisted'), what = `${WORKSPACE}: counts`;
+    const counts = members(found.get('counts'), named(KINDS_OF_CHANGE, isCount), KINDS_OF_CHANGE, what), flagged = found.get('flagged');
+    members(flagged, named(Object.keys(WEIGHTS), (value) => isCount(value) && value > 0), [], what);
+    members(found.get('objects'), named(['added', 'deleted'], isCount), ['added', 'deleted'], what);
+    const sum = [...counts.values()].reduce((one, other) => one + other, 0);
+    need(sum === changes.length + unlisted, `${what} are not the changes'`);
+    const listed = new Map();
+    for (const change of changes) {
+      for (const name of [`=${change.get('change')}`, ...change.get('flags')]) listed.set(name, (listed.get(name) ?? 0) + 1);
+    }
+    const all = [...[...counts].map(([name, value]) => [`=${name}`, value]), ...flagged];
+    for (const [name, value] of all) {
+      const rest = value - (listed.get(name) ?? 0);
+      need(rest >= 0 && rest <= unlisted, `${what} of ${name}`);
+      listed.delete(name);
+    }
+    need(listed.size === 0, `${what}: flags that are not counted`);
+  }
+
+  function checkUnread(found, trees) {
+    const unread = found.get('unread'), gaps = found.get('gaps'), what = `${WORKSPACE}: unread`;
+    members(unread, { count: isCount, places: Array.isArray }, ['count', 'places'], what);
+    const places = unread.get('places');
+    for (const place of places) {
+      members(object(place, what), { tree: (value) => isCount(value) && value < trees, path: isSpelled }, ['tree', 'path'], what);
+    }
+    need(places.length === Math.min(unread.get('count'), MAX_UNREAD), `${what}: the count`);
+    const raw = places.map((place) => new Map([['tree', place.get('tree')], ['path', bytesIn(place.get('path'))]]));
+    need(raw.every((place, at) => !at || inOrder(raw[at - 1], place)), `${what}: the order`);
+    need(gaps.every((gap, at) => Object.hasOwn(GAPS, gap) && (!at || gaps[at - 1] < gap)), `${WORKSPACE}: gaps`);
+    need(gaps.includes('unread') === unread.get('count') > 0, `${WORKSPACE}: gaps and what was not read`);
+  }
+
+  function checkOutputs(outputs, policies) {
+    const what = `${WORKSPACE}: outputs`, known = { given: Array.isArray, refused: Array.isArray, refused_count: isCount };
+    members(outputs, known, Object.keys(known), what);
+    const names = outputs.get('given').map((one) => members(object(one, what), HANDED, Object.keys(HANDED), what).get('name'));
+    need(names.every((name, at) => !at || names[at - 1] < name), `${what}: the order`);
+    const granted = policies.length > 0 && names.every((name) => policies.every((policy) => policy.outputs.includes(name)));
+    need(granted || !names.length, `${what}: one that no policy grants`);
+    const refused = outputs.get('refused');
+    for (const one of refused) members(object(one, what), KEPT_BACK, Object.keys(KEPT_BACK), what);
+    need(refused.length === Math.min(outputs.get('refused_count'), MAX_REFUSED), `${what}: the count of the refused`);
+  }
+
+  async function changed(state, close, data) {
+    const said = close.get('workspace');
+    members(said, { sha256: isDigest }, ['sha256'], 'boundary.json: workspace');
+    need(said.get('sha256') === await sha256hex(data), `${WORKSPACE} is not the one in the record`);
+    need(data[data.length - 1] === 10, `${WORKSPACE}: no newline at its end`);
+    const found = parsed(data.subarray(0, -1), WORKSPACE, LONE, jcs);
+    members(found, CHANGED, Object.keys(CHANGED).filter((name) => name !== 'outputs'), WORKSPACE);
+    need(found.get('version') === 1, `${WORKSPACE}: another version`);
+    const trees = found.get('trees'), changes = found.get('changes');
+    for (const [at, tree] of trees.entries()) {
+      members(object(tree, `${WORKSPACE}: tree`), TREE, Object.keys(TREE), `${WORKSPACE}: tree`);
+      need(tree.get('kind') === (at ? 'bind' : 'workspace'), `${WORKSPACE}: a tree of another kind`);
+    }
+    const paths = new Set(trees.map((tree) => tree.get('path')));
+    need(trees.length && paths.size === trees.length, `${WORKSPACE}: no tree, or one twice`);
+    need(changes.length <= MAX_CHANGES_LISTED, `${WORKSPACE}: more changes than are listed`);
+    const unhashed = changes.filter((change) => changeOf(change, trees.length)).length;
+    need(unhashed === found.get('unhashed'), `${WORKSPACE}: the count of files without a digest`);
+    need(changes.every((change, at) => !at || inOrder(changes[at - 1], change)), `${WORKSPACE}: the order of changes`);
+    checkCounts(found);
+    checkUnread(found, trees.length);
+    if (found.has('outputs')) checkOutputs(found.get('outputs'), state.decisions ? state.decisions.policies : []);
+    return found;
+  }
+
+  // The flagged changes, those first that weigh most.
+  function notable(workspace) {
+    const found = workspace.get('changes').filter((change) => change.get('flags').length).map((change) => {
+      const tree = change.get('tree'), flags = change.get('flags'), top = workspace.get('trees')[tree].get('path');
+      const path = tree ? `${top}/${change.get('path')}` : change.get('path');
+      const weight = Math.min(...flags.map((flag) => WEIGHTS[flag]));
+      return [weight, tree, path, change.get('change'), flags.join(', ')];
+    });
+    const before = (one, other, at) => (one[at] === other[at] ? at < 4 && before(one, other, at + 1) : one[at] < other[at]);
+    return found.sort((one, other) => (before(one, other, 0) ? -1 : 1));
+  }
+
+  function changesTold(workspace) {
+    const counts = workspace.get('counts'), objects = workspace.get('objects');
+    const words = ['added', 'modified', 'deleted'].map((kind) => `${counts.get(kind)} ${kind}`);
+    words.push(`${counts.get('mode')} of another mode`);
+    const [added, deleted] = [objects.get('added'), objects.get('deleted')];
+    if (added || deleted) words.push(`git objects: ${added} added, ${deleted} deleted`);
+    return words.join(', ');
+  }
+
+  function changeLines(workspace) {
+    const found = notable(workspace), unlisted = workspace.get('unlisted'), outputs = workspace.get('outputs');
+    const lines = found.slice(0, MAX_LISTED).map(([, , path, kind, flags]) => `- ${plain(kind)} ${code(path)} (${plain(flags)})`);
+    const more = [];
+    if (found.length > lines.length) more.push(`and ${found.length - lines.length} more that are flagged, in workspace.json`);
+    const each = [...workspace.get('flagged')].sort().map(([name, value]) => `${name} ${value}`).join(', ') || 'none';
+    if (unlisted) more.push(`${unlisted} changes are counted, not listed; flags of all: ${each}`);
+    if (workspace.get('unhashed')) more.push(`${workspace.get('unhashed')} of the listed files have no digest`);
+    more.push(...workspace.get('gaps').map((gap) => GAPS[gap]));
+    const given = (outputs?.get('given') ?? []).map((one) => one.get('name')).join(', ');
+    if (given) more.push(`outputs handed on: ${given}`);
+    if (outputs?.get('refused_count')) more.push(`outputs refused: ${outputs.get('refused_count')}`);
+    lines.push(...more.map((one) => `- ${plain(one)}`));
+    return lines.length ? ['', '## Workspace', '', ...lines] : [];
   }
 
   // ---- summary.md --------------------------------------------------------------------------------------------------
@@ -2962,11 +3211,13 @@ const sluicegate = (() => {
       `- connections: ${account.allowed} allowed, ${account.denied} denied`,
       `- dropped packets: ${account.dropped}`,
       `- DNS: ${account.questions} questions for ${account.names.size} names`,
+      `- workspace: ${plain(changesTold(state.workspace))}`,
       ...(account.allowed || account.denied ? []
         : [`- 0 requests; the boundary was made in ${many} steps, each in boundary.json`]),
       ...(doubts.length ? ['', '## Reservations', '', ...doubts] : []),
       ...(listed.length ? ['', '## Denied', '', ...listed.slice(0, MAX_LISTED).flatMap(denialLines)] : []),
       ...(hidden ? [`- and ${hidden} more, in flows.jsonl`] : []),
+      ...changeLines(state.workspace),
     ].join('\n') + '\n';
   }
 

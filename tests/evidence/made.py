@@ -10,10 +10,12 @@ import re
 import socket
 import threading
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from sluicegate import posture
 from sluicegate.evidence import counts, equation, keys, notary, packet, records, trace
+from sluicegate.evidence.workspace import Change, Gathered, Node, Tree, manifest
 from sluicegate.facts import Facts, Protocol
 from sluicegate.jcs import Json
 from sluicegate.policy import normal
@@ -82,8 +84,34 @@ OPENED: dict[str, object] = {
         "websocket_frame_scanning": "off",
     },
 }
+
+
+def workspace() -> bytes:
+    """workspace.json of a run that changed something of each kind, in two trees."""
+    old, new = Node("file", 0o644, 2, sha256="a" * 64), Node("file", 0o755, 3)
+    gathered = Gathered()
+    for change in (
+        Change(0, b"a", "modified", old, replace(old, size=3, links=2)),
+        Change(0, b"b c", "added", None, Node("dir", 0o755)),
+        Change(0, b"b c/package.json", "added", None, new),
+        Change(0, b"gone", "deleted", Node("link", target=b"a"), None),
+        Change(0, "h\u00f6\n%".encode(), "added", None, Node("link", target=b"../../x")),
+        Change(0, b".git/hooks/pre-commit", "mode", old, replace(old, mode=0o4755)),
+        Change(0, b".git/objects/0a/1b", "added", None, old),
+        Change(1, b".", "mode", Node("dir", 0o755), Node("dir", 0o700)),
+        Change(1, b"pipe", "added", None, Node("fifo", 0o600)),
+    ):
+        gathered.add(change)
+    trees = (Tree(b"/work", "workspace", "stat", 7), Tree(b"/cache/\xff", "bind", "read", 1))
+    unread = ((1, b"dark"), (0, b"d\x80rk"))
+    # Of one file the digest could not be had.
+    return manifest(trees, gathered, lambda c: "" if c.path == b"a" else "b" * 64, unread)
+
+
+WORKSPACE = workspace()
 CLOSED: dict[str, object] = {
     "network": NETWORK,
+    "workspace": {"sha256": hashlib.sha256(WORKSPACE).hexdigest()},
     "run": {
         "agent_identity": "ci",
         "agent_exit_code": 7,
@@ -313,7 +341,7 @@ def files(
     desk.open()
     desk.record(*messages)
     closed = act(desk)
-    made = desk.files()
+    made = desk.files() | {"workspace.json": WORKSPACE}
     pin = bytes.fromhex(keys.signer(seed)[1])
     report = check.verify(made, [pin], finished=False)
     assert report.reached[check.Level.CLOSED][0], report.reached

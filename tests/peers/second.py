@@ -41,7 +41,7 @@ OTHER = keys.signer(OTHER_SEED)[1]
 
 SIGN = keys.signer(made.SEED)[0]
 
-FINISHED = ("packet.json", "summary.md", "VERIFY.md", "checkpoint", seal.PROBES, seal.SEAL)
+FINISHED = check.FINISHED
 
 Files = dict[str, bytes]
 
@@ -277,7 +277,7 @@ def finished(files: Files, before: Files) -> Files:
         "packet.json": claimed,
         "summary.md": files["summary.md"].replace(was[:16], now[:16]),
     }
-    record = {name: data for name, data in files.items() if name not in FINISHED}
+    record = {n: data for n, data in files.items() if n == "workspace.json" or n not in FINISHED}
     report = check.verify(record, [made.PIN], finished=False)
     if report.reached[check.Level.INTACT][0]:
         told["summary.md"] = summary.of_the_run(report).encode()

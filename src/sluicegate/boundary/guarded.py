@@ -8,18 +8,10 @@ from __future__ import annotations
 import posixpath
 import re
 
-# In a git directory (gitrepository-layout(5)): `config` names programs that any git command starts, `commondir` says
-# where else `config` is looked for, `config.worktree` adds to it.
-IN_GIT = ("hooks", "config", "config.worktree", "commondir", "gitdir")
-# At the top of a tree: what a CI system executes of it.
-WORKFLOWS = (
-    *(".github/workflows", ".github/actions", ".gitea/workflows", ".forgejo/workflows"),
-    *(".gitlab-ci.yml", ".gitlab-ci.yaml", ".gitlab/ci", "Jenkinsfile", ".jenkins"),
-    *(".circleci", ".buildkite", ".woodpecker", ".woodpecker.yml", ".woodpecker.yaml"),
-    *(".drone.yml", ".travis.yml", ".azure-pipelines", "azure-pipelines.yml"),
-    *("azure-pipelines.yaml", "bitbucket-pipelines.yml", ".cirrus.yml", "appveyor.yml"),
-    *(".appveyor.yml", "cloudbuild.yaml", ".semaphore", ".teamcity"),
-)
+from sluicegate import orders
+
+# Of a git directory; hooks that are links lead to others.
+IN_GIT = ("hooks", *sorted(orders.GIT))
 # Made where they are missing, for as long as the run lasts, so that the command can not make them: (path, what must be
 # there already). Git does not see an empty directory, nor does a checkout.
 PLACEHOLDERS = ((".git/hooks", ".git/HEAD"), (".github/workflows", ".git"))

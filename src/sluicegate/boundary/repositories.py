@@ -7,6 +7,7 @@ import os
 import stat
 from collections.abc import Iterable, Iterator
 
+from sluicegate import orders
 from sluicegate.boundary import guarded
 from sluicegate.boundary.model import BoundaryError
 from sluicegate.boundary.plan import within
@@ -36,7 +37,7 @@ def found(trees: tuple[str, ...], gits: Iterable[str], free: tuple[str, ...]) ->
     Raises:
         BoundaryError: there is more than can be guarded.
     """
-    places = [f"{tree}/{name}" for tree in trees for name in guarded.WORKFLOWS]
+    places = [f"{tree}/{name}" for tree in trees for name in orders.WORKFLOWS]
     for git in (*gits, *(tree for tree in trees if _is_bare(tree))):
         places += _of_repository(git)
     kept = set[str]()

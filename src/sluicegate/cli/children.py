@@ -249,6 +249,17 @@ def start_witness(run: str, gate: socket.socket, uid: int | None) -> Child:
     return _fork(f"sluicegate: witness {run}", work, [gate.fileno()])
 
 
+def start_scribe(run: str, work: Callable[[socket.socket], int], file: int) -> Child:
+    """The process that does `work` on the workspace, and keeps `file` to write into."""
+
+    def confined(control: socket.socket) -> int:
+        syscalls.no_new_privileges()
+        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+        return work(control)
+
+    return _fork(f"sluicegate: scribe {run}", confined, [file])
+
+
 def _refusal(why: str, hint: str = "") -> bytes:
     return json.dumps({"refused": why, "hint": hint}).encode() + b"\n"
 

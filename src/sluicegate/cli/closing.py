@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from sluicegate import moments
 from sluicegate.cli import packetdir, say, supervise, timing
 from sluicegate.cli.options import Options
-from sluicegate.evidence import equation, packet, seal, trace
+from sluicegate.evidence import equation, packet, seal, trace, workspace
 
 # Denials listed at the end; the summary has all of them.
 SHOWN_DENIALS = 10
@@ -72,11 +72,15 @@ class Result:
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """What was read from outside when everything inside had ended; `stopped` are the gate's counts."""
+    """What was read from outside when everything inside had ended.
+
+    `stopped` are the gate's counts, `workspace` is workspace.json.
+    """
 
     counters: Mapping[str, int]
     network: Mapping[str, object]
     stopped: Mapping[str, object]
+    workspace: bytes
 
 
 def now() -> str:
@@ -135,6 +139,7 @@ def close(
         "gate": dict(measured.stopped),
         "network": ascii_values(dict(measured.network)),
         "run": run,
+        "workspace": {"sha256": _digest(measured.workspace)},
         "equation": _equation(documents, measured, ended),
     }
     boundary = packet.boundary(documents.opened, closed)
@@ -158,7 +163,9 @@ def close(
     except packetdir.PacketDirError as error:
         raise EvidenceError(str(error), error.hint) from error
     moments.reached("supervisor: boundary replaced")
-    result = _verified(reserved, documents, ended, notary, str(said.get("checkpoint", "")))
+    pages = {"checkpoint": str(said.get("checkpoint", "")).encode()}
+    pages[workspace.NAME] = measured.workspace
+    result = _verified(reserved, documents, ended, notary, pages)
     timing.mark("verified")
     return result
 
@@ -183,7 +190,7 @@ def _verified(
     documents: Documents,
     ended: supervise.Ended,
     notary: supervise.Control,
-    checkpoint: str,
+    pages: Mapping[str, bytes],
 ) -> Result:
     from sluicegate.verify import files as reading
     from sluicegate.verify import packet as check
@@ -192,6 +199,7 @@ def _verified(
     pin = bytes.fromhex(documents.signer)
     needed = (check.Level.INTACT, check.Level.CLOSED, check.Level.PINNED)
     with reading.packet(reserved.descriptor) as files:
+        files[workspace.NAME] = pages[workspace.NAME]
         report = check.verify(files, [pin], finished=False)
         digests = {name: _digest(content) for name, content in files.items()}
     if not all(report.reached[level][0] for level in needed):
@@ -207,7 +215,7 @@ def _verified(
         ),
         "summary.md": summary.of_the_run(report).encode(),
         "VERIFY.md": verifymd.of_the_run(report).encode(),
-        "checkpoint": checkpoint.encode(),
+        **pages,
     }
     digests |= {name: _digest(content) for name, content in words.items()}
     words |= _sealed(report, digests, notary)
@@ -219,6 +227,10 @@ def _verified(
     # Of a change the caller is told in words of its own.
     if not balanced and not ended.changed:
         raise EvidenceError(why, f"{reserved.path} is the packet, whole and sealed")
+    return _result(report, reserved.path, documents, ended)
+
+
+def _result(report: Report, place: str, documents: Documents, ended: supervise.Ended) -> Result:
     account = report.account
     return Result(
         ended.code,
@@ -231,7 +243,7 @@ def _verified(
             (d.target, d.reason, d.remedy)
             for d in sorted(account.denials, key=lambda d: not d.remedy)
         ),
-        reserved.path,
+        place,
         documents.signer,
         ended.error,
         report.tally.totals["block"],

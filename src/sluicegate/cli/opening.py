@@ -18,6 +18,7 @@ from sluicegate.cli.options import Options
 from sluicegate.policy.model import Policy
 from sluicegate.policy.together import together
 
+OUTPUT_VARIABLE = "GITHUB_OUTPUT"
 SHOWN_HOLES = 5
 DOCKER_SOCKETS = ("/var/run/docker.sock", "/run/docker.sock")
 
@@ -28,6 +29,30 @@ class SetupError(Exception):
     def __init__(self, message: str, hint: str = "") -> None:
         super().__init__(message)
         self.hint = hint
+
+
+@dataclass(frozen=True, slots=True)
+class Handing:
+    """What is handed on: the names that are `granted`, from our file at `path` to the runner's, `real`.
+
+    Both paths are empty where no policy grants an output, or there is no runner to take one.
+    """
+
+    granted: tuple[str, ...] = ()
+    path: str = ""
+    real: str = ""
+
+    @property
+    def env(self) -> dict[str, str]:
+        return {OUTPUT_VARIABLE: self.path} if self.path else {}
+
+    @property
+    def binds(self) -> tuple[str, ...]:
+        return (self.path,) if self.path else ()
+
+    @property
+    def hidden(self) -> tuple[str, ...]:
+        return (self.real,) if self.real else ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +69,7 @@ class Plan:
     secrets: tuple[str, ...] = ()
     checkpoints: str | None = None
     authority: Mapping[str, object] | None = None
+    handing: Handing = Handing()
 
 
 @contextlib.contextmanager

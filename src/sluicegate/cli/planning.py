@@ -8,7 +8,7 @@ from collections.abc import Mapping
 
 from sluicegate.boundary import environment, identity, repositories, stores
 from sluicegate.boundary.model import ROOT_TIER, ROOTLESS_TIER, Command, Spec
-from sluicegate.cli import closing, places, policyfiles, presetting, say, secretsource
+from sluicegate.cli import closing, outputs, places, policyfiles, presetting, say, secretsource
 from sluicegate.cli.opening import Plan, SetupError
 from sluicegate.cli.options import Options
 from sluicegate.policy.together import together
@@ -34,7 +34,9 @@ def prepare(
     grants = together(policies)
     private = secretsource.files(grants.secrets, who.home)
     names, given = _named(options.env, grants.env)
-    env, withheld = environment.allowed(environ, names, {**_person(who), **given})
+    handing = outputs.handing(grants.outputs, environ, run)
+    given = {**_person(who), **given, **handing.env}
+    env, withheld = environment.allowed(environ, names, given)
     command = Command(
         argv=options.argv,
         env=env,
@@ -42,7 +44,7 @@ def prepare(
         uid=who.uid,
         gid=who.gid,
         rootless=tier == ROOTLESS_TIER,
-        tty=(os.isatty(0), os.isatty(0) and os.isatty(1), os.isatty(0) and os.isatty(2)),
+        tty=_terminals(),
         ignored=ignored,
     )
     out = places.resolved(options.packet, "--packet")
@@ -55,20 +57,26 @@ def prepare(
     places.apart(out, writable)
     places.unwritten(presets.written(writable))
     told = _checkpoints(options, out, writable)
+    files = (*_files(options, told), *private)
     spec = Spec(
         run=run,
         tier=tier,
         command=command,
         workspace=workdir,
-        binds=writable[1:],
+        binds=(*writable[1:], *handing.binds),
         home=who.home,
-        hidden=(*_pointed(environ, withheld, workdir), *secret, *_files(options, told), *private),
+        hidden=(*_pointed(environ, withheld, workdir), *handing.hidden, *secret, *files),
         packet=out,
         kept=places.kept(policyfiles.paths(options.policies, workdir), writable),
         free=tuple(os.path.join(workdir, path) for path in grants.writable),
     )
     known = _owner(environ), closing.now(), _secrets(workdir)
-    return Plan(options, policies, spec, out, withheld, *known, told)
+    return Plan(options, policies, spec, out, withheld, *known, told, handing=handing)
+
+
+def _terminals() -> tuple[bool, bool, bool]:
+    """Which of 0, 1 and 2 the command gets as a terminal: none, unless its input is one."""
+    return (os.isatty(0), os.isatty(0) and os.isatty(1), os.isatty(0) and os.isatty(2))
 
 
 def _tier(options: Options) -> str:

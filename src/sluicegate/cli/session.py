@@ -5,10 +5,9 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
-import signal
 import socket
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import replace
 
 from setproctitle import setproctitle
 
@@ -23,6 +22,7 @@ from sluicegate.cli import (
     keysource,
     live,
     opening,
+    outputs,
     packetdir,
     placeholders,
     say,
@@ -32,35 +32,12 @@ from sluicegate.cli import (
     trusting,
 )
 from sluicegate.cli.opening import Plan, SetupError
+from sluicegate.cli.processes import Processes
+from sluicegate.cli.scribe import Scribe
 from sluicegate.evidence import packet
 from sluicegate.policy import normal
 
 _Witnesses = tuple[supervise.Control, supervise.Control, supervise.Control]
-
-
-@dataclass(slots=True)
-class _Processes:
-    """Ours, in the order they were started; `end` leaves none of them."""
-
-    gate: children.Child | None = None
-    notary: children.Child | None = None
-    witness: children.Child | None = None
-    boundary: build.Boundary | None = None
-    hurried: bool = False
-    lost: tuple[tuple[str, str], ...] = ()
-
-    def end(self, impatient: Callable[[], bool]) -> None:
-        if self.boundary is not None:
-            self.boundary.stop()
-            self.boundary.streams.finish(impatient, self.hurried)
-            self.lost = tuple(sorted(self.boundary.streams.lost.items()))
-            self.boundary.close()
-        for child in (self.gate, self.notary, self.witness):
-            if child is not None:
-                child.control.close()
-                with contextlib.suppress(ProcessLookupError):
-                    os.kill(child.pid, signal.SIGKILL)
-                os.waitpid(child.pid, 0)
 
 
 def perform(plan: Plan, state: supervise.Signals, key: keysource.Source) -> closing.Result:
@@ -83,9 +60,12 @@ def perform(plan: Plan, state: supervise.Signals, key: keysource.Source) -> clos
         made = placeholders.make((plan.spec.workspace, *plan.spec.binds), plan.spec.free)
         stack.callback(placeholders.remove, made)
         shown = None if plan.options.quiet else stack.enter_context(live.new())
-        processes = _Processes()
+        command = plan.spec.command
+        handed = stack.enter_context(outputs.opened(plan.handing, command.uid, command.gid))
+        processes = Processes()
         stack.callback(processes.end, lambda: supervise.impatient(state.read()))
-        result = _perform(plan, state, key, processes, closing.Out(reserved, heads, shown))
+        out = closing.Out(reserved, heads, shown)
+        result = _perform(plan, state, key, processes, out, handed)
     heads.show()  # nothing that may take its time is left to do
     return _heard(result, processes.lost)
 
@@ -111,8 +91,9 @@ def _perform(
     plan: Plan,
     state: supervise.Signals,
     key: keysource.Source,
-    processes: _Processes,
+    processes: Processes,
     out: closing.Out,
+    handed: outputs.Open | None,
 ) -> closing.Result:
     state.check()
     plan, wall = _start(plan, key, processes, out)
@@ -130,14 +111,21 @@ def _perform(
         stopped, changed = supervise.stopped(gate)
         timing.mark("gate drained")
         counts, network = wall.counters(), wall.network()
+        judged = None if handed is None else handed.judged()
+        workspace = processes.looking.manifest(judged)
+        timing.mark("workspace compared")
     except (supervise.ControlError, BoundaryError) as error:
         wall.close()
         raise closing.cut_short(f"{error}; the command was ended", out.reserved) from error
     moments.reached("supervisor: counters read")
     wall.close()
     ended = replace(ended, changed=ended.changed or changed or _otherwise(documents, network))
-    measured = closing.Measured(counts, network, stopped)
-    return closing.close(plan.options, out, documents, notary, ended, measured)
+    measured = closing.Measured(counts, network, stopped, workspace)
+    result = closing.close(plan.options, out, documents, notary, ended, measured)
+    if handed is not None and judged is not None:
+        # Only now: what is handed on is in a packet that verifies.
+        handed.hand_on(judged)
+    return result
 
 
 def _otherwise(documents: closing.Documents, network: Mapping[str, object]) -> str:
@@ -146,7 +134,7 @@ def _otherwise(documents: closing.Documents, network: Mapping[str, object]) -> s
 
 
 def _start(
-    plan: Plan, key: keysource.Source, processes: _Processes, out: closing.Out
+    plan: Plan, key: keysource.Source, processes: Processes, out: closing.Out
 ) -> tuple[Plan, build.Boundary]:
     """Gate, boundary, notary and witness, each preparing itself while the next one is started.
 
@@ -170,6 +158,9 @@ def _start(
         if asked is None:
             processes.boundary = build.begin(plan.spec)
         timing.mark("boundary begun")
+        trees = (plan.spec.workspace, *plan.spec.binds)
+        left_out = (plan.spec.packet, *plan.spec.hidden)
+        processes.scribe = Scribe(run, [t for t in trees if t != plan.handing.path], left_out)
         processes.witness = children.start_witness(run, from_gate, uids[2])
         processes.notary = children.start_notary(
             run, key, to_gate, out.reserved.files, uids[1], every
@@ -185,7 +176,7 @@ def _start(
 
 
 def _open(
-    plan: Plan, processes: _Processes, wall: build.Boundary, out: closing.Out
+    plan: Plan, processes: Processes, wall: build.Boundary, out: closing.Out
 ) -> tuple[_Witnesses, supervise.Control, closing.Documents]:
     """The record begun, the gate serving: (gate, notary, witness), the boundary's first process, the documents.
 
@@ -218,6 +209,7 @@ def _open(
         )
         gate.expect("ready")
         witness.expect("ready")
+        processes.looking.ready()
         timing.mark("gate and command ready")
     except supervise.ControlError as error:
         raise SetupError(str(error), error.hint) from error

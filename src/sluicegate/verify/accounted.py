@@ -40,6 +40,11 @@ class Audit:
         """Whether the policies have a secret together; those that can not be read have none."""
         return self.policies is not None and self.policies.secrets
 
+    @property
+    def outputs(self) -> tuple[str, ...]:
+        """The outputs that the policies grant."""
+        return () if self.policies is None else self.policies.outputs
+
     def add(self, record: Mapping[str, object], flow: Mapping[str, object]) -> None:
         """Take one receipt that carries facts."""
         if self.contradiction or self.policies is None:

@@ -26,6 +26,7 @@ FILES = {
     "probes.sigstore.json": SMALL_BYTES,
     "summary.md": SMALL_BYTES,
     "VERIFY.md": SMALL_BYTES,
+    "workspace.json": SMALL_BYTES,
 }
 PIECE_BYTES = 1 << 18  # of one read(2): calls are few, and what is held stays small
 

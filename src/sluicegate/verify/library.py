@@ -44,7 +44,7 @@ class Verified:
     `signer_key`: 64 hex digits. `root`: the hash of the last receipt. `policy_hash`: as the receipts have it.
     `allowed`, `denied`, `warned`: connections and requests; `dropped`: packets; `questions`: of DNS. All 0 where there
     are no facts. `boundary`: boundary.json's object, which the record binds; empty where there is none. `streams`:
-    SHA-256 of the files that `rows` reads once more.
+    SHA-256 of the files that `rows` reads once more. `workspace`: workspace.json's object, which the record binds too.
     """
 
     levels: Mapping[str, tuple[bool, str]]
@@ -61,6 +61,7 @@ class Verified:
     questions: int
     boundary: Mapping[str, object]
     streams: Mapping[str, str] = field(default_factory=dict)
+    workspace: Mapping[str, object] = field(default_factory=dict)
 
 
 class Place(Protocol):
@@ -122,6 +123,7 @@ def verify(
         questions=account.questions,
         boundary=report.boundary,
         streams=report.streams,
+        workspace=report.workspace,
     )
 
 

@@ -18,7 +18,7 @@ _TEXTS = {"run", "tier", "started_at", "sluicegate", "kernel", "commit"}
 _OBJECTS = {"counters", "network", "command", "identity", "probe", "ci", "posture"}
 _LISTS = {"withheld", "workspace_credentials"}
 OPEN = _TEXTS | _OBJECTS | _LISTS | {"plan", "holes_ignored"}
-CLOSE = {"counters", "gate", "network", "run", "equation"}
+CLOSE = {"counters", "gate", "network", "run", "equation", "workspace"}
 _PROBE = {"outcomes", "captured", "docker", "holes", "results"}
 _NETWORK = {"addresses", "links", "routes", "rules", "settings", "ruleset", "generation"}
 _AUTHORITY = {"sha256", "names"}
@@ -56,6 +56,10 @@ def checked(measured: Mapping[str, object], *, closed: bool, secrets: bool = Fal
     for name in CLOSE:
         strict.mapping(close[name], f"boundary.json: close's {name}")
     _network(strict.mapping(close["network"], "boundary.json: network"), "close")
+    changed = strict.mapping(close["workspace"], "boundary.json: workspace")
+    _members(changed, {"sha256"}, set(), "workspace")
+    digest = strict.text(changed["sha256"], "boundary.json: workspace's digest")
+    need(strict.HEX64.match(digest), "boundary.json: workspace's digest")
     _counts(close, "counters", COUNTERS)
     _counts(close, "gate", GATE)
 

@@ -11,7 +11,7 @@ from sluicegate.evidence import note, trace, tree
 from sluicegate.evidence import packet as audit
 from sluicegate.evidence import seal as sealing
 from sluicegate.verify import expect as expecting
-from sluicegate.verify import notes, seal, strict
+from sluicegate.verify import notes, seal, strict, workspace
 from sluicegate.verify.account import Account
 from sluicegate.verify.checkpoints import Checkpoints
 from sluicegate.verify.expect import Expectation
@@ -26,7 +26,7 @@ VALID, INVALID, USAGE, UNPROVEN, UNTRUSTED = 0, 1, 2, 3, 4
 # The files of a record, and those that only one with a signed end has; a packet has no other.
 RECORD = ("evidence.jsonl", "flows.jsonl", "policy.json", "boundary.json")
 PAGES = ("summary.md", "VERIFY.md")
-FINISHED = ("packet.json", *PAGES, "checkpoint", sealing.PROBES, sealing.SEAL)
+FINISHED = ("packet.json", *PAGES, "workspace.json", "checkpoint", sealing.PROBES, sealing.SEAL)
 
 
 class Level(enum.Enum):
@@ -63,6 +63,7 @@ class Report:
     expectations: tuple[Expectation, ...] = ()
     last_seq: int = -1  # of the last key's segment, where a chain of others changes its key
     streams: Mapping[str, str] = field(default_factory=dict)
+    workspace: Mapping[str, object] = field(default_factory=dict)
 
 
 def verify(
@@ -95,6 +96,7 @@ def verify(
             signatures,
         )
         measured = _bindings(state, small)
+        changed = _changed(state, measured, small)
         digests = {name: record[name].sha256() for name in STREAMS}
         streamed = {name: digests[name] for name in STREAMS if name in files}
         _packet(state, measured, small, finished, streamed)
@@ -120,6 +122,7 @@ def verify(
         measured,
         wanted,
         streams={} if state.audit.contradiction else digests,
+        workspace=changed,
     )
 
 
@@ -211,6 +214,20 @@ def _bindings(state: Replay, files: Mapping[str, bytes]) -> Mapping[str, object]
         "boundary.json and the record count the kernel's packets differently",
     )
     return measured
+
+
+def _changed(
+    state: Replay, measured: Mapping[str, object], files: Mapping[str, bytes]
+) -> Mapping[str, object]:
+    """workspace.json, after it was found to be the one of the record; empty where it is not there yet."""
+    data = files.get(workspace.WHAT)
+    if data is None or not state.ended:
+        return {}
+    close = strict.mapping(measured.get("close"), "boundary.json: close")
+    said = strict.mapping(close["workspace"], "boundary.json: workspace")
+    digest = hashlib.sha256(data).hexdigest()
+    need(said["sha256"] == digest, f"{workspace.WHAT} is not the one in the record")
+    return workspace.checked(data, state.audit.outputs)
 
 
 def _same_job(opened: Mapping[str, object], closed: Mapping[str, object]) -> None:

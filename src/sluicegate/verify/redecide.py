@@ -125,6 +125,11 @@ class Redecide:
         """Whether every policy has the same secret: the gate looks for it then."""
         return bool(together(self._policies).secrets)
 
+    @property
+    def outputs(self) -> tuple[str, ...]:
+        """The names that every policy lets the command hand to later steps."""
+        return together(self._policies).outputs
+
     def decision(self, record: Mapping[str, object], flow: Mapping[str, object], what: str) -> None:
         """Nothing, if the policies give this receipt for these facts.
 

@@ -6,12 +6,14 @@ import re
 from collections.abc import Mapping
 from dataclasses import replace
 
+from sluicegate.verify import changes
 from sluicegate.verify.account import Denial
 from sluicegate.verify.packet import DEFAULT, Level, Report, outcome, pinned
 from sluicegate.verify.reservations import reservations
 
 # Denials written out; a longer page is not read. The rest is counted.
 MAX_DENIALS = 50
+MAX_CHANGES = 50  # of those that are flagged, the weightiest first
 MAX_TEXT = 300
 _MARKUP = re.compile(r"([\\`*_{}\[\]<>#|!&])")
 
@@ -39,12 +41,14 @@ def summary(report: Report) -> str:
         f"- connections: {account.allowed} allowed, {account.denied} denied",
         f"- dropped packets: {account.dropped}",
         f"- DNS: {account.questions} questions for {len(account.named)} names",
+        *([f"- workspace: {_plain(changes.told(report.workspace))}"] if report.workspace else []),
     ]
     if not account.allowed and not account.denied:
         plan = opened.get("plan")
         steps = len(plan) if isinstance(plan, list) else 0
         lines.append(f"- 0 requests; the boundary was made in {steps} steps, each in boundary.json")
-    return "\n".join([*lines, *_reservations(report), *_denials(report)]) + "\n"
+    pages = (*_reservations(report), *_denials(report), *_changes(report))
+    return "\n".join([*lines, *pages]) + "\n"
 
 
 def of_the_run(report: Report) -> str:
@@ -114,6 +118,16 @@ def _denial(denial: Denial, count: int) -> list[str]:
         lines += [f"  {_short(line).replace('```', '')}" for line in denial.remedy.splitlines()]
         lines += ["  ```", ""]
     return lines
+
+
+def _changes(report: Report) -> list[str]:
+    found = changes.notable(report.workspace)
+    lines = [
+        f"- {_plain(change)} {_code(path)} ({_plain(flags)})"
+        for change, path, flags in found[:MAX_CHANGES]
+    ]
+    lines += [f"- {_plain(one)}" for one in changes.reserved(report.workspace, len(lines))]
+    return ["", "## Workspace", "", *lines] if lines else []
 
 
 def _part(holder: Mapping[str, object], name: str) -> Mapping[str, object]:

@@ -1,0 +1,100 @@
+"""The command's outputs for later steps: a private file while it runs, the runner's own when the packet is sealed."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import secrets
+import stat
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from sluicegate.cli import say
+from sluicegate.cli.opening import OUTPUT_VARIABLE as VARIABLE
+from sluicegate.cli.opening import Handing, SetupError
+from sluicegate.evidence import output
+
+SHOWN = 10  # refusals told at the end; workspace.json has more
+
+
+@dataclass(frozen=True, slots=True)
+class Open:
+    """Descriptors of both files: ours, which inside is a mount and can not be replaced, and the runner's."""
+
+    granted: tuple[str, ...]
+    ours: int
+    real: int
+
+    def judged(self) -> output.Outputs:
+        """What the command left in its file. Call it when nothing of the command lives."""
+        size = os.fstat(self.ours).st_size
+        if size > output.MAX_FILE_BYTES:
+            why = f"the file has more than {output.MAX_FILE_BYTES} bytes"
+            say.complain(f"the command's outputs are not handed on: {why}")
+            return output.Outputs(refused=((VARIABLE, output.TOO_LARGE),))
+        found, at = b"", 0
+        while at < size and (piece := os.pread(self.ours, size - at, at)):
+            found, at = found + piece, at + len(piece)
+        return output.judged(found, self.granted)
+
+    def hand_on(self, outputs: output.Outputs) -> None:
+        """Write what was judged good into the runner's file, and say what was not."""
+        dice = [f"ghadelimiter_{secrets.token_hex(output.DELIMITER_BYTES)}" for _ in outputs.given]
+        view = memoryview(output.written(outputs, dice))
+        try:
+            while view:
+                view = view[os.write(self.real, view) :]
+        except OSError as error:
+            say.complain(f"{VARIABLE} could not be written: {error.strerror}")
+        for name, why in outputs.refused[:SHOWN]:
+            say.complain(f"output {name} is not handed on: {why}", _hint(why))
+        if len(outputs.refused) > SHOWN:
+            say.complain(f"nor are {len(outputs.refused) - SHOWN} more outputs")
+
+
+def _hint(why: str) -> str:
+    return "name it under `agent: {outputs: [...]}`" if why == output.NOT_GRANTED else ""
+
+
+def handing(granted: Sequence[str], environ: Mapping[str, str], run: str) -> Handing:
+    """How outputs are handed on in this run, which has a name that nobody could foresee."""
+    real = environ.get(VARIABLE, "")
+    if not granted or not real:
+        return Handing()
+    place = os.path.join(os.path.realpath(tempfile.gettempdir()), f"sluicegate-{run}")
+    return Handing(tuple(granted), f"{place}/output", os.path.realpath(real))
+
+
+@contextlib.contextmanager
+def opened(plan: Handing, uid: int, gid: int) -> Iterator[Open | None]:
+    """Both files, ours made for `uid` and taken away in the end; None where nothing is handed on.
+
+    Raises:
+        SetupError: the runner's can not be written, or ours not be made.
+    """
+    if not plan.path:
+        yield None
+        return
+    with contextlib.ExitStack() as stack:
+        try:
+            flags = os.O_WRONLY | os.O_APPEND | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+            real = os.open(plan.real, flags)
+            stack.callback(os.close, real)
+            if not stat.S_ISREG(os.fstat(real).st_mode):
+                raise SetupError(f"{VARIABLE} is no regular file")
+            directory = os.path.dirname(plan.path)
+            os.mkdir(directory, 0o700)
+            stack.callback(os.rmdir, directory)
+            new = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+            ours = os.open(plan.path, new, 0o600)
+            stack.callback(os.close, ours)
+            stack.callback(os.unlink, plan.path)
+            if os.geteuid() == 0:
+                os.fchown(ours, uid, gid)
+        except OSError as error:
+            raise SetupError(
+                f"{error.filename}: outputs can not be handed on: {error.strerror}",
+                f"is {VARIABLE} this step's own?",
+            ) from error
+        yield Open(plan.granted, ours, real)
