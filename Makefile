@@ -49,7 +49,8 @@ TEST_TOOLS := $(DEMO_TOOLS) wget:wget git:git openssl:openssl ssh:openssh-client
   /usr/lib/python3/dist-packages/pip:python3-pip sudo:sudo
 
 # More clients, each with its own idea of whom to trust; a test of one that is not there says so.
-MORE_TOOLS := ruby:ruby php:php-cli gnutls-cli:gnutls-bin java:default-jdk-headless certutil:libnss3-tools
+MORE_TOOLS := ruby:ruby php:php-cli gnutls-cli:gnutls-bin java:default-jdk-headless certutil:libnss3-tools \
+  chromium:chromium
 
 BENCH_TOOLS := squid:squid-openssl bwrap:bubblewrap go,/usr/local/go/bin/go:golang-go
 

@@ -31,6 +31,7 @@ MAY_IMPORT = {
     "gate": COMMON | {"wire", "policy", "evidence", "scan"},
     "verify": COMMON | {"evidence", "policy"},
     "action": set[str](),
+    "report": COMMON | {"verify", "__version__"},
     "cli": COMMON
     | {
         "action",
@@ -42,6 +43,7 @@ MAY_IMPORT = {
         "boundary",
         "gate",
         "verify",
+        "report",
         "__version__",
     },
 }

@@ -20,6 +20,7 @@ commands:
   verify-proof FILE     verify such a proof
   init                  a starting policy for this repository
   presets [NAME]        the presets, and the rules that they are on this machine
+  report PACKET         what a packet says: summary, HTML, annotations, SARIF, JUnit, OCSF, ECS
   policy check FILE     lint policies; `policy explain URL --policy FILE` says why, `policy diff OLD NEW` what changed
   replay PACKET         what another policy would have changed: `replay --policy NEW PACKET`
   doctor                what this machine can do, and the remedy for what it can not
@@ -35,6 +36,7 @@ COMMANDS = {
     "presets": "sluicegate.cli.presets",
     "prove": "sluicegate.cli.prove",
     "replay": "sluicegate.cli.replay",
+    "report": "sluicegate.cli.report",
     "run": "sluicegate.cli.run",
     "verify": "sluicegate.cli.verify",
     "verify-proof": "sluicegate.cli.prove:check",
