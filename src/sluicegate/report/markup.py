@@ -98,7 +98,7 @@ def bar(part: int, most: int, kind: str) -> Html:
 
 def amount(count: int, most: int, kind: str) -> Html:
     """Bytes, with their bar."""
-    return join(size(count), bar(count, most, kind))
+    return join(size(count), bar(count, most, kind) if count else "")
 
 
 def badge(word: str, kind: str) -> Html:

@@ -82,17 +82,11 @@ def _rung(case: Case, level: Level) -> Html:
 def identity(case: Case) -> Html:
     """Whose run it was, of what, where."""
     opened, run, job = case.opened, case.run, part(case.opened, "ci")
-    command, who = part(opened, "command"), part(opened, "identity")
+    who = part(opened, "identity")
     report = case.report
     origin = {"ephemeral": "made for this run", "given": "given from outside the run"}
     rows: list[tuple[str, object]] = [
-        (
-            "command",
-            join(
-                code(command.get("name", "?")),
-                f" with {times(_count(command, 'args'), 'argument')}",
-            ),
-        ),
+        ("command", _command(part(opened, "command"))),
         ("exit code", run.get("agent_exit_code", "not on record: the run did not close")),
         ("agent", run.get("agent_identity", "")),
         ("started", opened.get("started_at", "")),
@@ -102,8 +96,8 @@ def identity(case: Case) -> Html:
         ("ref", _coded(job.get("ref"))),
         ("workflow", job.get("workflow", "")),
         ("job", _job(job)),
-        ("boundary", join(code(opened.get("tier", "unknown")), f", uid {who.get('uid', '?')}")),
-        ("machine", f"Linux {opened.get('kernel', '?')}"),
+        ("boundary", _joined(opened.get("tier"), f", uid {who.get('uid', '?')}")),
+        ("machine", f"Linux {opened['kernel']}" if "kernel" in opened else ""),
         ("sluicegate", opened.get("sluicegate", "")),
         ("key", join(code(report.signer_key or "none"), f" {origin.get(str(run.get('key')), '')}")),
         ("policy", code(report.policy_hash or "unknown")),
@@ -117,6 +111,14 @@ def identity(case: Case) -> Html:
         " digest only, since they may hold secrets."
     )
     return section("run", "The run", pairs(rows), tag("p", lead, class_="lead"))
+
+
+def _command(command: Mapping[str, object]) -> object:
+    return _joined(command.get("name"), f" with {times(_count(command, 'args'), 'argument')}")
+
+
+def _joined(found: object, more: str) -> object:
+    return join(code(found), more) if found else ""
 
 
 def _job(job: Mapping[str, object]) -> str:
@@ -166,13 +168,16 @@ def posture(case: Case) -> Html:
     if rows:
         heads = [("way", ""), ("what came of it", ""), ("so", "")]
         parts.append(details(f"The {len(rows)} ways", table("Probes", heads, rows)))
-    plan = [step for step in _list(opened.get("plan"))[:MAX_STEPS] if isinstance(step, list)]
+    plan = [step for step in _list(opened.get("plan")) if isinstance(step, list)]
     if plan:
         items = [
             tag("li", *(join(" " if at else "", code(one)) for at, one in enumerate(step)))
-            for step in plan
+            for step in plan[:MAX_STEPS]
         ]
-        parts.append(details(f"The {len(plan)} steps that built the boundary", tag("ol", *items)))
+        more = len(plan) - MAX_STEPS
+        rest = tag("p", f"and {more:,} more, in boundary.json", class_="more") if more > 0 else ""
+        title = f"The {len(plan):,} steps that built the boundary"
+        parts.append(details(title, tag("ol", *items), rest))
     withheld = _texts(opened.get("withheld"))
     if withheld:
         items = [tag("li", code(name)) for name in withheld[:MAX_STEPS]]

@@ -63,7 +63,8 @@ def _denial(denial: Denial, denied: Denied) -> Html:
         class_="what",
     )
     facts = [tag("span", denial.reason)]
-    if denial.target != denial.where:
+    bare = denial.target.partition("://")[2].rstrip("/")
+    if bare not in {denial.where, denial.where.rpartition(":")[0]}:
         facts.append(join("first asked for ", code(denial.target)))
     if denied.program:
         facts.append(join("by ", code(denied.program)))
@@ -172,7 +173,7 @@ def timeline(told: Told) -> Html:
                 clock(event.time),
                 badge(word, kind),
                 what,
-                event.rule,
+                code(event.rule) if event.rule else "",
                 code(event.program) if event.program else "",
             ]
         )
