@@ -6,7 +6,6 @@ import contextlib
 import os
 import secrets
 import stat
-import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -62,6 +61,8 @@ def handing(granted: Sequence[str], environ: Mapping[str, str], run: str) -> Han
     real = environ.get(VARIABLE, "")
     if not granted or not real:
         return Handing()
+    import tempfile  # with it come four packers, and most runs grant no outputs
+
     place = os.path.join(os.path.realpath(tempfile.gettempdir()), f"sluicegate-{run}")
     return Handing(tuple(granted), f"{place}/output", os.path.realpath(real))
 
