@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,7 @@ from sluicegate.evidence import output
 
 @pytest.fixture
 def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Handing:
-    monkeypatch.setattr(outputs.tempfile, "gettempdir", lambda: str(tmp_path))
+    monkeypatch.setattr(tempfile, "gettempdir", lambda: str(tmp_path))
     real = tmp_path / "real"
     real.write_text("before=1\n")
     return outputs.handing(("a", "b"), {"GITHUB_OUTPUT": str(real)}, "0f" * 8)
