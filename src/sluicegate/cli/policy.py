@@ -17,18 +17,20 @@ usage: sluicegate policy check [FILE]...
        sluicegate policy convert FILE
        sluicegate policy explain [METHOD] URL [--policy FILE]... [--header NAME:VALUE]...
        sluicegate policy diff OLD NEW [OPTIONS]
+       sluicegate policy suggest PACKET... [OPTIONS]
 
 check     read every FILE (default: sluicegate.yaml) as `run` would, and say what is worth a second look
 convert   print the policy for the Pipelock configuration in FILE
 explain   say which rule of which file allows or denies METHOD (GET) of URL: http, https, ssh, tcp or HOST:PORT;
           whether its TLS is opened for that, and which secret is put in
 diff      what NEW allows and OLD does not, or the proof that it allows nothing more; `policy diff --help`
+suggest   the smallest allow list that covers what runs were seen to do; `policy suggest --help`
 
 exit: 0 ok, allowed; 1 an error or a finding, denied; 2 usage, a file that explain can not use
 """
 OK, FINDING, WRONG = 0, 1, 2
 # Word -> the module whose `main(argv)` runs it.
-OTHERS = {"diff": "sluicegate.cli.policydiff"}
+OTHERS = {"diff": "sluicegate.cli.policydiff", "suggest": "sluicegate.cli.suggest"}
 
 
 def main(argv: Sequence[str]) -> int:

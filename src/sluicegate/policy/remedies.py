@@ -48,15 +48,20 @@ def request(lines: str, asked: str, target: str | None) -> str | None:
     """`lines` for the method and path of one request; without the path where it is too long, odd or a glob."""
     if not METHOD.fullmatch(asked) or asked == "CONNECT":
         return None
-    certain = _UNQUOTED.fullmatch(asked) and asked not in _TRUTHS
-    lines += f"\n  methods: [{asked}]" if certain else f'\n  methods: ["{asked}"]'
+    lines += f"\n  methods: [{method_word(asked)}]"
     path = paths.normal(target)
     if path is None or "*" in path or len(path) > paths.MAX_GLOB or paths.normal(path) != path:
         return lines
-    return f'{lines}\n  paths: ["{_quoted(path)}"]'
+    return f'{lines}\n  paths: ["{escaped(path)}"]'
 
 
-def _quoted(text: str) -> str:
+def method_word(method: str) -> str:
+    """A method as a policy's list holds it."""
+    certain = _UNQUOTED.fullmatch(method) and method not in _TRUTHS
+    return method if certain else f'"{method}"'
+
+
+def escaped(text: str) -> str:
     """What stands between double quotes in YAML (1.2 section 5.7), in printable ASCII."""
     out = list[str]()
     for char in text:
