@@ -153,3 +153,31 @@ def test_all_of_the_repository_is_its_authors(here: Path) -> None:
     assert presetting.repositories({}, f"{repo}/home", f"{repo}/home/project") == (
         f"{repo}/home/project",
     )
+
+
+def test_whose_client_will_not_know_of_its_registry(
+    here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (here / "home/.npmrc").write_text("registry=https://m.example/\n")
+    config = here / "home/.config/pip"
+    config.mkdir(parents=True)
+    (config / "pip.conf").write_text("[global]\nindex-url = https://me:hunter2@m.example/simple\n")
+    made = presets(here, GOPROXY="https://m.example")
+    for name in ("node", "python", "go"):
+        made(name, ())
+    made.unseen(("OTHER",), ())
+    said = capsys.readouterr().err.splitlines()
+    assert [line for line in said if "made from" in line] == [
+        f"sluicegate: preset python is made from {config}/pip.conf, which the command does not get: it may hold a key",
+        f"sluicegate: preset node is made from {here}/home/.npmrc, which the command does not get: it may hold a key",
+    ]
+    assert "hint: tell its client without the key: --env NPM_CONFIG_REGISTRY=URL" in said
+    assert "hunter2" not in str(said)
+    # Without a key the command sees it; a variable and what a variable leads to it may not.
+    (config / "pip.conf").write_text("[global]\nindex-url = https://m.example/simple\n")
+    made.unseen(("GOPROXY",), (f"{config}/pip.conf",))
+    said = capsys.readouterr().err.splitlines()
+    assert len([line for line in said if "made from" in line]) == 3
+    made.quiet = True
+    made.unseen(("GOPROXY",), ())
+    assert capsys.readouterr().err == ""

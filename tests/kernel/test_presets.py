@@ -36,6 +36,7 @@ def test_a_mirror_is_read_below_its_path_and_nothing_else(tier: Tier, way: str) 
     before = len(tier.world.arrived())
     if way == "option":
         done = run(tier, "version: 1\n", "--preset", "python", PIP_INDEX_URL=INDEX)
+        assert "made from PIP_INDEX_URL, which the command does not get" in done.err
     else:
         line = "version: 1\nallow:\n  - preset: python\n"
         done = run(tier, line, f"--env=PIP_INDEX_URL={INDEX.replace('someone:hunter2@', '')}")

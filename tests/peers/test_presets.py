@@ -35,14 +35,18 @@ APT = (
     "-o Dir::State=$PWD/apt -o Dir::State::Lists=$PWD/apt/lists -o Dir::Cache=$PWD/apt/cache"
     " -o Debug::NoLocking=1 -o APT::Sandbox::User= -o Acquire::Languages=none -o Acquire::Retries=0"
 )
-# Preset -> the client, and a script that installs something small with it and says so. Publishing, where a client can.
+# By client: the preset, and a script that installs something small and says so.
 INSTALLS = {
-    "python": (
-        "/usr/bin/python3",
+    "/usr/bin/python3": (
+        "python",
         "/usr/bin/python3 -m pip install -q --no-cache-dir --no-input --retries 0 --target lib six && ls lib/six.py",
     ),
-    "node": (
-        "npm",
+    "uv": (
+        "python",
+        "UV_CACHE_DIR=/tmp/uv ../uv pip install -q --target lib --python /usr/bin/python3 six && ls lib/six.py",
+    ),
+    "npm": (
+        "node",
         # A scoped one is asked for by a path with an escaped slash.
         (
             "npm install --no-audit --no-fund --no-update-notifier --fetch-retries 0 --cache cache"
@@ -53,12 +57,12 @@ INSTALLS = {
         "go",
         "GOPATH=/tmp/go GOCACHE=/tmp/cache GOFLAGS=-modcacherw go mod download -json github.com/pkg/errors@v0.9.1",
     ),
-    "java": (
-        "mvn",
+    "mvn": (
+        "java",
         "mvn -q -B -Dmaven.repo.local=repo validate && ls repo/org/apache/apache/30/apache-30.pom",
     ),
-    "debian": (
-        "apt-get",
+    "apt-get": (
+        "debian",
         (
             f"mkdir -p apt/lists/partial apt/cache/archives/partial && apt-get -q {APT} update"
             f" && apt-get -q {APT} download hello && ls hello_*.deb"
@@ -136,11 +140,14 @@ def refused(done: Run) -> list[str]:
     return [" ".join(filter(None, (flow.get("method"), flow["url"]))) for flow in flows]
 
 
-@pytest.mark.parametrize("name", INSTALLS)
-def test_a_client_installs_and_a_deviation_fails(place: Path, name: str) -> None:
-    client, script = INSTALLS[name]
+@pytest.mark.parametrize("client", INSTALLS)
+def test_a_client_installs_and_a_deviation_fails(place: Path, client: str) -> None:
+    name, script = INSTALLS[client]
     found = rows(name)
-    if shutil.which(client) is None or not found:
+    uv = Path(__file__).parents[2] / ".venv-clients/bin/uv"
+    if client == "uv" and uv.exists():
+        shutil.copy(uv, place)
+    elif shutil.which(client) is None or not found:
         pytest.skip(f"an optional client: no {client} on this machine")
     reached(found[0])
     (place / "work/pom.xml").write_text(POM)
@@ -161,7 +168,8 @@ def test_a_client_installs_and_a_deviation_fails(place: Path, name: str) -> None
 
 
 def test_cargo_where_it_has_asked_its_index_before(place: Path) -> None:
-    found = rows("rust")
+    learnt = place / "cargo"
+    found = rows("rust", CARGO_HOME=str(learnt))
     if shutil.which("cargo") is None or not found:
         pytest.skip("an optional client: no cargo on this machine")
     reached(found[0])
@@ -173,7 +181,6 @@ def test_cargo_where_it_has_asked_its_index_before(place: Path) -> None:
     for directory, _, _ in os.walk(place / "work"):
         os.chmod(directory, 0o777)
     # A machine that never ran it: what is missing is told, and learnt.
-    learnt = place / "cargo"
     first = run(place, "rust", fetch.format("home"), "--observe", CARGO_HOME=str(learnt))
     assert first.code == 0, first.err
     assert "keeps its crates is not known" in first.err

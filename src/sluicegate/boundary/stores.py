@@ -127,6 +127,14 @@ def pointed(environ: Mapping[str, str], tops: Sequence[str]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(place for place in places if place != "/" and place not in tops))
 
 
+def perhaps(homes: tuple[str, ...]) -> tuple[str, ...]:
+    """Configuration that is covered only where it holds a credential."""
+    return (
+        *(f"{home.rstrip('/')}/{name}" for home in homes for name in PERHAPS_IN_HOME),
+        *PERHAPS_OF_SYSTEM,
+    )
+
+
 def candidates(homes: tuple[str, ...]) -> tuple[str, ...]:
     """Every fixed place to look at, each once."""
     found = [f"{home.rstrip('/')}/{name}" for home in homes for name in IN_HOME]

@@ -77,8 +77,7 @@ def _matches(homes: tuple[str, ...], workspace: str) -> Iterator[str]:
 
 
 def _perhaps(homes: tuple[str, ...]) -> Iterator[str]:
-    places = [f"{home.rstrip('/')}/{name}" for home in homes for name in stores.PERHAPS_IN_HOME]
-    for path in (*places, *stores.PERHAPS_OF_SYSTEM):
+    for path in stores.perhaps(homes):
         if stores.has_secret(repositories.readable(path)):
             yield path
 

@@ -70,6 +70,7 @@ def prepare(
         kept=places.kept(policyfiles.paths(options.policies, workdir), writable),
         free=tuple(os.path.join(workdir, path) for path in grants.writable),
     )
+    presets.unseen(withheld, spec.hidden)
     known = _owner(environ), closing.now(), _secrets(workdir)
     return Plan(options, policies, spec, out, withheld, *known, told, handing=handing)
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from sluicegate.boundary import stores
+from sluicegate.boundary.repositories import readable
 from sluicegate.cli import say
 from sluicegate.cli.options import Options
 from sluicegate.policy.model import PolicyError, Rule
@@ -16,6 +18,13 @@ if TYPE_CHECKING:
     from sluicegate.presets.machine import Machine
 
 OPTION = "--preset"
+# How a client is told of its registry where the file that says so is hidden, or the variable withheld, for its key.
+_TOLD = {
+    "java": "a settings file without keys: mvn -s FILE",
+    "node": "--env NPM_CONFIG_REGISTRY=URL",
+    "python": "--env PIP_INDEX_URL=URL",
+    "ruby": "--env BUNDLE_MIRROR__ALL=URL",
+}
 # Where a CI system has checked out what it builds.
 _CHECKOUTS = ("GITHUB_WORKSPACE", "CI_PROJECT_DIR")
 
@@ -32,6 +41,8 @@ class Presets:
     untrusted: Sequence[str] = ()
     quiet: bool = False
     _machine: Machine | None = None
+    # Where rows came from, and for which preset.
+    _sources: dict[str, str] = field(default_factory=dict)
 
     def __call__(self, name: str, repos: tuple[str, ...]) -> tuple[Row, ...]:
         """The rows of a preset; what it lacks here is said.
@@ -44,6 +55,7 @@ class Presets:
         found = catalog.some(name, repos, self.machine)
         for note in () if self.quiet else found.notes:
             say.complain(f"preset {name}: {note.message}", note.hint)
+        self._sources |= {row.source: name for row in found.rows}
         return found.rows
 
     def machine(self) -> Machine:
@@ -78,6 +90,20 @@ class Presets:
             except PresetError as error:
                 raise PolicyError(OPTION, 0, 0, error.message, error.hint) from error
         return tuple(found)
+
+    def unseen(self, withheld: Sequence[str], hidden: Sequence[str]) -> None:
+        """Says which clients will not know of the registries that their presets are about, and how to tell them.
+
+        `withheld` are the variables that the command does not get, `hidden` the paths that it does not see.
+        """
+        stored = {*hidden, *stores.candidates((self.home,))}
+        for source, name in () if self.quiet else sorted(self._sources.items()):
+            perhaps = source in stores.perhaps((self.home,)) and stores.has_secret(readable(source))
+            if source in withheld or source in stored or perhaps:
+                say.complain(
+                    f"preset {name} is made from {source}, which the command does not get: it may hold a key",
+                    f"tell its client without the key: {_TOLD.get(name, 'in the command')}",
+                )
 
     def written(self, trees: Sequence[str]) -> str | None:
         """A file that presets were made from and that lies in one of `trees` (real paths); None if none does."""
