@@ -84,3 +84,20 @@ def test_without_npm_nothing_is_guessed() -> None:
     found = node.found(Fake())
     assert not found.rows
     assert "there is no npm" in found.notes[0].message
+
+
+YARN = "/usr/lib/node_modules/yarn"
+PNPM = "/opt/pnpm"
+OTHERS = HERE | {
+    f"{YARN}/lib/cli.js": "var YARN_REGISTRY = exports.YARN_REGISTRY = 'https://yarn.example';\n",
+    f"{PNPM}/dist/pnpm.cjs": 'x = { registry: "https://npm.example/" }',
+}
+ALL = HAS | {"yarn": (f"{YARN}/bin/yarn.js",), "pnpm": (f"{PNPM}/bin/pnpm.cjs",)}
+
+
+def test_other_package_managers_have_defaults_of_their_own() -> None:
+    assert set(hosts(node.found(Fake(OTHERS, {}, ALL)))) == {"npm.example:443", "yarn.example:443"}
+    assert hosts(node.found(Fake(OTHERS, {}, {"pnpm": ALL["pnpm"]}))) == ["npm.example:443"]
+    # Once a registry is named, all of them ask there.
+    env = {"NPM_CONFIG_REGISTRY": "https://m.example/"}
+    assert hosts(node.found(Fake(OTHERS, env, ALL))) == ["m.example:443"]

@@ -39,6 +39,7 @@ def test_where_the_index_was_never_asked_its_files_are_missing_and_that_is_told(
     found = rust.found(Fake(HERE, has=HAS))
     assert hosts(found) == ["index.crates.example:443"]
     assert "index.crates.example keeps its crates is not known" in found.notes[0].message
+    assert "curl https://index.crates.example/config.json;" in found.notes[0].hint
     assert "--observe" in found.notes[0].hint
 
 

@@ -18,6 +18,11 @@ _BUILT_IN = re.compile(
     r"new Definition\('registry',\s*\{\s*default: [`'\"](https://[^`'\"]+)[`'\"]"
 )
 _BUILT_IN_OLD = re.compile(r"define\('registry',\s*\{\s*default: [`'\"](https://[^`'\"]+)[`'\"]")
+# Others have their own default: yarn classic another host than npm. Program, file, pattern.
+_OTHERS = (
+    ("yarn", "lib/cli.js", rb"YARN_REGISTRY = exports\.YARN_REGISTRY = '(https://[^']+)'"),
+    ("pnpm", "dist/pnpm.cjs", rb'\bregistry: "(https://[^"]+)"'),
+)
 _DEFINITIONS = "node_modules/@npmcli/config/lib/definitions/definitions.js"
 _PAIR = re.compile(r"^[ \t]*([^=;#\s]+)[ \t]*=(.*)$", re.MULTILINE)
 _SCOPE = re.compile(r"@[^/:\s]+:registry")
@@ -30,14 +35,12 @@ def found(look: Look) -> Found:
     default = next(
         ((pairs["registry"], source) for pairs, source in layers if pairs.get("registry")), None
     )
-    default = default or _built_in(look)
+    defaults = list(_built_in(look)) if default is None else [default]
     parts = [_part(url, source) for url, source in _scoped(layers)]
-    if default is None:
+    if not defaults:
         message = "the registry that npm has built in is not known: there is no npm to read it from"
         parts.append(Found((), (Note(message, "install npm, or name it: NPM_CONFIG_REGISTRY"),)))
-    else:
-        parts.insert(0, _part(*default))
-    return joined(parts)
+    return joined([*(_part(*one) for one in defaults), *parts])
 
 
 def npmrc(text: str | None, env: dict[str, str]) -> dict[str, str]:
@@ -104,11 +107,17 @@ def _layers(look: Look) -> Iterator[tuple[dict[str, str], str]]:
         yield npmrc(look.read(f"{home}/npmrc"), env), f"{home}/npmrc"
 
 
-def _built_in(look: Look) -> tuple[str, str] | None:
+def _built_in(look: Look) -> Iterator[tuple[str, str]]:
+    """What each of the package managers on the machine asks if it is told nothing."""
     for home in prefixes(look, "npm"):
         path = f"{home}/{_DEFINITIONS}"
         text = look.read(path) or ""
         match = _BUILT_IN.search(text) or _BUILT_IN_OLD.search(text)
         if match:
-            return match[1], path
-    return None
+            yield match[1], path
+            break
+    for program, name, pattern in _OTHERS:
+        for home in prefixes(look, program):
+            url = look.first(f"{home}/{name}", pattern)
+            if url is not None:
+                yield url, f"{home}/{name}"

@@ -93,7 +93,10 @@ def _part(url: str, source: str, look: Look, home: str) -> Found:
     files = _files(at, look, home)
     if files is None:
         message = f"where {at.host} keeps its crates is not known: cargo has not asked it here yet"
-        return Found((index,), (Note(message, LEARN),))
+        port = "" if at.port == 443 else f":{at.port}"
+        asked = f"{at.scheme}://{at.host}{port}{at.path}/config.json"
+        hint = f"its `dl` says where: curl {asked}; allow GET there, or {LEARN}"
+        return Found((index,), (Note(message, hint),))
     return Found((index, *files.rows), files.notes)
 
 
