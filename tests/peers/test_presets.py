@@ -22,7 +22,10 @@ from sluicegate.presets import catalog
 from sluicegate.presets.machine import Machine
 from sluicegate.wire.addresses import internal
 from tests.conftest import Run
+from tests.peers.conftest import Clients
+from tests.peers.forge import Forge
 from tests.peers.second import VERIFIER, node
+from tests.peers.test_opened_languages import commit
 from tests.peers.test_real_registries import UNREACHABLE, place
 
 __all__ = ["place"]
@@ -69,6 +72,38 @@ INSTALLS = {
         ),
     ),
 }
+
+
+READ = "version: 1\nallow:\n  - preset: github-read\n    repos: [owner/tool]\n"
+PUSH = READ + "  - preset: github-push\n    repos: [owner/tool]\n"
+
+
+def test_git_under_the_presets_of_repositories(clients: Clients, forge: Forge) -> None:
+    """Real git against `git http-backend` under the name of the preset: what it asks is what the rows say."""
+    home = forge.repositories / "owner"
+    if not home.exists():
+        home.symlink_to(forge.repositories)
+    clone = "git clone -q https://github.com/owner/{0} {1} && cat {1}/content"
+    push = f"cd plain && git push -q origin main:preset-{clients.tier.name} && echo pushed"
+    visit = clients.visit(
+        [
+            clone.format("tool.git", "plain"),
+            clone.format("private.git", "no"),
+            f"{commit('plain')} && {push.partition(' && ')[2]}",
+        ],
+        policy=READ,
+        trusted=True,
+    )
+    visit.outcomes[0].allowed("seven-seals")
+    visit.outcomes[1].denied("403")
+    visit.outcomes[2].denied("403")
+    assert refused(visit.run) == [
+        "GET https://github.com/owner/private.git/info/refs",
+        "GET https://github.com/owner/tool.git/info/refs",
+    ]
+    again = clients.visit([push], policy=PUSH, trusted=True)
+    again.outcomes[0].allowed("pushed")
+    assert refused(again.run) == []
 
 
 def rows(name: str, **env: str) -> tuple[Row, ...]:

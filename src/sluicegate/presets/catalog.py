@@ -42,7 +42,10 @@ def found(name: str, repos: tuple[str, ...], look: Callable[[], Look]) -> Found:
         return Found(static.rows(name, repos))
     if repos:
         raise PresetError(f"preset {name} has no repositories", "remove repos")
-    return COMPUTED[name][0](look())
+    try:
+        return COMPUTED[name][0](look())
+    except PresetError as error:
+        raise PresetError(f"preset {name}: {error.message}", error.hint) from error
 
 
 def some(name: str, repos: tuple[str, ...], look: Callable[[], Look]) -> Found:
