@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import pytest
 
@@ -22,6 +22,23 @@ def job(world: World, hosted: House) -> HouseJob:
     return HouseJob(hosted, world)
 
 
-@pytest.fixture
-def job_in(world: World) -> Callable[[House], HouseJob]:
-    return lambda where: HouseJob(where, world)
+@pytest.fixture(scope="session")
+def container(world: World, hosted: House) -> Iterator[House]:
+    """A job in a container: root, and no sudo in it."""
+    _installed(hosted)
+    with house(world, user=0, like=hosted) as made:
+        yield made
+
+
+@pytest.fixture(scope="session")
+def ordinary(world: World, hosted: House) -> Iterator[House]:
+    """A machine of one's own: a user that may not become root."""
+    _installed(hosted)
+    with house(world, sudo=False, like=hosted) as made:
+        yield made
+
+
+def _installed(where: House) -> None:
+    """Has the action install there, unless a test did."""
+    if not (where.home / "_temp/sluicegate/.ready").exists():
+        HouseJob(where, where.world).step({"uses": "./", "with": {"run": "true"}})

@@ -132,13 +132,14 @@ def house(
         else:
             shutil.copy(source, action / name)
     made = House([], user, home, world)
-    for installed in () if like is None else (like.home / "_temp").glob("sluicegate-*"):
-        shutil.copytree(installed, home / "_temp" / installed.name, symlinks=True)
     for name in ("home", "_temp", "_tool", "_actions"):
         made.give(home / name)
     os.chown(home, user, user)
     home.chmod(0o755)
     lines = [f"mount --bind {etc / name} /etc/{name}" for name in files]
+    if like is not None:
+        (home / "_temp/sluicegate").mkdir()
+        lines.append(f"mount --bind {like.home}/_temp/sluicegate {home}/_temp/sluicegate")
     lines += ["echo ready", "exec cat"]
     keeper = subprocess.Popen(
         [*world.enter(None), "unshare", "--mount", "sh", "-ec", "\n".join(lines)],

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
 
 import pytest
 
-from tests.action.house import House, HouseJob, house
+from tests.action.house import House, HouseJob
 from tests.action.test_run import ALLOW, messages, packet, use
-from tests.world import World
 
 # What an agent may print to command the runner, and what it may write to command later steps.
 ORDERS = r"""
@@ -98,28 +96,12 @@ def test_variables_go_in_by_name_alone(job: HouseJob) -> None:
     assert "<t0ken|none|sluicegate/example>" in done.log
 
 
-@pytest.fixture(scope="module")
-def container(world: World, hosted: House) -> House:
-    """A job in a container: root, and no sudo in it."""
-    with house(world, user=0, like=hosted) as made:
-        yield made
-
-
-@pytest.fixture(scope="module")
-def ordinary(world: World, hosted: House) -> House:
-    """A machine of one's own: a user that may not become root."""
-    with house(world, sudo=False, like=hosted) as made:
-        yield made
-
-
 @pytest.mark.parametrize("kind", ["container", "ordinary"])
 def test_as_root_in_a_container_and_without_any_root(
-    kind: str, request: pytest.FixtureRequest, job_in: Callable[[House], HouseJob], hosted: House
+    kind: str, request: pytest.FixtureRequest
 ) -> None:
-    if not list(hosted.home.glob("_temp/sluicegate-*")):
-        use(job_in(hosted), run="true")
-    where = request.getfixturevalue(kind)
-    job = job_in(where)
+    where: House = request.getfixturevalue(kind)
+    job = HouseJob(where, where.world)
     job.write("sluicegate.yaml", ALLOW)
     if kind == "container":
         # The runner's user has checked it out, outside of the container.

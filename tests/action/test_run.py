@@ -144,7 +144,7 @@ def test_the_originals_smoke_test(job: HouseJob) -> None:
     assert "- host: denied.test" in done.summary
     assert "Pin the key" not in done.summary
     assert 'path: "smoke packet"' in done.summary
-    assert "13 packages" in done.log or "by hash: cffi" in done.log
+    assert "by hash: cffi" in done.log
     # What is left belongs to the job, not to root.
     assert {p.stat().st_uid for p in (job.workspace / "smoke packet").iterdir()} == {job.house.user}
 

@@ -14,7 +14,23 @@ import pytest
 
 from tests.world import ROOT
 
-TOOLS = ("bash", "cat", "dirname", "find", "sort", "xargs", "sha256sum", "rm", "cp", "mktemp")
+TOOLS = (
+    *(
+        "bash",
+        "cat",
+        "chmod",
+        "cp",
+        "dirname",
+        "find",
+        "ls",
+        "mkdir",
+        "mktemp",
+        "readlink",
+        "rm",
+        "sh",
+    ),
+    *("sha256sum", "sort", "xargs"),
+)
 FAKE = "#!/bin/sh\nexit 1\n"  # too old, or without venv: what is asked fails
 
 
@@ -26,7 +42,13 @@ def start(tmp_path: Path, *, action: Path = ROOT, **env: str) -> subprocess.Comp
             (tools / name).symlink_to(str(shutil.which(name)))
     return subprocess.run(
         [tools / "bash", "--noprofile", "--norc", action / "action/start.sh"],
-        env={"PATH": str(tools), "RUNNER_TEMP": str(tmp_path / "temp"), "PIP_NO_INDEX": "1", **env},
+        env={
+            "PATH": str(tools),
+            "RUNNER_TEMP": str(tmp_path / "temp"),
+            "PIP_NO_INDEX": "1",
+            "GITHUB_ACTIONS": "true",
+            **env,
+        },
         capture_output=True,
         text=True,
         check=False,
@@ -45,7 +67,7 @@ def test_without_a_python_the_remedy_is_said(tmp_path: Path) -> None:
     done = start(tmp_path, RUNNER_TOOL_CACHE=str(tmp_path / "tools"))
     assert done.returncode == 125
     assert done.stdout.startswith("::error title=sluicegate::no Python from 3.11 on with venv")
-    assert "%0Aput a step before this one: uses: actions/setup-python" in done.stdout
+    assert "%0Ain a workflow, a step before this one: uses: actions/setup-python" in done.stdout
     assert len(done.stdout.splitlines()) == 1
 
 
@@ -88,10 +110,28 @@ def test_a_hostile_path_forges_no_line(tmp_path: Path) -> None:
     done = start(tmp_path, action=broken(tmp_path), PATH=f"{tmp_path}/bin:{os.defpath}")
     assert (
         done.stdout
-        == f"::error title=sluicegate::the action's own files can not be read in {tmp_path}/100%25 broken\n"
+        == f"::error title=sluicegate::the source of sluicegate can not be read in {tmp_path}/100%25 broken\n"
     )
 
 
 @pytest.mark.parametrize("name", ["action/start.sh"])
 def test_the_script_is_sound_for_bash(name: str) -> None:
     assert subprocess.run(["bash", "-n", ROOT / name], check=False).returncode == 0
+
+
+def test_no_directory_of_others_is_cleared(tmp_path: Path) -> None:
+    (tmp_path / "opt/theirs").mkdir(parents=True)
+    for words, said in (
+        ([str(tmp_path / "opt")], "holds other files"),
+        ([], "wants the directory"),
+    ):
+        done = subprocess.run(
+            ["bash", ROOT / "action/install.sh", *words],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert (done.returncode, done.stdout) == (125, "")
+        assert said in done.stderr
+        assert "\nhint: " in done.stderr
+    assert (tmp_path / "opt/theirs").is_dir()
