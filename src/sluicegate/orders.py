@@ -5,7 +5,7 @@ Paths are relative to a tree that the command could write, `/` between their nam
 
 from __future__ import annotations
 
-# At the top of a tree: what a CI system executes of it.
+# At the top of a tree: what a CI system executes of it, and what the next run takes for its policy where none is named.
 WORKFLOWS = (
     *(".github/workflows", ".github/actions", ".gitea/workflows", ".forgejo/workflows"),
     *(".gitlab-ci.yml", ".gitlab-ci.yaml", ".gitlab/ci", "Jenkinsfile", ".jenkins"),
@@ -13,6 +13,7 @@ WORKFLOWS = (
     *(".drone.yml", ".travis.yml", ".azure-pipelines", "azure-pipelines.yml"),
     *("azure-pipelines.yaml", "bitbucket-pipelines.yml", ".cirrus.yml", "appveyor.yml"),
     *(".appveyor.yml", "cloudbuild.yaml", ".semaphore", ".teamcity"),
+    *("sluicegate.yaml", ".pipelock"),
 )
 # Anywhere: what GitHub takes for an action.
 ACTIONS = frozenset(("action.yml", "action.yaml"))

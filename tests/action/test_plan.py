@@ -16,29 +16,32 @@ def test_all_that_can_be_asked_for_is_understood_by_run() -> None:
         key="k",
         fail_on_deny=True,
     )
-    words = plan.run(asked, "/w/s.sh", ["p.yaml", "-q"], "/w", python="/py", path=None)
+    words = plan.run(asked, "/w/s.sh", ["p.yaml", "-q"], ["c.yaml"], "/w", python="/py", path=None)
     assert words[:6] == ["/py", "-I", "-B", "-m", "sluicegate", "run"]
     parsed = options.parse(words[6:])
     assert parsed is not None
     assert parsed.argv == ("bash", "/w/s.sh", "--", "--policy", "-x")
     assert (parsed.policies, parsed.workdir, parsed.key) == (("p.yaml", "-q"), "/w", "k")
     assert (parsed.observe, parsed.fail_on_deny, parsed.env) == (True, True, ("A", "B"))
+    assert parsed.read_only == ("c.yaml",)
     assert (parsed.packet, parsed.identity) == ("pipelock-audit-packet", "github-actions-agent")
 
 
 def test_mode_enforce_asks_for_nothing_that_run_does_not_do_anyway() -> None:
-    words = plan.run(given(run="x", mode="enforce"), "", [], "/w", python="/py", path=None)
+    words = plan.run(given(run="x", mode="enforce"), "", [], [], "/w", python="/py", path=None)
     assert "--observe" not in words
     assert "--fail-on-deny" not in words
     assert "--key" not in words
 
 
 def test_presets() -> None:
-    words = plan.run(given(run="x", preset="python\nnode"), "", [], "/w", python="/py", path=None)
+    words = plan.run(
+        given(run="x", preset="python\nnode"), "", [], [], "/w", python="/py", path=None
+    )
     at = words.index("--preset")
     assert words[at : at + 4] == ["--preset", "python", "--preset", "node"]
 
 
 def test_with_sudo_the_jobs_path_is_kept() -> None:
-    words = plan.run(given(run="x"), "", [], "/w", python="/py", path="/a b:/c")
+    words = plan.run(given(run="x"), "", [], [], "/w", python="/py", path="/a b:/c")
     assert words[:7] == ["sudo", "-n", "-E", "--", "/usr/bin/env", "PATH=/a b:/c", "/py"]

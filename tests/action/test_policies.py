@@ -184,3 +184,30 @@ def test_what_sluicegate_refuses_is_an_error_of_the_step(job: HouseJob) -> None:
     full = use(job, run="touch ran", policy="none.yaml")
     assert full.outcome == "failure"
     assert not (job.workspace / "ran").exists()
+
+
+def test_the_command_does_not_write_the_policy_of_the_next_step(job: HouseJob) -> None:
+    job.write("conf/pipelock.yaml", "mode: strict\napi_allowlist: [allowed.test]\n")
+    job.write(".pipelock/ci.yaml", "mode: strict\napi_allowlist: [allowed.test]\n")
+    job.write("sluicegate.yaml", ALLOW)
+    files = "conf/pipelock.yaml .pipelock/ci.yaml .pipelock/new sluicegate.yaml"
+    script = (
+        f"for f in {files}; do echo x >$f || rm $f || mv ${{f%/*}} gone; done; mv conf gone; true"
+    )
+    done = use(job, run=f"set +e; ({script}) 2>/dev/null; true", config="conf/pipelock.yaml")
+    assert done.outcome == "success", done.log
+    assert (job.workspace / "conf/pipelock.yaml").read_text().startswith("mode: strict")
+    assert (job.workspace / ".pipelock/ci.yaml").read_text().startswith("mode: strict")
+    assert (job.workspace / "sluicegate.yaml").read_text() == ALLOW
+    assert sorted(p.name for p in (job.workspace / ".pipelock").iterdir()) == ["ci.yaml"]
+
+
+def test_presets_are_added(job: HouseJob) -> None:
+    done = use(job, run="true", preset="anthropic\nopenai\n")
+    assert done.outcome == "success", done.log
+    text = (job.workspace / "pipelock-audit-packet/policy.json").read_text()
+    assert '"api.anthropic.com"' in text
+    assert '"api.openai.com"' in text
+    wrong = use(job, run="touch ran", preset="nonesuch", audit_packet_dir="two")
+    assert wrong.code == 125
+    assert not (job.workspace / "ran").exists()

@@ -63,7 +63,7 @@ def test_a_link_that_the_command_can_turn_is_refused(tmp_path: Path) -> None:
     for path in (work / "p.yaml", work / "e" / "p.yaml", tmp_path / "p.yaml"):
         with pytest.raises(SetupError, match="symbolic link") as caught:
             places.kept([str(path)], (str(work),))
-        assert caught.value.hint == f"name the file itself: --policy {work}/d/p.yaml"
+        assert caught.value.hint == f"name the file itself: {work}/d/p.yaml"
     # A link that lies elsewhere is not the command's.
     (tmp_path / "direct.yaml").symlink_to("work/d/p.yaml")
     assert places.kept([str(tmp_path / "direct.yaml")], (str(work),)) == (

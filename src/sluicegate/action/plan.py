@@ -20,16 +20,21 @@ def run(
     inputs: Inputs,
     script: str,
     policies: Sequence[str],
+    kept: Sequence[str],
     workdir: str,
     *,
     python: str,
     path: str | None,
 ) -> list[str]:
-    """`sluicegate run` for `inputs` under `policies`; with sudo where `path`, the job's PATH, is given."""
+    """`sluicegate run` for `inputs` under `policies`; with sudo where `path`, the job's PATH, is given.
+
+    `kept`: files of the repository that another step may make a policy of.
+    """
     words = [] if path is None else [*SUDO, f"PATH={path}"]
     words += [*sluicegate(python), "run", "--packet", inputs.packet, "--workdir", workdir]
     words += ["--agent-identity", inputs.identity]
     words += [word for policy in policies for word in ("--policy", policy)]
+    words += [word for file in kept for word in ("--read-only", file)]
     words += [word for preset in inputs.presets for word in ("--preset", preset)]
     words += [word for name in inputs.env for word in ("--env", name)]
     if inputs.key:

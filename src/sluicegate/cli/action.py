@@ -16,7 +16,7 @@ from collections.abc import Iterator, Sequence
 from sluicegate.action import inputs as asked
 from sluicegate.action import plan, verdict, words
 from sluicegate.action.inputs import InputError, Inputs
-from sluicegate.cli import actionrun, convert, policyfiles, policyref, say
+from sluicegate.cli import actionrun, convert, policyfiles, policyref, presetting, say
 from sluicegate.evidence.keys import KeyTextError
 from sluicegate.policy.model import PolicyError
 from sluicegate.verify import library, packet
@@ -56,15 +56,15 @@ def _action(inputs: Inputs) -> int:
     workdir = _workdir(inputs.workdir)
     script = _script(inputs.script, workdir)
     pins = [_pin(inputs.public)] if inputs.public else []
-    with _policies(inputs, workdir) as policies:
+    with _policies(inputs, workdir) as (policies, kept):
         if inputs.mode == "enforce":
             _enforcing(policies or policyfiles.paths((), workdir))
         python, path = sys.executable, actionrun.root()
-        argv = plan.run(inputs, script, policies, workdir, python=python, path=path)
-        if inputs.debug:
-            say.say("action: " + " ".join(map(ascii, argv)))
-            subprocess.run([*plan.sluicegate(python), "doctor"], stdout=2, check=False)
+        argv = plan.run(inputs, script, policies, kept, workdir, python=python, path=path)
         with _silenced(inputs):
+            if inputs.debug:
+                say.say("action: " + " ".join(map(ascii, argv)))
+                subprocess.run([*plan.sluicegate(python), "doctor"], stdout=2, check=False)
             code, stopped = actionrun.run(argv, _environment(), sudo=path is not None)
     ending = _verified(inputs, pins, code, stopped=stopped)
     _tell(inputs, ending)
@@ -105,8 +105,11 @@ def _pin(public: str) -> bytes:
 
 
 @contextlib.contextmanager
-def _policies(inputs: Inputs, workdir: str) -> Iterator[tuple[str, ...]]:
-    """The paths for --policy; what had to be written for them is gone at the end, and the command can not see it."""
+def _policies(inputs: Inputs, workdir: str) -> Iterator[tuple[tuple[str, ...], tuple[str, ...]]]:
+    """The paths for --policy, and the files of the workspace that they were made from.
+
+    What had to be written for them is gone at the end, and the command can not see it.
+    """
     above = os.environ.get("RUNNER_TEMP") or None
     with tempfile.TemporaryDirectory(prefix="sluicegate-policy-", dir=above) as place:
         named, config = inputs.policies, inputs.config
@@ -115,12 +118,13 @@ def _policies(inputs: Inputs, workdir: str) -> Iterator[tuple[str, ...]]:
         elif not named and not config and not inputs.presets:
             config = _unnamed(workdir)
         if not config:
-            yield named
+            yield named, ()
             return
         found = convert.converted(config)
         for notice in found.warnings:
             _annotate("warning", f"{config}:{notice.line}: {notice.message}")
-        yield (*named, _written(place, "converted.yaml", found.text.encode()))
+        written = _written(place, "converted.yaml", found.text.encode())
+        yield (*named, written), () if inputs.ref else (config,)
 
 
 def _unnamed(workdir: str) -> str:
@@ -174,7 +178,8 @@ def _written(place: str, name: str, data: bytes) -> str:
 
 def _enforcing(policies: Sequence[str]) -> None:
     for path in policies:
-        if policyfiles.read(path, path).observe:
+        # Presets have no mode, and the run says itself what it makes of them.
+        if policyfiles.read(path, path, presetting.here(os.curdir, quiet=True)).observe:
             raise InputError(
                 "mode", f"enforce, and {path} says mode: observe", "change one of them"
             )
@@ -234,7 +239,9 @@ def _tell(inputs: Inputs, ending: verdict.Ending) -> None:
     failing = inputs.fail_on_verifier_error
     for kind, message in verdict.remarks(ending, fail_on_verifier_error=failing):
         _annotate(kind, message)
-    say.say(f"action: {ending.receipts} receipts in {inputs.packet}, verdict {ending.verdict}")
+    # The older spelling of an order may stand anywhere in a line.
+    said = f"{ending.receipts} receipts in {inputs.packet}, verdict {ending.verdict}"
+    say.say("action: " + said.replace("##[", "## ["))
 
 
 def _page(inputs: Inputs) -> str:

@@ -26,6 +26,7 @@ usage: sluicegate run [OPTIONS] -- COMMAND [ARGS]
   --workdir DIR          the command's working directory, writable inside (the current one)
   --env NAME[=VALUE]     pass a variable into the boundary; repeatable
   --bind PATH            a further writable path; repeatable
+  --read-only FILE       a file that the command must not change, wherever it lies; repeatable
   --tier TIER            auto, netns-root or netns-rootless (auto)
   --fail-on-deny         exit 121 when anything was denied
   --timeout SECONDS      end the command after this time, exit 124
@@ -39,7 +40,7 @@ exit: the command's own; 120 evidence failed; 121 denied and --fail-on-deny; 124
 """
 _WITH_VALUE = {
     *("policy", "packet", "key", "agent-identity", "workdir", "env", "bind", "tier", "timeout"),
-    "preset",
+    *("preset", "read-only"),
     *("key-fd", "passphrase-fd", "secret-fd", "checkpoint-file", "checkpoint-seconds"),
 }
 _FLAGS = {"observe", "fail-on-deny", "quiet", "help", "unsafe-ignore-holes"}
@@ -66,6 +67,7 @@ class Options:
     argv: tuple[str, ...]
     policies: tuple[str, ...] = ()
     presets: tuple[str, ...] = ()
+    read_only: tuple[str, ...] = ()
     packet: str = "sluicegate-packet"
     key: str | None = None
     key_fd: int | None = None
@@ -109,7 +111,7 @@ def parse(argv: Sequence[str]) -> Options | None:
         given.setdefault(name.lstrip("-"), []).append(value)
     if given.keys() & {"help", "h"}:
         return None
-    for name in _WITH_VALUE - {"policy", "preset", "env", "bind", "secret-fd"}:
+    for name in _WITH_VALUE - {"policy", "preset", "env", "bind", "secret-fd", "read-only"}:
         if len(given.get(name, ())) > 1:
             raise OptionError(f"--{name} is given twice", "give it once")
     if not rest:
@@ -140,6 +142,7 @@ def _options(argv: tuple[str, ...], given: dict[str, list[str]]) -> Options:
         argv=argv,
         policies=tuple(given.get("policy", ())),
         presets=tuple(given.get("preset", ())),
+        read_only=tuple(given.get("read-only", ())),
         packet=one.get("packet", "sluicegate-packet"),
         key=one.get("key"),
         key_fd=key_fd,

@@ -70,7 +70,7 @@ def kept(paths: Sequence[str], writable: tuple[str, ...]) -> tuple[str, ...]:
             if any(within(link, tree) for tree in writable):
                 raise SetupError(
                     f"{link} is a symbolic link where the command writes: it could lead to another policy next time",
-                    f"name the file itself: --policy {os.path.realpath(path)}",
+                    f"name the file itself: {os.path.realpath(path)}",
                 )
     found = dict.fromkeys(os.path.realpath(path) for path in paths)
     inside = [path for path in found if any(within(path, tree) for tree in writable)]

@@ -54,6 +54,8 @@ def prepare(
     # A cache that a policy grants may not be there yet on this machine: then there is nothing to open.
     binds = [*filter(os.path.exists, granted), *options.binds]
     writable = (workdir, *(places.real(path, "--bind") for path in binds))
+    if missing := [path for path in options.read_only if not os.path.isfile(path)]:
+        raise SetupError(f"--read-only {missing[0]} is no file", "name one that is there")
     places.apart(out, writable)
     places.unwritten(presets.written(writable))
     told = _checkpoints(options, out, writable)
@@ -67,7 +69,9 @@ def prepare(
         home=who.home,
         hidden=(*_pointed(environ, withheld, workdir), *handing.hidden, *secret, *files),
         packet=out,
-        kept=places.kept(policyfiles.paths(options.policies, workdir), writable),
+        kept=places.kept(
+            (*policyfiles.paths(options.policies, workdir), *options.read_only), writable
+        ),
         free=tuple(os.path.join(workdir, path) for path in grants.writable),
     )
     presets.unseen(withheld, spec.hidden)
