@@ -65,6 +65,11 @@ def action_id() -> str:
     return _rising.next(time.time_ns() // NS_PER_MS, dice)
 
 
+# Decisions that are kept, by their facts: programs ask for the same again and again, and to decide takes a sixth of the
+# gate's own time for a request. Of what is long (in characters of the path) none is kept: a MB or two are enough.
+MAX_SAID, MAX_SAID_PATH = 256, 1024
+
+
 class Asking(Protocols):
     """Whoever has read a request and will send it."""
 
@@ -91,6 +96,8 @@ class Desk:
     named: Named = UNNAMED
     digests: bool = False
     store: Store = field(init=False)
+    _said: dict[Facts, Decision] = field(default_factory=dict)
+    _said_by: tuple[Policy, ...] = ()
     counts: dict[str, int] = field(default_factory=lambda: dict.fromkeys(COUNTS, 0))
     refused: Counter[str] = field(default_factory=Counter)  # by limit, until it is on record
 
@@ -102,9 +109,20 @@ class Desk:
 
     def judge(self, facts: Facts) -> Decision:
         """What the policies say, and their limits; of TLS that must be opened, about name and port."""
-        if self.opener is not None and opens(self.policies, facts):
-            return self._within(facts, opened(self.policies, self.loose, facts))
-        return self._within(facts, decide(self.policies, facts))
+        if self._said_by is not self.policies:
+            self._said_by = self.policies
+            self._said.clear()
+        found = self._said.get(facts)
+        if found is None:
+            if self.opener is not None and opens(self.policies, facts):
+                found = opened(self.policies, self.loose, facts)
+            else:
+                found = decide(self.policies, facts)
+            if len(facts.path or "") <= MAX_SAID_PATH:
+                if len(self._said) >= MAX_SAID:
+                    self._said.clear()
+                self._said[facts] = found
+        return self._within(facts, found)
 
     def _within(self, facts: Facts, decision: Decision) -> Decision:
         if decision.verdict is Verdict.DENY:

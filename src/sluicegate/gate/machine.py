@@ -284,7 +284,8 @@ class Machine:
 
     def _judge(self, protocol: Protocol) -> Judge:
         self._done = True
-        return Judge(replace(self.base, protocol=protocol))
+        base = self.base
+        return Judge(base if base.protocol is protocol else replace(base, protocol=protocol))
 
     def _fault(self, why: str, protocol: Protocol | None = None) -> Judge:
         self._done = True

@@ -17,7 +17,7 @@ MAX_HEADERS = 200
 MAX_LENGTH = 2**53 - 1
 DEFAULT_PORTS = {"http": 80, "https": 443, "ws": 80, "wss": 443}
 
-_TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+", re.ASCII)
+_FIELD = re.compile(r"([!#$%&'*+.^_`|~0-9A-Za-z-]+):([\t\x20-\x7e\x80-\xff]*)", re.ASCII)
 _METHOD = re.compile(r"[A-Z][A-Z0-9_-]{0,23}", re.ASCII)
 _VALUE = re.compile(r"[\t\x20-\x7e\x80-\xff]*")
 _TARGET = re.compile(r"[\x21-\x7e]+")
@@ -30,6 +30,13 @@ _HOP = frozenset(
         *("http2-settings", "content-length", "host"),
     )
 )
+_ODD = frozenset(("transfer_encoding", "content_length"))
+# Names in lower case of what is read of a head, whichever kind it is.
+_TELLING = _ODD | {
+    *("host", "expect", "upgrade", "connection", "proxy-connection"),
+    *("transfer-encoding", "content-length"),
+}
+_NO_OPTIONS = frozenset[str]()
 Headers = tuple[tuple[str, str], ...]
 
 
@@ -104,7 +111,8 @@ def read_request_head(stream: bytes) -> Request | None:
         raise WireError("method or target has an illegal character")
     minor = int(version[-1])
     form, scheme, where, path = _target(method, target)
-    hosts = _all(headers, "host")
+    said = _said(headers)
+    hosts = said.get("host", [])
     if len(hosts) > 1 or (minor and not hosts):
         raise WireError("not exactly one Host")
     if hosts and not hosts[0].isascii():
@@ -113,14 +121,14 @@ def read_request_head(stream: bytes) -> Request | None:
     claimed = _claimed(hosts[0]) if hosts and hosts[0] else (None, None)
     if claimed[0] is None and form in {Form.ORIGIN, Form.ABSOLUTE} and hosts:
         raise WireError("empty Host")
-    framing, length = _framing(headers, minor)
+    framing, length = _framing(said, minor)
     if form is Form.AUTHORITY and (framing is Framing.CHUNKED or length):
         raise WireError("CONNECT with a body")
-    options = _options(headers)
-    expect = [value.lower() for value in _all(headers, "expect")]
+    options = _options(said)
+    expect = [value.lower() for value in said.get("expect", ())]
     if expect not in ([], ["100-continue"]):
         raise WireError("unknown Expect")
-    upgrade = _all(headers, "upgrade")
+    upgrade = said.get("upgrade")
     return Request(
         method=method,
         form=form,
@@ -161,7 +169,8 @@ def read_response_head(stream: bytes, method: str) -> Response | None:
     if match is None or not _VALUE.fullmatch(match[3] or ""):
         raise WireError("status line is not 'HTTP/1.x status reason'")
     minor, status = int(match[1]), int(match[2])
-    framing, length = _framing(headers, minor)
+    said = _said(headers)
+    framing, length = _framing(said, minor)
     stated = framing is not Framing.NONE
     # RFC 9112 section 6.3, rules 1, 2 and 8.
     bodiless = method == "HEAD" or status < 200 or status in {204, 304}
@@ -169,7 +178,7 @@ def read_response_head(stream: bytes, method: str) -> Response | None:
         framing, length = Framing.NONE, 0
     elif not stated:
         framing = Framing.UNTIL_CLOSE
-    options = _options(headers)
+    options = _options(said)
     alive = "close" not in options and (minor == 1 or "keep-alive" in options)
     return Response(
         status=status,
@@ -260,28 +269,39 @@ def _head(stream: bytes) -> tuple[str, Headers, int] | None:
 
 
 def _field(line: str) -> tuple[str, str]:
-    if line[:1] in {" ", "\t"}:
-        raise WireError("folded header")
-    name, colon, value = line.partition(":")
-    if not colon or not _TOKEN.fullmatch(name) or not _VALUE.fullmatch(value):
+    found = _FIELD.fullmatch(line)
+    if found is None:
+        if line[:1] in {" ", "\t"}:
+            raise WireError("folded header")
         raise WireError("header is not 'name: value'")
-    return name, value.strip(" \t")
+    return found[1], found[2].strip(" \t")
 
 
 def _all(headers: Headers, name: str) -> list[str]:
     return [value for key, value in headers if key.lower() == name]
 
 
-def _options(headers: Headers) -> frozenset[str]:
-    joined = ",".join(_all(headers, "connection") + _all(headers, "proxy-connection"))
-    return frozenset(option.strip(" \t").lower() for option in joined.split(",") if option.strip())
+def _said(headers: Headers) -> dict[str, list[str]]:
+    """The values of the headers that say how a message is framed and passed on, by name in lower case."""
+    found: dict[str, list[str]] = {}
+    for key, value in headers:
+        if (name := key.lower()) in _TELLING:
+            found.setdefault(name, []).append(value)
+    return found
 
 
-def _framing(headers: Headers, minor: int) -> tuple[Framing, int]:
-    codings, lengths = _all(headers, "transfer-encoding"), _all(headers, "content-length")
+def _options(said: dict[str, list[str]]) -> frozenset[str]:
+    both = [*said.get("connection", ()), *said.get("proxy-connection", ())]
+    if not both:
+        return _NO_OPTIONS
+    listed = ",".join(both).split(",")
+    return frozenset(option.strip(" \t").lower() for option in listed if option.strip())
+
+
+def _framing(said: dict[str, list[str]], minor: int) -> tuple[Framing, int]:
+    codings, lengths = said.get("transfer-encoding", ()), said.get("content-length", ())
     # A name that differs only in '_' for '-' is the same name to CGI-like readers.
-    odd = {"transfer_encoding", "content_length"}
-    if any(key.lower() in odd for key, _ in headers):
+    if not _ODD.isdisjoint(said):
         raise WireError("framing header with an underscore")
     if codings:
         if lengths or minor == 0 or len(codings) != 1 or codings[0].lower() != "chunked":
@@ -323,7 +343,7 @@ def _target(
 
 
 def _carried(headers: Headers, upgrading: bool) -> list[str]:
-    named = _options(headers) - ({"upgrade"} if upgrading else set())
+    named = _options(_said(headers)) - ({"upgrade"} if upgrading else set())
     drop = _HOP | named
     return [f"{key}: {value}" for key, value in headers if key.lower() not in drop]
 
