@@ -33,8 +33,8 @@ NAMES = {
     # Hosts of their own, beyond a link: tests/peers/forge.py starts them.
     "forge.test": ("203.0.113.30", "2001:db8::30"),
     "store.test": ("10.9.9.30",),
-    # The forge under the one name that presets have for it.
-    "github.com": ("203.0.113.30",),
+    # The forge under the names that presets have.
+    **dict.fromkeys(("github.com", "api.anthropic.com", "api.openai.com"), ("203.0.113.30",)),
 }
 CERTIFIED = ("203.0.113.10", "2001:db8::10", "203.0.113.30", "2001:db8::30")
 ADDRESSES = (

@@ -24,6 +24,7 @@ from sluicegate.wire.addresses import internal
 from tests.conftest import Run
 from tests.peers.conftest import Clients
 from tests.peers.forge import Forge
+from tests.peers.private import KEY, SAID
 from tests.peers.second import VERIFIER, node
 from tests.peers.test_opened_languages import commit
 from tests.peers.test_real_registries import UNREACHABLE, place
@@ -104,6 +105,44 @@ def test_git_under_the_presets_of_repositories(clients: Clients, forge: Forge) -
     again = clients.visit([push], policy=PUSH, trusted=True)
     again.outcomes[0].allowed("pushed")
     assert refused(again.run) == []
+
+
+SDKS = {
+    "anthropic": """
+from anthropic import Anthropic, PermissionDeniedError
+client = Anthropic(auth_token=KEY, max_retries=0)
+print(client.messages.create(model="m", max_tokens=9, messages=ASKED).content[0].text)
+upload = lambda: client.beta.files.upload(file=("a.txt", b"secret", "text/plain"))
+""",
+    "openai": """
+from openai import OpenAI, PermissionDeniedError
+client = OpenAI(api_key=KEY, max_retries=0)
+print(client.chat.completions.create(model="m", messages=ASKED).choices[0].message.content)
+upload = lambda: client.files.create(file=("a.txt", b"secret"), purpose="user_data")
+""",
+}
+DENIED = """
+try:
+    upload()
+except PermissionDeniedError as error:
+    print("denied by", "sluicegate" in error.response.text)
+"""
+
+
+def test_models_are_asked_and_get_no_files(clients: Clients, forge: Forge, installed: Path) -> None:
+    """The services' own SDKs, at their own names: an answer comes, an upload is a 403."""
+    given = f"KEY = {KEY!r}\nASKED = [{{'role': 'user', 'content': 'x'}}]\n"
+    for name, script in SDKS.items():
+        (clients.tier.work / f"ask_{name}.py").write_text(given + script + DENIED)
+    visit = clients.visit(
+        [f"{installed}/bin/python ask_{name}.py" for name in SDKS],
+        f"--bind={installed}",
+        policy="version: 1\nallow:\n" + "".join(f"  - preset: {name}\n" for name in SDKS),
+        trusted=True,
+    )
+    for outcome in visit.outcomes:
+        outcome.allowed(SAID, "denied by True")
+    assert refused(visit.run) == [f"POST https://api.{name}.com/v1/files" for name in SDKS]
 
 
 def rows(name: str, **env: str) -> tuple[Row, ...]:
