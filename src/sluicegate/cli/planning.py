@@ -48,12 +48,7 @@ def prepare(
         ignored=ignored,
     )
     out = places.resolved(options.packet, "--packet")
-    granted = [places.expanded(path, who.home) for path in grants.bind]
-    if missing := [path for path in options.binds if not os.path.exists(path)]:
-        raise SetupError(f"--bind {missing[0]} does not exist", "make it, or leave it out")
-    # A cache that a policy grants may not be there yet on this machine: then there is nothing to open.
-    binds = [*filter(os.path.exists, granted), *options.binds]
-    writable = (workdir, *(places.real(path, "--bind") for path in binds))
+    writable = (workdir, *_binds(options, grants.bind, who.home))
     if missing := [path for path in options.read_only if not os.path.isfile(path)]:
         raise SetupError(f"--read-only {missing[0]} is no file", "name one that is there")
     places.apart(out, writable)
@@ -77,6 +72,15 @@ def prepare(
     presets.unseen(withheld, spec.hidden)
     known = _owner(environ), closing.now(), _secrets(workdir)
     return Plan(options, policies, spec, out, withheld, *known, told, handing=handing)
+
+
+def _binds(options: Options, granted: tuple[str, ...], home: str) -> tuple[str, ...]:
+    """Where the command writes beside its workspace, free of links."""
+    if missing := [path for path in options.binds if not os.path.exists(path)]:
+        raise SetupError(f"--bind {missing[0]} does not exist", "make it, or leave it out")
+    # A cache that a policy grants may not be there yet on this machine: then there is nothing to open.
+    there = filter(os.path.exists, (places.expanded(path, home) for path in granted))
+    return tuple(places.real(path, "--bind") for path in (*there, *options.binds))
 
 
 def _terminals() -> tuple[bool, bool, bool]:
