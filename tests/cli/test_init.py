@@ -125,6 +125,16 @@ def test_the_repositorys_own_name(here: Path, url: str, repo: str) -> None:
     assert "hunter2" not in text
 
 
+def test_submodules_are_read_alone(here: Path) -> None:
+    (here / ".gitmodules").write_text(
+        '[submodule "a"]\n\tpath = a\n\turl = https://github.com/x/a.git\n'
+        '[submodule "b"]\n\turl = https://elsewhere.example/x/b.git\n[submodule "c"]\n\turl = ../c\n'
+    )
+    assert "    repos: [x/a]\n" in init.proposed(str(here))[1]
+    (here / ".gitmodules").write_text('[submodule "c"]\n\turl = ../c\n')
+    assert "  # - preset: github-read\n" in init.proposed(str(here))[1]
+
+
 def test_an_empty_repository(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     empty = here.parent / "empty"
     empty.mkdir()

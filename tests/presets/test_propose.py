@@ -66,4 +66,6 @@ def test_every_line_that_is_commented_out_is_one_that_may_be_put_in() -> None:
 
 
 def test_submodules_are_fetched() -> None:
-    assert lines(propose.policy((), "o/r", modules=True)) == ["github-read.preset.example"]
+    text = propose.policy((), "o/r", ("a/b", "c/d"))
+    assert "  - preset: github-read\n    repos: [a/b, c/d]\n" in text
+    assert lines(text) == ["github-read.preset.example"]

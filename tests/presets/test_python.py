@@ -90,6 +90,7 @@ def test_the_strongest_setting_counts() -> None:
         "/home/me/.config/pip/pip.conf": "[global]\nindex-url = https://user.example/simple\n",
     }
     assert hosts(python.found(Fake(files))) == ["user.example:443/simple/**"]
+    assert hosts(python.found(Fake(files, {"PIP_INDEX_URL": ""}))) == ["user.example:443/simple/**"]
     env = {"PIP_INDEX_URL": "https://env.example/simple"}
     assert hosts(python.found(Fake(files, env))) == ["env.example:443/simple/**"]
     off = python.found(Fake(files, {"PIP_CONFIG_FILE": "/dev/null"}))

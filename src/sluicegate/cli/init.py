@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterator, Sequence
 
 from sluicegate.cli import policyfiles, say
-from sluicegate.policy.presets import PresetError, is_repo
+from sluicegate.policy.presets import MAX_REPOS, PresetError, is_repo
 from sluicegate.presets import catalog, propose, repository
 from sluicegate.presets.machine import Machine
 
@@ -32,7 +32,7 @@ _PASSED = frozenset(
     ("node_modules", "vendor", "target", "dist", "build", "site-packages", "__pycache__")
 )
 _REMOTE = re.compile(
-    r"^\s*url\s*=\s*(?:https://(?:[^@/\s]*@)?|git@|ssh://git@)github\.com[:/](\S+?)(?:\.git)?/?\s*$",
+    r"^[ \t]*url[ \t]*=[ \t]*(?:https://(?:[^@/\s]*@)?|git@|ssh://git@)github\.com[:/](\S+?)(?:\.git)?/?[ \t]*$",
     re.MULTILINE,
 )
 _NEXT = """\
@@ -88,10 +88,16 @@ def proposed(top: str) -> tuple[tuple[propose.Ecosystem, ...], str]:
         if name is not None:
             found.setdefault(name, []).append(path)
     ecosystems = tuple(_ecosystem(name, tuple(found[name]), top, machine) for name in sorted(found))
-    repo = _REMOTE.search(machine.read(f"{top}/.git/config") or "")
-    own = repo[1] if repo and is_repo(repo[1]) else None
-    text = propose.policy(ecosystems, own, modules=os.path.isfile(f"{top}/.gitmodules"))
+    own, modules = (
+        _repos(machine.read(f"{top}/{name}")) for name in (".git/config", ".gitmodules")
+    )
+    text = propose.policy(ecosystems, own[0] if own else None, modules[:MAX_REPOS])
     return ecosystems, text
+
+
+def _repos(text: str | None) -> tuple[str, ...]:
+    """The repositories on GitHub that a git configuration names."""
+    return tuple(dict.fromkeys(filter(is_repo, _REMOTE.findall(text or ""))))
 
 
 def _ecosystem(name: str, files: tuple[str, ...], top: str, machine: Machine) -> propose.Ecosystem:

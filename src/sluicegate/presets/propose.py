@@ -52,15 +52,14 @@ class Ecosystem:
     missing: tuple[str, ...] = ()
 
 
-def policy(ecosystems: tuple[Ecosystem, ...], repo: str | None, *, modules: bool = False) -> str:
-    """The text of a sluicegate.yaml; `repo` is the repository's own OWNER/REPO on GitHub.
-
-    `modules`: it has submodules, which are fetched.
-    """
+def policy(
+    ecosystems: tuple[Ecosystem, ...], repo: str | None, modules: tuple[str, ...] = ()
+) -> str:
+    """The text of a sluicegate.yaml; `repo` is the repository's own OWNER/REPO on GitHub, `modules` its submodules'."""
     lines = list[str]()
     for one in ecosystems:
         lines += _ecosystem(one)
-    lines += _github(repo, modules=modules)
+    lines += _github(repo, modules)
     return _HEAD + "".join(f"{line}\n" for line in lines) + _MODELS + _SECRETS
 
 
@@ -87,12 +86,12 @@ def _ecosystem(one: Ecosystem) -> Iterator[str]:
         yield from text.lines(others)
 
 
-def _github(repo: str | None, *, modules: bool) -> Iterator[str]:
-    named = repo or "OWNER/REPO"
+def _github(repo: str | None, modules: tuple[str, ...]) -> Iterator[str]:
     if modules:
         yield "  # git: .gitmodules"
         yield "  - preset: github-read"
+        yield f"    repos: [{', '.join(modules)}]"
         return
     yield "  # To clone and fetch over HTTPS. Without repos: every public repository."
     yield "  # - preset: github-read"
-    yield f"  #   repos: [{named}]"
+    yield f"  #   repos: [{repo or 'OWNER/REPO'}]"

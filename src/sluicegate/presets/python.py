@@ -90,7 +90,7 @@ def _pip(look: Look, *names: str) -> Iterator[tuple[str, str]]:
     """Values of pip's settings and where they stand: of each the strongest, as pip takes it."""
     for name in names:
         key = f"PIP_{name.upper().replace('-', '_')}"
-        if key in look.env:
+        if look.env.get(key):  # pip passes over an empty one
             yield from ((url, key) for url in look.env[key].split())
             continue
         for path in _files(look):
