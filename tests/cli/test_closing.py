@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 
 import pytest
 
 from sluicegate.cli import closing
 from sluicegate.cli.options import Options
+from sluicegate.verify.account import OBSERVED
 
 RESULT = closing.Result(
     code=0,
@@ -39,14 +41,30 @@ def test_the_end_says_counts_denials_and_how_to_check(capsys: pytest.CaptureFixt
     assert f"sluicegate verify out --key {'ab' * 32}" in said
 
 
+def test_an_observed_run_says_what_would_be_denied_and_what_to_type_next(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    target, reason, remedy = RESULT.denials[0]
+    seen = ((target, OBSERVED + reason, remedy), ("tls://b.example:443", "mismatch", ""))
+    result = dataclasses.replace(RESULT, denials=seen, observed=1)
+    closing.tell(Options(argv=("true",), key="k.key"), result)
+    said = capsys.readouterr().err
+    assert (
+        "2 connections allowed, 1 denied, 1 let through that an enforcing run would deny;" in said
+    )
+    assert "would deny tls://a.example:443: no rule allows a.example port 443\n" in said
+    assert "sluicegate: denied tls://b.example:443: mismatch\n" in said
+    assert "  sluicegate policy suggest out --key k.pub > suggested.yaml\n" in said
+    closing.tell(Options(argv=("true",)), RESULT)
+    assert "suggest" not in capsys.readouterr().err
+
+
 def test_a_pinned_key_is_named_by_its_public_file(capsys: pytest.CaptureFixture[str]) -> None:
     closing.tell(Options(argv=("true",), key="keys/release.key"), RESULT)
     assert "sluicegate verify out --key keys/release.pub" in capsys.readouterr().err
 
 
 def test_quiet_leaves_the_failure_alone(capsys: pytest.CaptureFixture[str]) -> None:
-    import dataclasses
-
     failed = dataclasses.replace(RESULT, code=127, error="command not found: x")
     closing.tell(Options(argv=("x",), quiet=True), failed)
     assert capsys.readouterr().err == "sluicegate: command not found: x\n"

@@ -54,7 +54,10 @@ class Documents:
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """The run's exit code, counts (connections, packets, questions), and the denials in words."""
+    """The run's exit code, counts (connections, packets, questions), and the denials in words.
+
+    `observed` are those that observe mode alone let through.
+    """
 
     code: int
     allowed: int
@@ -68,6 +71,7 @@ class Result:
     blocked: int = 0
     timeout: bool = False
     changed: str = ""
+    observed: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -249,6 +253,7 @@ def _result(report: Report, place: str, documents: Documents, ended: supervise.E
         report.tally.totals["block"],
         ended.timeout,
         ended.changed,
+        account.warned,
     )
 
 
@@ -287,6 +292,8 @@ def _short(text: str) -> str:
 
 def tell(options: Options, result: Result) -> None:
     """Counts, denials with the line to add, the packet and how to verify it."""
+    from sluicegate.verify.account import OBSERVED
+
     if result.error:
         say.complain(result.error)
     if result.timeout:
@@ -300,11 +307,13 @@ def tell(options: Options, result: Result) -> None:
     if options.quiet:
         return
     words = f"{result.allowed} connections allowed, {result.denied} denied"
+    if result.observed:
+        words += f", {result.observed} let through that an enforcing run would deny"
     words += f"; {result.dropped} packets dropped" if result.dropped else ""
     say.say(f"{words}; {result.names} names asked" if result.names else words)
     for target, reason, remedy in result.denials[:SHOWN_DENIALS]:
-        word = "would deny" if options.observe else "denied"
-        say.say(f"{word} {_short(target)}: {_short(reason)}")
+        word = "would deny" if reason.startswith(OBSERVED) else "denied"
+        say.say(f"{word} {_short(target)}: {_short(reason.removeprefix(OBSERVED))}")
         if remedy:
             say.say("  to allow it, add under `allow:`")
             say.say("\n".join(f"    {line}" for line in remedy.splitlines()))
@@ -316,3 +325,7 @@ def tell(options: Options, result: Result) -> None:
     say.say(
         f"packet {result.packet} verified; check it with: sluicegate verify {result.packet} --key {pin}"
     )
+    if result.observed:
+        say.say("for a policy that allows what was done, and to try it, without --observe:")
+        say.say(f"  sluicegate policy suggest {result.packet} --key {pin} > suggested.yaml")
+        say.say("  sluicegate run --policy suggested.yaml -- ...")

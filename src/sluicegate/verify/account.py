@@ -11,6 +11,7 @@ MAX_NAMES = (
     65_536  # different names told apart; a run that asks for more is told as having asked so many
 )
 
+OBSERVED = "let through by observe mode: "  # what the reason of a denial begins with that was none
 MAX_CHANGED = 5  # different changes of the boundary that are named to people
 
 
@@ -61,7 +62,7 @@ class Account:
             self._deny(_denial(record, flow), many)
         elif verdict == "warn":
             self.warned += 1
-            self._deny(_denial(record, flow, "let through by observe mode: "), 1)
+            self._deny(_denial(record, flow, OBSERVED), 1)
         elif record.get("decision_phase") != "outcome":
             self.allowed += 1
 
