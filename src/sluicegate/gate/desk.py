@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from sluicegate.gate.opened import Opener  # with it comes OpenSSL, which few runs need
     from sluicegate.gate.vault import Vault
 
+TLS_PORT = 443
 NS_PER_MS = 1_000_000
 PROXIED = (Via.CONNECT, Via.SOCKS)
 COUNTS = (
@@ -150,9 +151,16 @@ class Desk:
         named = facts.synthetic is not None or facts.target is not None
         if not sure and not named and self.may_be_named(decision.port):
             return True  # its hello or Host may yet name it
+        if decision.port == TLS_PORT and self._opens_named(facts):
+            return True  # only TLS is spoken there, and once the server is connected it can not be opened
         denied = decision.verdict is Verdict.DENY
         # Its request may yet be one that a rule allows.
         return denied and self.preliminary(facts).verdict is Verdict.ALLOW
+
+    def _opens_named(self, base: Facts) -> bool:
+        """Whether TLS of the name that the resolver or a proxy was asked for would be opened."""
+        hello = replace(base, protocol=Protocol.TLS, sni=base.synthetic or base.target)
+        return self.opener is not None and opens(self.policies, hello)
 
     def half(self, base: Facts) -> bool | None:
         """Whether half a word within the grace is let through as opaque; None: it may yet become a good request."""

@@ -73,7 +73,9 @@ class Second:
         spoken = facts.protocol is Protocol.HTTP and begun
         if decision.verdict is Verdict.ALLOW:
             why = ""
-            if spoken:
+            if decision.opened:
+                why = "TLS that is to be opened, begun after the server was connected"
+            elif spoken:
                 why = "an HTTP request after other bytes of the connection"
             elif not same(decision, self._deed.decision):
                 why = "the first bytes name another destination than the connected one"
