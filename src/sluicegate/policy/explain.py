@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from sluicegate.facts import Facts, Protocol, Verdict
+from sluicegate.facts import Decision, Facts, Protocol, Verdict
 from sluicegate.policy import conditions, opening, paths, remedies
 from sluicegate.policy import decide as deciding
 from sluicegate.policy.model import Policy, Rule, Secret
@@ -38,6 +38,16 @@ class Target:
     path: str | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """A URL, what the gate would know of it, and its decision; `opened`: after its TLS was."""
+
+    target: Target
+    facts: Facts
+    decision: Decision
+    opened: bool
+
+
 def explain(
     policies: tuple[Policy, ...],
     url: str,
@@ -49,25 +59,11 @@ def explain(
     Raises:
         UrlError: not a URL of a kind that is judged here.
     """
-    target = read_url(url)
-    facts = facts_of(target, method)
-    # As the gate does: the connection is judged by name and port first, then each request inside.
-    outside = deciding.decide(deciding.relaxed(policies), facts)
-    opened = opening.opens(policies, facts) and outside.verdict is Verdict.ALLOW
-    lines = [_asked(target, method, opened=opened)]
-    if opened:
-        lines += _opening(policies, facts)
-        facts = replace(
-            facts, protocol=Protocol.HTTPS, host=target.host, method=method, path=target.path
-        )
-    if facts.method is not None:
-        parameters, fields = deciding.named(policies)
-        facts = replace(
-            facts,
-            query=conditions.query(target.path, parameters),
-            headers=conditions.headers(headers, fields),
-        )
-    decision = deciding.decide(policies, facts)
+    judged = judge(policies, url, method, headers)
+    target, facts, decision = judged.target, judged.facts, judged.decision
+    lines = [_asked(target, method, opened=judged.opened)]
+    if judged.opened:
+        lines += _opening(policies, facts_of(target, method))
     allowed = decision.verdict is Verdict.ALLOW
     for policy in policies:
         lines += _of_file(policy, facts)
@@ -96,6 +92,36 @@ def explain(
             "still refused if the name resolves to an internal address that no ip rule allows"
         )
     return "\n".join(lines), allowed
+
+
+def judge(
+    policies: tuple[Policy, ...],
+    url: str,
+    method: str = "GET",
+    headers: Sequence[tuple[str, str]] = (),
+) -> Judged:
+    """What the gate would decide of `url`, asked for with `method` and `headers`.
+
+    Raises:
+        UrlError: not a URL of a kind that is judged here.
+    """
+    target = read_url(url)
+    facts = facts_of(target, method)
+    # As the gate does: the connection is judged by name and port first, then each request inside.
+    outside = deciding.decide(deciding.relaxed(policies), facts)
+    opened = opening.opens(policies, facts) and outside.verdict is Verdict.ALLOW
+    if opened:
+        facts = replace(
+            facts, protocol=Protocol.HTTPS, host=target.host, method=method, path=target.path
+        )
+    if facts.method is not None:
+        parameters, fields = deciding.named(policies)
+        facts = replace(
+            facts,
+            query=conditions.query(target.path, parameters),
+            headers=conditions.headers(headers, fields),
+        )
+    return Judged(target, facts, deciding.decide(policies, facts), opened)
 
 
 def _own_loopback(host: str) -> bool:
