@@ -48,10 +48,7 @@ _NAMED = frozenset(
 
 
 class _Seen(NamedTuple):
-    """One entry as it was found. Of a directory size and times are left out: they tell of its entries.
-
-    A tuple, since there are as many as files: two thirds of the time of a dataclass.
-    """
+    """One entry as it was found. Of a directory inode, size and times are 0: they tell of its entries."""
 
     mode: int
     inode: int
@@ -59,18 +56,29 @@ class _Seen(NamedTuple):
     modified: int
     changed: int
     target: bytes
-    links: int = 1
 
     @property
     def type(self) -> str:
         return _TYPES[stat.S_IFMT(self.mode)]
 
-    def node(self, sha256: str = "") -> Node:
+    def node(self, sha256: str = "", links: int = 1) -> Node:
         if self.type == "link":
             return Node("link", target=self.target)
-        size = self.size if self.type == "file" else 0
-        links = self.links if self.type == "file" else 1
-        return Node(self.type, stat.S_IMODE(self.mode), size, b"", sha256, links)
+        if self.type == "file":
+            return Node("file", stat.S_IMODE(self.mode), self.size, b"", sha256, links)
+        return Node(self.type, stat.S_IMODE(self.mode))
+
+
+class _Listing(NamedTuple):
+    """A directory: its entries packed, sorted by name, and how many; its directories, and files with telling names."""
+
+    packed: bytes
+    directories: list[bytes]
+    named: list[bytes]
+    size: int
+
+
+_NOTHING = _Listing(b"", [], [], 0)
 
 
 class Inventory:
@@ -123,79 +131,81 @@ class Inventory:
             queue = deque([b""] if stat.S_ISDIR(self._tops[tree].mode) else [])
             while queue:
                 place = queue.popleft()
-                entries = self._entries(tree, place)
-                left -= len(entries)
+                found = self._listing(tree, place)
+                left -= found.size
                 if left < 0:
                     self.gaps.add("entries")
                     break
-                held[place] = _packed(entries)
-                for name, seen in entries:
+                held[place] = found.packed
+                queue.extend(_joined(place, name) for name in found.directories)
+                if read:
+                    watched = self._watch(tree, place, found, watched)
+                for name in found.named[: max(named, 0)]:
                     path = _joined(place, name)
-                    if stat.S_ISDIR(seen.mode):
-                        queue.append(path)
-                    elif stat.S_ISREG(seen.mode) and read:
-                        watched -= seen.size
-                        if watched >= 0:
-                            digests[path] = self._digest(tree, path, MAX_WATCHED_BYTES)
-                        else:
-                            self.gaps.add("unwatched")
-                    elif name in _NAMED and stat.S_ISREG(seen.mode) and named > 0:
-                        named -= 1
-                        digests[path] = self._digest(tree, path, MAX_NAMED_BYTES)
+                    digests[path] = digests.get(path) or self._digest(tree, path, MAX_NAMED_BYTES)
+                named -= len(found.named)
+
+    def _watch(self, tree: int, place: bytes, found: _Listing, left: int) -> int:
+        """Read every file of a directory whose times do not tell all; how much may still be read."""
+        for name, seen in _unpacked(found.packed).items():
+            if stat.S_ISREG(seen.mode):
+                left -= seen.size
+                if left < 0:
+                    self.gaps.add("unwatched")
+                    break
+                path = _joined(place, name)
+                self._digests[tree][path] = self._digest(tree, path, MAX_WATCHED_BYTES)
+        return left
 
     def compare(self, gathered: Gathered) -> None:
         """Tell `gathered` of every path that is not as it was."""
         left = MAX_ENTRIES
         for tree, root in enumerate(self._roots):
-            top, count = _seen(os.fstat(root), links=True), 0
-            for change in self._changes(tree, b".", self._tops[tree], top):
-                gathered.add(change)
+            top, count = _seen(os.fstat(root)), 0
+            self._both(tree, b".", self._tops[tree], top, gathered)
             queue = deque([b""] if stat.S_ISDIR(top.mode) else [])
             while queue:
                 place = queue.popleft()
-                entries = self._entries(tree, place, links=True)
-                count += len(entries)
-                left -= len(entries)
+                found = self._listing(tree, place)
+                count += found.size
+                left -= found.size
                 if left < 0:
                     self.gaps.add("entries")
                     break
-                if (tree, place) in self.unread:
+                if (tree, place or b".") in self.unread:
                     continue
-                packed = self._before[tree].pop(place, b"")
-                if packed == _packed(entries) and self.trees[tree].content == "stat":
-                    queue.extend(self._known(tree, place, entries))
-                    continue
-                before = _unpacked(packed)
-                for name, seen in entries:
-                    path, was = _joined(place, name), before.pop(name, None)
-                    for change in self._changes(tree, path, was, seen):
-                        gathered.add(change)
-                    if stat.S_ISDIR(seen.mode):
-                        known = was is not None and stat.S_ISDIR(was.mode)
-                        # What was not looked into before says nothing by being there.
-                        if not known or path in self._before[tree]:
-                            queue.append(path)
-                    if was is not None and stat.S_ISDIR(was.mode) and not stat.S_ISDIR(seen.mode):
-                        self._gone(tree, path, gathered)
-                for name, was in before.items():
-                    path = _joined(place, name)
-                    gathered.add(self._change(tree, path, "deleted", was, None))
-                    if stat.S_ISDIR(was.mode):
-                        self._gone(tree, path, gathered)
+                before = self._before[tree].pop(place, b"")
+                if before != found.packed or self.trees[tree].content == "read":
+                    queue.extend(self._directory(tree, place, before, found.packed, gathered))
+                else:
+                    paths = (_joined(place, name) for name in found.directories)
+                    queue.extend(path for path in paths if path in self._before[tree])
             self.trees[tree] = replace(self.trees[tree], entries=count)
+
+    def _directory(
+        self, tree: int, place: bytes, packed: bytes, now: bytes, gathered: Gathered
+    ) -> Iterator[bytes]:
+        """Tell of one directory's entries; the directories in it that are to be looked into."""
+        before = _unpacked(packed)
+        for name, seen in _unpacked(now).items():
+            path, was = _joined(place, name), before.pop(name, None)
+            self._both(tree, path, was, seen, gathered)
+            known = was is not None and stat.S_ISDIR(was.mode)
+            # What was not looked into before says nothing by being there.
+            if stat.S_ISDIR(seen.mode) and (not known or path in self._before[tree]):
+                yield path
+            if known and not stat.S_ISDIR(seen.mode):
+                self._gone(tree, path, gathered)
+        for name, was in before.items():
+            path = _joined(place, name)
+            gathered.add(self._change(tree, path, "deleted", was, None))
+            if stat.S_ISDIR(was.mode):
+                self._gone(tree, path, gathered)
 
     def digest(self, change: Change) -> str:
         """SHA-256 of what is at the path of `change` now; empty where it can not be read, or is too much."""
         path = b"" if change.path == b"." else change.path
         return self._digest(change.tree, path, self._left, count=True)
-
-    def _known(
-        self, tree: int, place: bytes, entries: Sequence[tuple[bytes, _Seen]]
-    ) -> Iterator[bytes]:
-        """The directories of an unchanged one that were looked into before."""
-        for name, seen in entries:
-            if stat.S_ISDIR(seen.mode) and (path := _joined(place, name)) in self._before[tree]:
-                yield path
 
     def _gone(self, tree: int, top: bytes, gathered: Gathered) -> None:
         """All that was in a directory that is there no more."""
@@ -208,55 +218,80 @@ class Inventory:
                 if stat.S_ISDIR(was.mode):
                     left.append(path)
 
-    def _changes(self, tree: int, path: bytes, was: _Seen | None, seen: _Seen) -> Iterator[Change]:
+    def _both(
+        self, tree: int, path: bytes, was: _Seen | None, seen: _Seen, gathered: Gathered
+    ) -> None:
         if was is None:
-            yield self._change(tree, path, "added", None, seen)
+            gathered.add(self._change(tree, path, "added", None, seen))
             return
-        same = seen._replace(links=1) == was
+        same = seen == was
         if same and seen.type == "file" and self.trees[tree].content == "read":
             before = self._digests[tree].get(path)
             same = before is None or before == self._digest(tree, path, MAX_WATCHED_BYTES)
         if same or (seen.type == was.type == "link" and seen.target == was.target):
             return
-        alike = seen._replace(mode=was.mode, changed=was.changed, links=1) == was
+        alike = seen._replace(mode=was.mode, changed=was.changed) == was
         only_mode = seen.mode != was.mode and seen.type == was.type and alike
-        yield self._change(tree, path, "mode" if only_mode else "modified", was, seen)
+        kind = "mode" if only_mode else "modified"
+        gathered.add(self._change(tree, path, kind, was, seen))
 
     def _change(
         self, tree: int, path: bytes, kind: str, was: _Seen | None, seen: _Seen | None
     ) -> Change:
         before = None if was is None else was.node(self._digests[tree].get(path, ""))
-        return Change(tree, path, kind, before, None if seen is None else seen.node())
+        after = None if seen is None else seen.node(links=self._links(tree, path, seen))
+        return Change(tree, path, kind, before, after)
 
-    def _entries(
-        self, tree: int, place: bytes, *, links: bool = False
-    ) -> list[tuple[bytes, _Seen]]:
-        """What is in a directory, sorted by name; nothing where it can not be read, which is told."""
-        found = list[tuple[bytes, _Seen]]()
-        hidden = self._hidden[tree]
+    def _links(self, tree: int, path: bytes, seen: _Seen) -> int:
+        """How many names a file has: looked up for those that changed alone."""
+        if seen.type != "file":
+            return 1
+        try:
+            if path == b".":
+                return os.fstat(self._roots[tree]).st_nlink
+            return os.stat(path, dir_fd=self._roots[tree], follow_symlinks=False).st_nlink
+        except OSError:
+            return 1
+
+    def _listing(self, tree: int, place: bytes) -> _Listing:
+        """What is in a directory; nothing where it can not be read, which is told.
+
+        Whatever is done here is done for each file of the tree, twice in a run, so it is written out.
+        """
+        entries = list[tuple[bytes, bytes]]()
+        directories, named = list[bytes](), list[bytes]()
+        hidden, pack = self._hidden[tree], _FIXED.pack
+        number = -1
         try:
             number = os.open(place or b".", _DIRECTORY, dir_fd=self._roots[tree])
-        except OSError:
-            self.unread.add((tree, place or b"."))
-            return found
-        try:
-            with os.scandir(number) as entries:
-                for entry in entries:
-                    name = os.fsencode(entry.name)
+            with os.scandir(number) as found:
+                for entry in found:
+                    name = entry.name.encode("utf-8", "surrogateescape")
                     if hidden and _joined(place, name) in hidden:
                         continue
                     status = entry.stat(follow_symlinks=False)
-                    target = b""
-                    if stat.S_ISLNK(status.st_mode):
+                    mode, target = status.st_mode, b""
+                    if mode & 0o170000 == stat.S_IFDIR:
+                        directories.append(name)
+                        entries.append((name, pack(len(name), 0, mode, 0, 0, 0, 0)))
+                        continue
+                    if mode & 0o170000 == stat.S_IFLNK:
                         target = os.fsencode(os.readlink(entry.name, dir_fd=number))
-                    found.append((name, _seen(status, target, links=links)))
+                    elif name in _NAMED and mode & 0o170000 == stat.S_IFREG:
+                        named.append(name)
+                    sizes = len(name), len(target), mode, status.st_ino, status.st_size
+                    entries.append(
+                        (name, pack(*sizes, status.st_mtime_ns, status.st_ctime_ns) + target)
+                    )
         except OSError:
             self.unread.add((tree, place or b"."))
-            return []
+            return _NOTHING
         finally:
-            os.close(number)
-        found.sort(key=lambda one: one[0])
-        return found
+            if number >= 0:
+                os.close(number)
+        entries.sort()
+        packed = b"".join([one[: _FIXED.size] + name + one[_FIXED.size :] for name, one in entries])
+        return _Listing(packed, directories, named, len(entries))
 
     def _digest(self, tree: int, path: bytes, most: int, *, count: bool = False) -> str:
         try:
@@ -282,28 +317,16 @@ class Inventory:
             os.close(number)
 
 
-def _seen(status: os.stat_result, target: bytes = b"", *, links: bool = False) -> _Seen:
+def _seen(status: os.stat_result) -> _Seen:
     mode = status.st_mode
     if stat.S_ISDIR(mode):
         return _Seen(mode, 0, 0, 0, 0, b"")
     times = status.st_mtime_ns, status.st_ctime_ns
-    many = status.st_nlink if links else 1
-    return _Seen(mode, status.st_ino, status.st_size, *times, target, many)
-
-
-def _packed(entries: Sequence[tuple[bytes, _Seen]]) -> bytes:
-    """A directory's entries in few bytes: a hundred thousand objects would weigh ten times as much."""
-    return b"".join(
-        _FIXED.pack(
-            len(name), len(one.target), one.mode, one.inode, one.size, one.modified, one.changed
-        )
-        + name
-        + one.target
-        for name, one in entries
-    )
+    return _Seen(mode, status.st_ino, status.st_size, *times, b"")
 
 
 def _unpacked(data: bytes) -> dict[bytes, _Seen]:
+    """The entries of a directory: packed they weigh a tenth of a hundred thousand objects."""
     found, at = dict[bytes, _Seen](), 0
     while at < len(data):
         name, target, mode, inode, size, modified, changed = _FIXED.unpack_from(data, at)
