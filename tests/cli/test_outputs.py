@@ -65,6 +65,15 @@ def test_a_file_that_is_too_large_is_not_read(
     assert "the file has more than 1048576 bytes" in capsys.readouterr().err
 
 
+def test_a_file_whose_place_was_moved_is_still_ours(place: Handing, tmp_path: Path) -> None:
+    with outputs.opened(place, 0, 0) as found:
+        assert found is not None
+        Path(place.path).write_text("a=1\n")
+        Path(place.path).parent.rename(tmp_path / "moved")
+        found.hand_on(found.judged())
+    assert "a<<ghadelimiter_" in Path(place.real).read_text()
+
+
 @pytest.mark.parametrize("kind", ["link", "pipe", "directory", "nothing"])
 def test_a_runners_file_of_another_kind_starts_nothing(
     place: Handing, tmp_path: Path, kind: str

@@ -6,7 +6,7 @@ import contextlib
 import os
 import secrets
 import stat
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from sluicegate.cli import say
@@ -86,11 +86,11 @@ def opened(plan: Handing, uid: int, gid: int) -> Iterator[Open | None]:
                 raise SetupError(f"{VARIABLE} is no regular file")
             directory = os.path.dirname(plan.path)
             os.mkdir(directory, 0o700)
-            stack.callback(os.rmdir, directory)
+            stack.callback(_gone, os.rmdir, directory)
             new = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
             ours = os.open(plan.path, new, 0o600)
             stack.callback(os.close, ours)
-            stack.callback(os.unlink, plan.path)
+            stack.callback(_gone, os.unlink, plan.path)
             if os.geteuid() == 0:
                 os.fchown(ours, uid, gid)
         except OSError as error:
@@ -99,3 +99,9 @@ def opened(plan: Handing, uid: int, gid: int) -> Iterator[Open | None]:
                 f"is {VARIABLE} this step's own?",
             ) from error
         yield Open(plan.granted, ours, real)
+
+
+def _gone(remove: Callable[[str], None], path: str) -> None:
+    # Where the temporary directory is writable inside, it may have been moved.
+    with contextlib.suppress(OSError):
+        remove(path)
