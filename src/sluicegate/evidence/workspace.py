@@ -15,8 +15,8 @@ VERSION = 1
 # Listed; the rest is counted. A page with more is not read, and readers hold the file whole.
 MAX_LISTED = 20_000
 MAX_LISTED_BYTES = 6_291_456
-# Of one entry without its names: members, digests, sizes.
-_ENTRY_BYTES = 420
+# Of one entry without its names, and of what was or is there: members, digests, sizes.
+_ENTRY_BYTES, _NODE_BYTES = 110, 170
 MAX_UNREAD = 100
 KINDS = ("added", "deleted", "mode", "modified")
 TYPES = ("block", "char", "dir", "fifo", "file", "link", "socket")
@@ -78,36 +78,39 @@ class Gathered:
     flagged: dict[str, int] = field(default_factory=dict)
     objects: dict[str, int] = field(default_factory=lambda: {"added": 0, "deleted": 0})
     unlisted: int = 0
-    _ranks: tuple[list[Change], ...] = field(default_factory=lambda: ([], [], [], []))
+    _ranks: tuple[list[tuple[Change, int]], ...] = field(default_factory=lambda: ([], [], [], []))
     _bytes: int = 0
 
     def add(self, change: Change) -> None:
         """Count it, and list it if there is room, or something that weighs less."""
-        if change.kind in self.objects and orders.is_object(orders.spelled(change.path)):
+        path = orders.spelled(change.path)
+        if change.kind in self.objects and orders.is_object(path):
             self.objects[change.kind] += 1
             return
         self.counts[change.kind] += 1
-        given = change.flags
+        given = flags(path, change.before, change.after)
         for flag in given:
             self.flagged[flag] = self.flagged.get(flag, 0) + 1
         rank = min((orders.FLAGS[flag] for flag in given), default=orders.UNFLAGGED)
-        self._ranks[rank].append(change)
-        self._bytes += _cost(change)
+        cost = _cost(path, change)
+        self._ranks[rank].append((change, cost))
+        self._bytes += cost
         while self._bytes > MAX_LISTED_BYTES or sum(map(len, self._ranks)) > MAX_LISTED:
-            last = next(held for held in reversed(self._ranks) if held).pop()
-            self._bytes -= _cost(last)
+            _, cost = next(held for held in reversed(self._ranks) if held).pop()
+            self._bytes -= cost
             self.unlisted += 1
 
     def listed(self) -> Iterator[Change]:
         """Those that are listed, the weightiest first."""
         for held in self._ranks:
-            yield from held
+            yield from (change for change, _ in held)
 
 
-def _cost(change: Change) -> int:
-    nodes = (change.before, change.after)
-    names = [change.path, *(node.target for node in nodes if node is not None)]
-    return _ENTRY_BYTES + sum(3 * len(name) for name in names)
+def _cost(path: str, change: Change) -> int:
+    nodes = [node for node in (change.before, change.after) if node is not None]
+    targets = sum(len(node.target) for node in nodes)
+    # An escape has three characters a byte.
+    return _ENTRY_BYTES + _NODE_BYTES * len(nodes) + len(path) + 3 * targets
 
 
 def flags(path: str, before: Node | None, after: Node | None) -> tuple[str, ...]:
