@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
@@ -84,7 +85,10 @@ def _work(
         while view:
             view = view[os.write(file, view) :]
         said = {"sha256": hashlib.sha256(text).hexdigest()}
+    except ConnectionError:
+        return 1  # the supervisor is gone: nobody is left to tell
     except OSError as error:
         said = {"refused": f"the workspace could not be looked at: {error.strerror}"}
-    control.sendall(json.dumps(said).encode() + b"\n")
+    with contextlib.suppress(ConnectionError):
+        control.sendall(json.dumps(said).encode() + b"\n")
     return 0
