@@ -93,6 +93,7 @@ def test_wrong_usage_is_exit_2_and_writes_nothing(
 
 def test_there_is_no_packet(tmp_path: Path) -> None:
     assert run(tmp_path / "none") == 2
+    assert run(__file__) == 2
     assert run() == 2
     assert run("--help") == 0
 

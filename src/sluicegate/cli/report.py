@@ -9,7 +9,7 @@ from sluicegate.cli import reportfiles, say
 from sluicegate.evidence import keys
 from sluicegate.report.told import Told
 from sluicegate.report.verdict import Case
-from sluicegate.verify import library, packet
+from sluicegate.verify import files, library, packet
 from sluicegate.verify.rows import Row, rows
 from sluicegate.verify.strict import VerificationError
 from sluicegate.verify.workers import Workers
@@ -41,6 +41,8 @@ def main(argv: Sequence[str]) -> int:
     try:
         if list(wanted.values()).count(reportfiles.STDOUT) + args.annotations > 1:
             raise library.UsageError("stdout can hold one report: name a file for the others")
+        if not files.is_directory(args.packet):
+            raise library.UsageError(f"{args.packet}: a report is of a packet's directory")
         reportfiles.outside(args.packet, wanted.values())
         pins = [library.key(text) for text in args.key]
         with Workers() as signatures:
@@ -86,7 +88,7 @@ def _write(args: argparse.Namespace, wanted: dict[str, str], report: packet.Repo
         if args.annotations:
             from sluicegate.report import annotations
 
-            print(annotations.commands(case), end="")
+            print(annotations.commands(case, reportfiles.root()), end="")
         out.publish()
     if not case.sound:
         say.complain(f"{args.packet}: {case.state.value}: {case.why}")

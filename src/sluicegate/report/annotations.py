@@ -5,6 +5,7 @@ Source: GitHub's "Workflow commands", and the limits of annotations of one step.
 
 from __future__ import annotations
 
+import posixpath
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -44,15 +45,24 @@ def place(rule: str) -> Place | None:
     return Place(found[1], int(found[2])) if found else None
 
 
-def commands(case: Case) -> str:
-    """One command a line, at most `MAX_EACH` of a kind; the last says how many more there are."""
+def below(path: str, root: str) -> str | None:
+    """`path` as it is spelled from the directory `root`; None where it lies elsewhere."""
+    whole = posixpath.normpath(posixpath.join(root, path))
+    return posixpath.relpath(whole, root) if whole.startswith(root.rstrip("/") + "/") else None
+
+
+def commands(case: Case, root: str) -> str:
+    """One command a line, at most `MAX_EACH` of a kind; the last says how many more there are.
+
+    `root`: the checkout, in which files can be shown.
+    """
     notes, lines = list(_notes(case)), list[str]()
     for kind in KINDS:
         some = [note for note in notes if note.kind == kind]
-        lines += [_command(note) for note in some[: MAX_EACH - (len(some) > MAX_EACH)]]
+        lines += [_command(note, root) for note in some[: MAX_EACH - (len(some) > MAX_EACH)]]
         if len(some) > MAX_EACH:
             more = len(some) - MAX_EACH + 1
-            lines.append(_command(Note(kind, f"and {more} more, in the job's summary")))
+            lines.append(_command(Note(kind, f"and {more} more, in the job's summary"), root))
     return "".join(f"{line}\n" for line in lines)
 
 
@@ -89,8 +99,9 @@ def _denied(denial: Denial, denied: Denied) -> Note:
     return Note(kind, text, place(denial.rule))
 
 
-def _command(note: Note) -> str:
+def _command(note: Note, root: str) -> str:
     said = f"title={TITLE}"
-    if note.place is not None:
-        said = f"file={value(note.place.file)},line={note.place.line},{said}"
+    file = None if note.place is None else below(note.place.file, root)
+    if note.place is not None and file is not None:
+        said = f"file={value(file)},line={note.place.line},{said}"
     return f"::{note.kind} {said}::{message(note.text, 2 * 300)}"

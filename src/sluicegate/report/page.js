@@ -68,7 +68,7 @@
       judge(report, keys);
     } catch (error) {
       levels.hidden = true;
-      say(`This browser can not check it: ${error.message}. Save the page and open the file.`, 'warn');
+      say(`This browser can not check it: ${error.message}. The commands below can.`, 'warn');
     }
     document.documentElement.dataset.checked = 'true';
   };

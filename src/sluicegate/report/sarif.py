@@ -11,7 +11,7 @@ import posixpath
 import urllib.parse
 
 from sluicegate import __version__
-from sluicegate.report.annotations import Place, grouped, place
+from sluicegate.report.annotations import Place, below, grouped, place
 from sluicegate.report.escape import times, visible
 from sluicegate.report.summary import severity
 from sluicegate.report.told import Denial, Denied
@@ -122,8 +122,7 @@ def _finding(
 
 def uri(path: str, root: str) -> str:
     """`path` as a relative URI reference below `root`; a `file:` URI where it lies elsewhere."""
-    whole = posixpath.normpath(posixpath.join(root, path))
-    inside = whole.startswith(root.rstrip("/") + "/")
-    shown = posixpath.relpath(whole, root) if inside else whole
+    inside = below(path, root)
+    shown = inside or posixpath.normpath(posixpath.join(root, path))
     quoted = urllib.parse.quote(shown, safe="/-._~", errors="replace")
     return quoted if inside else f"file://{quoted}"

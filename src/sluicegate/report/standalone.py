@@ -88,7 +88,7 @@ def _policy(case: Case, files: Mapping[str, bytes] | None) -> list[tuple[str, st
 def _check(case: Case, files: Mapping[str, bytes] | None) -> Html:
     if files is None:
         why = (
-            "the packet does not hold"
+            "it is no packet of sluicegate that holds"
             if not case.report.streams
             else "the packet is too large for a page"
         )
