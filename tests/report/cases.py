@@ -156,6 +156,27 @@ def all_rows(text: str) -> list[Row]:
     ]
 
 
+def changed(*paths: str, flags: Sequence[str] = ("hook",), **more: Any) -> dict[str, Any]:
+    """A workspace.json in which `paths` were added, each with `flags`."""
+    after = {"type": "file", "mode": "0755", "size": 7, "sha256": "ab" * 32}
+    changes = [
+        {"tree": 0, "path": path, "change": "added", "flags": list(flags), "after": after}
+        for path in paths
+    ]
+    return {
+        "version": 1,
+        "trees": [{"path": "/checkout", "kind": "workspace", "content": "stat", "entries": 9}],
+        "changes": changes,
+        "counts": {"added": len(paths), "deleted": 0, "mode": 0, "modified": 0},
+        "flagged": dict.fromkeys(flags, len(paths)),
+        "objects": {"added": 0, "deleted": 0},
+        "unlisted": 0,
+        "unhashed": 0,
+        "unread": {"count": 0, "places": []},
+        "gaps": [],
+    } | more
+
+
 def evil(text: str, state: str = "sound") -> Case:
     """A case with `text` everywhere. `state`: `sound`, or what fails."""
     reached = dict.fromkeys(Level, (True, text))
@@ -195,13 +216,27 @@ def evil(text: str, state: str = "sound") -> Case:
         policy_hash=text,
         boundary=boundary,
         streams={"evidence.jsonl": "", "flows.jsonl": ""},
+        workspace=_workspace(text),
     )
     return Case(report, told(all_rows(text)), pinned=True, where=text)
 
 
-def without_rows(found: Case) -> Case:
-    """The same, of which nothing but the report is known."""
-    return replace(found, told=None)
+def _workspace(text: str) -> dict[str, Any]:
+    outputs = {"given": [{"name": text}], "refused_count": 2}
+    made_ = changed(text, unlisted=3, outputs=outputs)
+    made_["trees"][0]["path"] = text
+    link = {"type": "link", "target": text}
+    made_["changes"].append(
+        {"tree": 0, "path": text, "change": "mode", "flags": ["link-out"], "after": link}
+    )
+    made_["changes"].append({"tree": 0, "path": text, "change": "deleted", "flags": []})
+    return made_
+
+
+def of(given: Sequence[Row]) -> Case:
+    """A sound case of these rows, of a run that changed nothing."""
+    plain = evil("x")
+    return replace(plain, report=replace(plain.report, workspace={}), told=told(given))
 
 
 def empty() -> Told:

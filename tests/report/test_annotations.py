@@ -33,7 +33,7 @@ def test_denials_are_warnings_with_the_line_to_add(tmp_path: Path) -> None:
         commands(cases.case(cases.written(tmp_path, made.some()), made.PIN), "/checkout")
     )
     said = "denied tls://a.example:443 (2 times): no rule allows a.example port 443; to allow it: - host: a.example"
-    assert [kind for kind, *_ in found] == ["warning", "warning"]
+    assert [kind for kind, *_ in found] == ["warning"] * 3  # the third is of the workspace
     assert found[0] == ("warning", "", "", said)
 
 
@@ -62,14 +62,14 @@ def test_what_does_not_hold_is_the_first_error(failing: str) -> None:
 
 def test_an_unknown_signer_is_a_notice(tmp_path: Path) -> None:
     found = parsed(commands(cases.case(cases.written(tmp_path, [])), "/checkout"))
-    assert [(kind, made.PUBLIC in text) for kind, *_, text in found] == [("notice", True)]
+    assert [(kind, made.PUBLIC in text) for kind, *_, text in found][-1:] == [("notice", True)]
 
 
 def test_there_are_few_of_each_kind() -> None:
     rows = [cases.row(n, f"http://h{n}/") for n in range(40)]
     rows += [cases.row(100 + n, f"http://s{n}/", rule="secret") for n in range(11)]
     rows += [cases.row(200 + n, f"http://w{n}/", "warn") for n in range(10)]
-    found = parsed(commands(replace(cases.evil("x"), told=told(rows)), "/checkout"))
+    found = parsed(commands(cases.of(rows), "/checkout"))
     kinds = [kind for kind, *_ in found]
     assert kinds == ["error"] * MAX_EACH + ["warning"] * MAX_EACH + ["notice"] * MAX_EACH
     assert found[2 * MAX_EACH - 1][3] == "and 31 more, in the job's summary"

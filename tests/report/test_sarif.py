@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -9,7 +8,6 @@ from hypothesis import given
 
 from sluicegate.report import sarif as module
 from sluicegate.report.sarif import sarif, uri
-from sluicegate.report.told import told
 from sluicegate.report.verdict import Case
 from tests.report import cases
 
@@ -137,7 +135,7 @@ def test_a_finding_is_a_destination_and_stands_at_its_rule() -> None:
         cases.row(5, "https://d/", "warn", rule="default"),
         cases.drops(6, "udp"),
     ]
-    found = read(replace(cases.evil("x"), told=told(rows)))
+    found = read(cases.of(rows))
     assert [(one["ruleId"], one["level"]) for one in found] == [
         ("denied/secret", "error"),
         ("denied/deny", "warning"),
@@ -153,9 +151,7 @@ def test_a_finding_is_a_destination_and_stands_at_its_rule() -> None:
 def test_a_destination_keeps_its_fingerprint() -> None:
     def prints(line: int) -> list[dict[str, str]]:
         rows = [cases.row(line, f"https://a/{line}", rule=f"deny[2] p.yaml:{line}")]
-        return [
-            one["partialFingerprints"] for one in read(replace(cases.evil("x"), told=told(rows)))
-        ]
+        return [one["partialFingerprints"] for one in read(cases.of(rows))]
 
     assert prints(4) == prints(5)
 
@@ -177,7 +173,7 @@ def test_any_text_gives_a_sound_document(text: str) -> None:
 
 def test_a_thousand_findings_are_bounded() -> None:
     rows = [cases.row(n, f"https://h{n}/", rule=f"limits.x{n}") for n in range(1500)]
-    found = read(replace(cases.evil("x"), told=told(rows)))
+    found = read(cases.of(rows))
     assert len(found) == 1000 <= module.MAX_RESULTS
 
 

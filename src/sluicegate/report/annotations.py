@@ -14,6 +14,7 @@ from sluicegate.report.escape import message, value
 from sluicegate.report.summary import ranked, severity
 from sluicegate.report.told import Denial, Denied, Told
 from sluicegate.report.verdict import Case, State
+from sluicegate.report.workspace import flagged
 
 # Of each kind in one step; GitHub shows no more.
 MAX_EACH = 10
@@ -76,6 +77,10 @@ def _notes(case: Case) -> Iterator[Note]:
         yield Note("notice", f"no key was given: pin the signer with --key {key}")
     if case.state is not State.INVALID and case.told is not None:
         yield from (_denied(denial, denied) for denial, denied in grouped(case.told))
+    for change in flagged(case.workspace):
+        if change.weight == 0:
+            text = f"{change.path}: {change.said} by the command: {', '.join(change.flags)}"
+            yield Note("warning", text, Place(change.file, 1))
 
 
 def grouped(told: Told) -> list[tuple[Denial, Denied]]:

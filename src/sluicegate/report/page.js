@@ -107,5 +107,6 @@
     event.preventDefault();
     pinned();
   });
-  check([]);
+  // After the page is shown: a large packet takes seconds.
+  addEventListener('load', () => setTimeout(() => check([])));
 })();

@@ -8,6 +8,7 @@ from dataclasses import asdict
 from sluicegate.report.summary import ranked
 from sluicegate.report.told import Told
 from sluicegate.report.verdict import Case, State
+from sluicegate.report.workspace import flagged
 
 # Members are added, never renamed, while this stays the same.
 SCHEMA = "sluicegate.report.v0"
@@ -34,6 +35,11 @@ def plain(case: Case) -> str:
     }
     if told is not None and case.state is not State.INVALID:
         whole |= _rows(told)
+        # As it is in the packet but for the list of all changes, which stands there.
+        known = ((name, found) for name, found in case.workspace.items() if name != "changes")
+        whole["workspace"] = dict(known) | {
+            "to_look_at": list(map(asdict, flagged(case.workspace)))
+        }
     return json.dumps(whole, sort_keys=True).replace("##[", "#\\u0023[") + "\n"
 
 

@@ -10,12 +10,14 @@ import json
 import posixpath
 import urllib.parse
 
-from sluicegate import __version__
+from sluicegate import __version__, orders
 from sluicegate.report.annotations import Place, below, grouped, place
 from sluicegate.report.escape import times, visible
 from sluicegate.report.summary import severity
 from sluicegate.report.told import Denial, Denied
-from sluicegate.report.verdict import SAYS, Case, State
+from sluicegate.report.verdict import SAYS as VERDICTS
+from sluicegate.report.verdict import Case, State
+from sluicegate.report.workspace import SAYS, Change, flagged
 from sluicegate.verify.packet import Level
 
 SCHEMA = "https://json.schemastore.org/sarif-2.1.0.json"
@@ -32,6 +34,7 @@ DENIED = {
     "limits": "A limit of the policy was reached",
     "boundary": "A packet that the gate does not speak for was refused",
 }
+PLAIN = 2  # the weight of flags that many honest changes have
 _LEVELS = ("error", "warning", "note", "note")
 
 
@@ -43,6 +46,10 @@ def sarif(case: Case, fallback: str, root: str) -> str:
             _result(denial, denied, Place(fallback, 1), root)
             for denial, denied in grouped(case.told)[:MAX_RESULTS]
         ]
+    # A file of the workspace is its own place; what is merely a program is no finding.
+    results += [
+        _changed(change, root) for change in flagged(case.workspace) if change.weight < PLAIN
+    ][:MAX_RESULTS]
     names = sorted({str(result["ruleId"]) for result in results})
     for result in results:
         result["ruleIndex"] = names.index(str(result["ruleId"]))
@@ -65,7 +72,9 @@ def sarif(case: Case, fallback: str, root: str) -> str:
 def _rule(name: str) -> dict[str, object]:
     kind, _, word = name.partition("/")
     said = f"The record is not {word.upper()}"
-    if kind == "denied":
+    if kind == "workspace":
+        said = f"The command left {SAYS.get(word, word)}"
+    elif kind == "denied":
         said = DENIED.get(word.partition(".")[0], f"Denied: {visible(word)}")
     return {
         "id": name,
@@ -82,7 +91,7 @@ def _rule(name: str) -> dict[str, object]:
 
 def _verdict(case: Case, where: Place, root: str) -> dict[str, object]:
     failed = next((one for one in Level if not case.report.reached[one][0]), Level.PINNED)
-    text = f"sluicegate: {case.state.value}: {visible(case.why)}. {SAYS[case.state]}"
+    text = f"sluicegate: {case.state.value}: {visible(case.why)}. {VERDICTS[case.state]}"
     return _finding(f"verdict/{failed.value.lower()}", "error", text, where, root, "record")
 
 
@@ -100,6 +109,17 @@ def _result(denial: Denial, denied: Denied, where: Place, root: str) -> dict[str
     found["occurrenceCount"] = denied.count
     found["properties"] = {"receipt": denied.seq, "target": visible(denial.target)}
     return found
+
+
+def _changed(change: Change, root: str) -> dict[str, object]:
+    flag = min(change.flags, key=lambda one: (orders.FLAGS.get(one, PLAIN), one))
+    text = (
+        f"{visible(change.path)}: {change.said} by the command: {visible(', '.join(change.flags))}"
+    )
+    level = _LEVELS[1 + min(change.weight, 1)]
+    return _finding(
+        f"workspace/{visible(flag)}", level, text, Place(change.file, 1), root, change.path
+    )
 
 
 def _finding(

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from importlib import resources
 
 from sluicegate import __version__
-from sluicegate.report import sections, traffic
+from sluicegate.report import sections, traffic, workspace
 from sluicegate.report.escape import page as escaped
 from sluicegate.report.markup import Html, code, section, tag
 from sluicegate.report.verdict import Case, State
@@ -68,6 +68,7 @@ def _parts(case: Case, files: Mapping[str, bytes] | None) -> list[tuple[str, str
             ("destinations", "Destinations", traffic.destinations(told)),
             ("timeline", "Timeline", traffic.timeline(told)),
             ("programs", "Programs", traffic.programs(told)),
+            *_workspace(case),
             ("run", "The run", sections.identity(case)),
             ("posture", "Measured posture", sections.posture(case)),
             ("accounted", "Accounted for", sections.equation(case)),
@@ -75,6 +76,11 @@ def _parts(case: Case, files: Mapping[str, bytes] | None) -> list[tuple[str, str
             *found,
         ]
     return [*found, ("verify", "Verify it yourself", sections.how(case))]
+
+
+def _workspace(case: Case) -> list[tuple[str, str, Html]]:
+    found = case.workspace
+    return [("workspace", "Workspace", workspace.page(found))] if found else []
 
 
 def _policy(case: Case, files: Mapping[str, bytes] | None) -> list[tuple[str, str, Html]]:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from sluicegate.report import workspace
 from sluicegate.report.escape import code, lines, markdown, size, times
 from sluicegate.report.told import Count, Denial, Denied, Told
 from sluicegate.report.verdict import SAYS, Case, State
@@ -27,6 +28,7 @@ def summary(case: Case) -> str:
     body = [*_head(case), *_ladder(case)]
     if case.state is not State.INVALID and told is not None:
         body += [*_run(case, told), *_denials(told), *_destinations(told), *_programs(told)]
+        body += workspace.summary(case.workspace)
     return "\n".join([*body, *_how(case)]) + "\n"
 
 

@@ -115,6 +115,11 @@ class Case:
         return part(self.closed, "run")
 
     @property
+    def workspace(self) -> Mapping[str, object]:
+        """workspace.json; empty of what does not hold, of a prefix, and of packets without."""
+        return {} if self.state is State.INVALID else self.report.workspace
+
+    @property
     def reservations(self) -> tuple[str, ...]:
         """What a sound record says against its own run."""
         return reservations(self.report.boundary, self.report.account)
