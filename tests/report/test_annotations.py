@@ -33,8 +33,8 @@ def test_denials_are_warnings_with_the_line_to_add(tmp_path: Path) -> None:
         commands(cases.case(cases.written(tmp_path, made.some()), made.PIN), "/checkout")
     )
     said = "denied tls://a.example:443 (2 times): no rule allows a.example port 443; to allow it: - host: a.example"
-    assert [kind for kind, *_ in found] == ["warning"] * 3  # the third is of the workspace
-    assert found[0] == ("warning", "", "", said)
+    assert [kind for kind, *_ in found] == ["warning"] * 3  # the first is of the workspace
+    assert found[1] == ("warning", "", "", said)
 
 
 def test_a_rule_of_the_policy_is_pointed_to() -> None:

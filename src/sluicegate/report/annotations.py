@@ -75,12 +75,13 @@ def _notes(case: Case) -> Iterator[Note]:
     if case.state is State.CONSISTENT:
         key = case.report.signer_key
         yield Note("notice", f"no key was given: pin the signer with --key {key}")
-    if case.state is not State.INVALID and case.told is not None:
-        yield from (_denied(denial, denied) for denial, denied in grouped(case.told))
+    # What waits for a later step weighs more than what was refused already.
     for change in flagged(case.workspace):
         if change.weight == 0:
             text = f"{change.path}: {change.said} by the command: {', '.join(change.flags)}"
             yield Note("warning", text, Place(change.file, 1))
+    if case.state is not State.INVALID and case.told is not None:
+        yield from (_denied(denial, denied) for denial, denied in grouped(case.told))
 
 
 def grouped(told: Told) -> list[tuple[Denial, Denied]]:

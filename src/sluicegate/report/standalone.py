@@ -65,10 +65,10 @@ def _parts(case: Case, files: Mapping[str, bytes] | None) -> list[tuple[str, str
         found = [
             ("overview", "Overview", section("overview", "Overview", numbers)),
             ("denied", "Denied", traffic.denials(told)),
+            *_workspace(case),
             ("destinations", "Destinations", traffic.destinations(told)),
             ("timeline", "Timeline", traffic.timeline(told)),
             ("programs", "Programs", traffic.programs(told)),
-            *_workspace(case),
             ("run", "The run", sections.identity(case)),
             ("posture", "Measured posture", sections.posture(case)),
             ("accounted", "Accounted for", sections.equation(case)),

@@ -27,8 +27,8 @@ def summary(case: Case) -> str:
     told = case.told
     body = [*_head(case), *_ladder(case)]
     if case.state is not State.INVALID and told is not None:
-        body += [*_run(case, told), *_denials(told), *_destinations(told), *_programs(told)]
-        body += workspace.summary(case.workspace)
+        body += [*_run(case, told), *_denials(told), *workspace.summary(case.workspace)]
+        body += [*_destinations(told), *_programs(told)]
     return "\n".join([*body, *_how(case)]) + "\n"
 
 
