@@ -73,7 +73,8 @@ def _run(case: Case, told: Told) -> list[str]:
     words += [f"{size(total.up)} sent", f"{size(total.down)} received"]
     if account.dropped:
         words.append(times(account.dropped, "packet") + " refused")
-    words.append(f"{times(account.questions, 'DNS question')} for {len(account.named):,} names")
+    names = times(len(account.named), "name")
+    words.append(f"{times(account.questions, 'DNS question')} for {names}")
     return [f"{said}: {'; '.join(words)}.", ""]
 
 
