@@ -8,8 +8,11 @@ from pathlib import Path
 import pytest
 
 from sluicegate.cli import main, reportfiles
+from sluicegate.cli.report import HELP
 from tests.evidence import made
 from tests.report import cases
+from tests.verify.test_foreign import LIVE, PIN
+from tests.verify.test_foreign import packet as packet_of_another
 
 
 @pytest.fixture
@@ -57,6 +60,18 @@ def test_what_does_not_hold_is_reported_and_is_exit_1(
     assert run(where, "--summary", out) == 1
     assert out.read_text().startswith("## \u26d4 sluicegate: INVALID")
     assert "INVALID: do not trust it" in capsys.readouterr().err
+
+
+def test_a_packet_of_another_producer_has_its_levels_only(tmp_path: Path) -> None:
+    theirs = tmp_path / "theirs"
+    theirs.mkdir()
+    (theirs / "evidence.jsonl").write_bytes(LIVE)
+    (theirs / "packet.json").write_text(json.dumps(packet_of_another()))
+    words = [word for name in HELP for word in (f"--{name}", tmp_path / f"out.{name}")]
+    assert run(theirs, "--key", PIN.hex(), *words) == 1
+    assert "denials" not in json.loads((tmp_path / "out.json").read_text())
+    assert "it is no packet of sluicegate that holds" in (tmp_path / "out.html").read_text()
+    assert (tmp_path / "out.ecs").read_text() == ""
 
 
 def test_a_key_that_did_not_sign_is_exit_1(where: Path) -> None:

@@ -60,7 +60,7 @@ def case(where: Path, *keys: bytes) -> Case:
     """The case of a packet on the disk."""
     report = library.examine(str(where), list(keys), packet.DEFAULT, {})
     found = told(rows(str(where), report)) if report.streams else None
-    return Case(report, found, bool(keys), "PACKET")
+    return Case(report, found, bool(keys))
 
 
 def row(seq: int, text: str, verdict: str = "block", **facts: Any) -> Row:
@@ -218,7 +218,7 @@ def evil(text: str, state: str = "sound") -> Case:
         streams={"evidence.jsonl": "", "flows.jsonl": ""},
         workspace=_workspace(text),
     )
-    return Case(report, told(all_rows(text)), pinned=True, where=text)
+    return Case(report, told(all_rows(text)), pinned=True)
 
 
 def _workspace(text: str) -> dict[str, Any]:

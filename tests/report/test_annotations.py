@@ -72,7 +72,7 @@ def test_there_are_few_of_each_kind() -> None:
     found = parsed(commands(cases.of(rows), "/checkout"))
     kinds = [kind for kind, *_ in found]
     assert kinds == ["error"] * MAX_EACH + ["warning"] * MAX_EACH + ["notice"] * MAX_EACH
-    assert found[2 * MAX_EACH - 1][3] == "and 31 more, in the job's summary"
+    assert found[2 * MAX_EACH - 1][3] == "and 32 more, in the job's summary"
     assert all("http://w" in text for *_, text in found[2 * MAX_EACH :])
 
 

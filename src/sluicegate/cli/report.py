@@ -82,7 +82,7 @@ def _write(args: argparse.Namespace, wanted: dict[str, str], report: packet.Repo
             told = Told()
             for row in _through(rows(args.packet, report), _lines(out, report, wanted)):
                 told.add(row)
-        case = Case(report, told, bool(args.key), args.packet)
+        case = Case(report, told, bool(args.key))
         for name in wanted.keys() - set(STREAMS):
             out.write(name, _page(name, case, args))
         if args.annotations:

@@ -71,7 +71,7 @@ def _notes(case: Case) -> Iterator[Note]:
     if not case.sound:
         yield Note("error", f"{case.state.value}: {case.why}")
     for one in case.reservations:
-        yield Note("error", one)
+        yield Note("warning", one)
     if case.state is State.CONSISTENT:
         key = case.report.signer_key
         yield Note("notice", f"no key was given: pin the signer with --key {key}")

@@ -87,7 +87,6 @@ class Case:
     report: Report
     told: Told | None
     pinned: bool  # a key was given
-    where: str = "PACKET"  # the packet as the reader named it, for commands to copy
 
     @property
     def state(self) -> State:
