@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import socket
 import ssl
+import struct
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -311,6 +312,26 @@ def test_a_client_that_leaves_without_a_word(tmp_path: Path) -> None:
         ended = place.gate.notary.wait(lambda m: m.get("phase") == "outcome")
         place.gate.stop()
     assert "left without a word" in ended["flow"]["outcome"]
+    assert "inspect: false in allow[0] p:0" in ended["flow"]["outcome"]
+
+
+@pytest.mark.parametrize("reset", [False, True])
+def test_a_client_that_leaves_in_the_handshake(tmp_path: Path, reset: bool) -> None:
+    """It has seen the certificate, and sends no alert either: some libraries with roots of their own do that."""
+    site = Site(tmp_path)
+    with house(site, reading(site)) as place:
+        into, out = ssl.MemoryBIO(), ssl.MemoryBIO()
+        with contextlib.suppress(ssl.SSLWantReadError):
+            place.context().wrap_bio(into, out, server_hostname=NAME).do_handshake()
+        raw = place.gate.connect()
+        raw.sendall(out.read())
+        assert raw.recv(65_536)
+        if reset:
+            raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        raw.close()
+        ended = place.gate.notary.wait(lambda m: m.get("phase") == "outcome")
+        place.gate.stop()
+    assert "left when it had our certificate" in ended["flow"]["outcome"]
     assert "inspect: false in allow[0] p:0" in ended["flow"]["outcome"]
 
 

@@ -206,6 +206,11 @@ class Opened:
         said = None if error is None else distrust(error)
         if said is not None:
             return f"the client does not trust our certificate ({said}); {self._leave}"
+        gone = isinstance(error, ssl.SSLEOFError | ConnectionError)
+        if gone and self._facing is not None and self._facing.sent:
+            # So do some that have roots of their own: rustls within ureq 3 sends no alert.
+            why = "the client left when it had our certificate, as one may that does not trust it"
+            return f"{why}; {self._leave}"
         return "client: the TLS handshake failed" if error is None else f"client: {_words(error)}"
 
     def ended(self, reason: str) -> None:
