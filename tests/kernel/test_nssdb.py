@@ -169,6 +169,48 @@ def test_what_is_no_file_of_the_users_is_not_read(kind: str) -> None:
 
 
 @needs_tool
+def test_the_tool_loads_no_library_that_a_home_names(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It would be code of whoever wrote the home, outside of the boundary. Inside, the command has its own file."""
+    with ground() as top:
+        there = database(top / "home/.pki/nssdb")
+        evil = f"library={top}/evil.so\nname=evil\n\n"
+        with (there / "pkcs11.txt").open("a") as file:
+            file.write(evil)
+        (top / "bin").mkdir()
+        (top / "seen").touch(0o666)
+        (top / "seen").chmod(0o666)
+        real = shutil.which("certutil")
+        script = (
+            f'#!/bin/sh\nid -u >>{top}/seen; cat "${{2#sql:}}"/* >>{top}/seen\nexec {real} "$@"\n'
+        )
+        (top / "bin/certutil").write_text(script)
+        (top / "bin/certutil").chmod(0o755)
+        monkeypatch.setenv("PATH", f"{top}/bin:{os.environ['PATH']}")
+        with nssdb.copies(str(top / "home"), {}, USER) as found:
+            (made,) = nssdb.extended(found, PEM, USER)
+        assert (made.why, [name for name, _ in made.files]) == ("", [*nssdb.FILES, "pkcs11.txt"])
+        seen = (top / "seen").read_bytes()
+        assert seen.startswith(f"{UID}\n".encode())
+        assert b"theirs" in seen
+        assert b"evil" not in seen
+        assert evil in dict(made.files)["pkcs11.txt"]
+
+
+@pytest.mark.parametrize("kind", ["the directory", "the database"])
+def test_a_link_out_of_the_home_is_not_followed(kind: str) -> None:
+    with ground() as top:
+        env = browser(top)
+        (top / "other/nssdb").mkdir(parents=True)
+        if kind == "the directory":
+            (top / "home/.pki").symlink_to(top / "other")
+        else:
+            (top / "home/.pki").mkdir()
+            (top / "home/.pki/nssdb").symlink_to(top / "other/nssdb")
+        with nssdb.copies(str(top / "home"), env, USER) as found:
+            assert not [one for one in found if one.path.startswith(str(top / "other"))]
+
+
+@needs_tool
 @both
 def test_in_a_workspace_nothing_is_made_and_what_is_there_is_covered(name: str) -> None:
     """A home that is the workspace: what were made there would stay."""

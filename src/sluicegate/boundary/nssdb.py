@@ -17,7 +17,10 @@ from dataclasses import dataclass
 
 from sluicegate.boundary.model import Database
 
-FILES = ("cert9.db", "key4.db", "pkcs11.txt")
+FILES = ("cert9.db", "key4.db")
+# Libraries that NSS loads with the database. The tool gets one that names none: it runs outside of the boundary, and
+# what a home names may be anybody's. Inside, the command has its own again.
+MODULES = "pkcs11.txt"
 # Below a home, and below its directory of data: where such a client looks.
 OLD, NEW = ".pki/nssdb", "pki/nssdb"
 # Bytes of one file: a new database has 37 KB, one with a hundred certificates some 300.
@@ -38,12 +41,16 @@ _WORDS = 200  # characters of the tool's own that are put on record
 
 @dataclass(frozen=True, slots=True)
 class Copy:
-    """`path` inside; `there`, where the copy is being made. `why` not: it stays as it is then."""
+    """`path` inside; `there`, where the copy is being made. `why` not: it stays as it is then.
+
+    `modules` is what the original names, if it is not new.
+    """
 
     path: str
     there: str
     new: bool
     why: str = ""
+    modules: bytes = b""
 
 
 @contextlib.contextmanager
@@ -54,7 +61,10 @@ def copies(home: str, env: Mapping[str, str], user: tuple[int, int]) -> Iterator
     nothing is done.
     """
     data = env.get("XDG_DATA_HOME") or f"{home}/.local/share"
+    tops = [os.path.realpath(path) for path in (home, data)]
     places = [os.path.realpath(path) for path in (f"{home}/{OLD}", f"{data}/{NEW}")]
+    # What a link leads to elsewhere is not the home's, and nothing of ours is put over it.
+    places = [path for path in places if any(path.startswith(f"{top}/") for top in tops)]
     known = [path for path in dict.fromkeys(places) if os.path.isfile(f"{path}/{FILES[0]}")]
     wanted = known or (places[:1] if _browser(home, env) else [])
     if not wanted:
@@ -88,8 +98,9 @@ def _extended(copy: Copy, authority: str, user: tuple[int, int]) -> Database:
     if why:
         return Database(copy.path, why=why)
     files = []
-    for name in FILES:
-        data = _read(f"{copy.there}/{name}", user[0])
+    for name in (*FILES, MODULES):
+        data = copy.modules if name == MODULES else b""
+        data = data or _read(f"{copy.there}/{name}", user[0])
         if not data:
             return Database(copy.path, why=f"left as it is: {TOOL} made no {name}")
         files.append((name, os.fsdecode(data)))
@@ -109,11 +120,12 @@ def _found(programs: tuple[str, ...], path: str) -> bool:
 
 def _copied(path: str, there: str, new: bool, home: str, user: tuple[int, int]) -> Copy:
     os.mkdir(there, 0o700)
+    try:
+        owner = user[0] if new else os.stat(home).st_uid
+    except OSError as error:
+        return Copy(path, there, new, f"left as it is: {error.strerror}")
     for name in () if new else FILES:
-        try:
-            data = _read(f"{path}/{name}", os.stat(home).st_uid)
-        except OSError as error:
-            return Copy(path, there, new, f"left as it is: {error.strerror}")
+        data = _read(f"{path}/{name}", owner)
         if not data and name == FILES[0]:
             return Copy(
                 path, there, new, f"left as it is: {name} is not a file of its home's owner"
@@ -127,7 +139,7 @@ def _copied(path: str, there: str, new: bool, home: str, user: tuple[int, int]) 
             os.chown(f"{there}/{name}", *user)
     made = Copy(path, there, new)
     why = _tool(made, user, "", "-N", "--empty-password") if new else ""
-    return Copy(path, there, new, why)
+    return Copy(path, there, new, why, b"" if new else _read(f"{path}/{MODULES}", owner))
 
 
 def _tool(copy: Copy, user: tuple[int, int], given: str, *arguments: str) -> str:
