@@ -945,7 +945,7 @@ const sluicegate = (() => {
     }
 
     function readPolicy(policy, place) {
-      of(policy, ['mode', 'allow', 'deny', 'env', 'bind'], ['connections', 'inspect', 'record', 'secrets', 'outputs', 'writable', ...LIMITED]);
+      of(policy, ['mode', 'allow', 'deny', 'env', 'bind'], ['connections', 'inspect', 'record', 'secrets', 'outputs', 'writable', 'ask', ...LIMITED]);
       need(['enforce', 'observe'].includes(policy.get('mode')), `${what}: an unknown mode`);
       for (const name of ['connections', ...LIMITED]) {
         const limit = policy.get(name);
@@ -959,7 +959,8 @@ const sluicegate = (() => {
       const rules = (name) => objects(policy.get(name)).map((rule, at) =>
         readRule(rule, `${name}[${at}] of policies[${place}] policy.json`, name === 'deny'));
       need(!policy.has('inspect') || ['all', 'none'].includes(policy.get('inspect')), `${what}: an unknown inspect`);
-      const mode = { observe: policy.get('mode') === 'observe', inspect: policy.get('inspect') ?? 'auto' };
+      need(!policy.has('ask') || policy.get('ask') === true, `${what}: an unknown ask`);
+      const mode = { observe: policy.get('mode') === 'observe', inspect: policy.get('inspect') ?? 'auto', ask: policy.has('ask') };
       const limits = Object.fromEntries(LIMITED.map((name) => [`limits.${name}`, policy.get(name)]));
       const secrets = policy.has('secrets') ? objects(policy.get('secrets')).map(readSecret) : [];
       need(secrets.length || !policy.has('secrets'), `${what}: an empty list that would not be written`);
@@ -1177,6 +1178,30 @@ const sluicegate = (() => {
     return policies.some((policy) => needsToSee(policy, about));
   }
 
+  const ASK = 'ask'; // the rule of what a person at the run's terminal answered
+  // What a person can answer, and how a decision says so.
+  const ANSWERS = {
+    once: 'a person allowed it once', run: 'a person allowed it for this run', policy: 'a person added it to the policy',
+    deny: 'a person denied it', unanswered: 'nobody answered',
+  };
+  const ALLOWING = ['once', 'run', 'policy'], MAX_QUESTIONS = 100;
+
+  // An answer for once is one connection's.
+  const answerText = (connection, host, port, answer) => jcs([answer === 'once' ? connection : 0, host, port, answer]);
+
+  // Whether a person may be asked instead: about what no policy names, would look into, or finds to be internal.
+  function askable(policies, facts, decision) {
+    if (!policies.length || !policies.every((policy) => policy.ask)) return false;
+    if (decision.allowed || decision.rule !== 'default' || !decision.port || facts.protocol === 'https') return false;
+    if (facts.method !== undefined && !COMMON_METHODS.includes(facts.method)) return false;
+    if (decision.address !== undefined && internal(address(decision.address))) return false;
+    if (opens(policies, { ...facts, protocol: 'tls' })) return false;
+    return policies.every((policy) => {
+      const named = policy.allow.some((rule) => rule.ports.includes(decision.port) && isAbout(rule, decision, false));
+      return !named || decide([{ ...policy, observe: false }], facts).allowed;
+    });
+  }
+
   // On name and port, as what is asked inside is judged by itself.
   function openedBy(policies, loose, facts) {
     const found = preliminary(loose, facts);
@@ -1231,7 +1256,7 @@ const sluicegate = (() => {
   const MAX_ADDRESSES = 16; // of one name
   const MAX_QUERY_BYTES = 65536; // the gate reads no longer head of a request
   const PROTOCOLS = ['tls', 'http', 'https', 'opaque', 'server-first'], WAYS = ['direct', 'connect', 'absolute-form', 'socks'];
-  const CLAIMS = ['synthetic', 'target', 'sni', 'host', 'method', 'fault'], CLAIMED_PORTS = ['target_port', 'host_port'];
+  const CLAIMS = ['synthetic', 'target', 'sni', 'host', 'method', 'fault', 'answer'], CLAIMED_PORTS = ['target_port', 'host_port'];
   const CONDITIONED = ['query', 'headers']; // pairs that conditions look at
   const FLOW = ['kind', 'connection', 'client_port', 'address', 'port', 'protocol', 'via', 'url', 'rule', 'reason'];
   const FLOW_OPTIONAL = [...CLAIMS, ...CLAIMED_PORTS, ...CONDITIONED, 'path', 'query_bytes', 'remedy', 'observed', 'opened', 'ech', 'asked',
@@ -1243,7 +1268,7 @@ const sluicegate = (() => {
   const SAID = ['action_type', 'target', 'transport', 'method', 'verdict', 'layer', 'pattern', 'severity'];
   const SAID_TWICE = SAID.slice(0, 4); // the same in an intent and its outcome
   // Rules that no line of a policy stands for. A label is `allow[i] where` or `deny[i] where`.
-  const KINDS_OF_RULES = ['allow', 'deny', 'default', 'mismatch', 'fault', 'internal-address', 'protocol', 'method'];
+  const KINDS_OF_RULES = ['allow', 'deny', 'default', 'mismatch', 'fault', 'internal-address', 'protocol', 'method', ASK];
 
   const CERTIFICATE = 'certificate'; // the rule of a denial because of what the server could not prove
   const SECRET = 'secret'; // and because of a secret where it does not belong
@@ -1567,12 +1592,17 @@ const sluicegate = (() => {
     labels = new Map(); // by name the rules it may stand for: those that decided each time it was given
     bound = new Bound();
     changes = 0; // receipts of changes to the boundary
+    answers = new Map(); // what persons are said to have answered, and the first receipt that says so
     inside = new Map(); // opened connections that have not ended, and what was known of each from outside
 
     constructor(policies) {
       this.policies = policies;
       this.loose = relaxed(policies);
       this.limits = new Limits(policies);
+    }
+
+    get asks() {
+      return this.policies.some((policy) => policy.ask);
     }
 
     // Those that every policy has.
@@ -1639,7 +1669,7 @@ const sluicegate = (() => {
       need(!flow.has('opened') || verdict !== 'block', `${what}: opened, and denied`);
       const query = flow.get('query_bytes') ?? 0;
       need(asAsked(this.policies, facts, query), `${what}: query or headers that no condition is about`);
-      const decision = asked ? preliminary(this.loose, facts) : this.full(facts);
+      const decision = this.answeredTo(facts, asked, flow, what);
       let receipt = decision;
       if (flow.get('rule') === SECRET && verdict === 'block') {
         need(!asked && !addresses.length, `${what}: a secret in no request`);
@@ -1664,6 +1694,30 @@ const sluicegate = (() => {
     full(facts) {
       const { policies, loose } = this;
       return opens(policies, facts) ? openedBy(policies, loose, facts) : decide(policies, facts);
+    }
+
+    // What the policies give, or a person's answer makes of it.
+    answeredTo(facts, asked, flow, what) {
+      const seen = asked ? { ...facts, protocol: 'server-first' } : facts;
+      const decision = asked ? preliminary(this.loose, facts) : this.full(facts);
+      const { answer } = facts;
+      if (answer === undefined) return decision;
+      need(Object.hasOwn(ANSWERS, answer), `${what}: an answer that nobody can give`);
+      need(askable(asked ? this.loose : this.policies, seen, decision), `${what}: an answer where nobody is asked`);
+      const host = decision.name ?? decision.address, { port } = decision;
+      const used = answerText(flow.get('connection'), host, port, answer);
+      need(this.answers.has(used) || this.answers.size < MAX_QUESTIONS, `${what}: too many answers`);
+      if (!this.answers.has(used)) this.answers.set(used, what);
+      const allowed = ALLOWING.includes(answer), reason = `no rule allows ${host} port ${port}; ${ANSWERS[answer]}`;
+      return { ...decision, allowed, rule: ASK, reason, remedy: allowed ? undefined : decision.remedy };
+    }
+
+    // Nothing, if the supervisor, which asked, has every answer on its list.
+    heard(close) {
+      if (!this.asks) return;
+      const given = new Set(close.get('answers').map((entry) =>
+        answerText(entry.get('connection'), entry.get('host'), entry.get('port'), entry.get('answer'))));
+      for (const [used, what] of this.answers) need(given.has(used), `${what}: an answer that nobody gave`);
     }
 
     // The denial because of what a server could not prove, which is nowhere on record: the gate's word, and it denies.
@@ -2530,7 +2584,7 @@ const sluicegate = (() => {
     const whole = `sha256:${await sha256hex(data)}`;
     need(state.boundary.get('boundary_sha256') === whole, 'boundary.json is not the one in the record');
     const close = object(found.get('close'), 'boundary.json: close');
-    ending(close);
+    ending(close, Boolean(state.decisions?.asks));
     const counters = object(close.get('counters'), 'boundary.json: counters');
     const told = new Map([...counters, ['kind', BOUNDARY], ['boundary_sha256', whole]]);
     const run = object(close.get('run'), 'boundary.json: run');
@@ -2712,6 +2766,11 @@ const sluicegate = (() => {
   };
   const CLOSE = { ...named(['network', 'run', 'equation', 'workspace'], isObject), counters: isCounts, gate: countsOf(GATE) };
 
+  const ANSWER = { connection: isCount, host: isText, port: (value) => isCount(value) && value > 0 && value <= 65535,
+    answer: (value) => isText(value) && Object.hasOwn(ANSWERS, value) };
+  const isAnswers = (value) => Array.isArray(value) && value.length <= MAX_QUESTIONS && value.every((entry) => isObject(entry)
+    && entry.size === Object.keys(ANSWER).length && Object.entries(ANSWER).every(([name, is]) => entry.has(name) && is(entry.get(name))));
+
   const exactly = (found, known, what) => members(found, known, Object.keys(known), `boundary.json: ${what}`);
 
   function opening(opened, secrets) {
@@ -2726,8 +2785,8 @@ const sluicegate = (() => {
     probed(opened, secrets);
   }
 
-  function ending(close) {
-    exactly(close, CLOSE, 'close');
+  function ending(close, asks) {
+    exactly(close, asks ? { ...CLOSE, answers: isAnswers } : CLOSE, 'close');
     exactly(close.get('network'), NETWORK, 'network at the close');
   }
 
@@ -3239,6 +3298,7 @@ const sluicegate = (() => {
     let found, claims;
     try {
       state.decisions.settle();
+      state.decisions.heard(boundary.get('close'));
       found = solution(boundary, state.sums);
       claims = gateLines(boundary, state.sums);
     } catch (error) {

@@ -46,7 +46,8 @@ class Facts:
     `query` and `headers` are the pairs that some rule's condition is about, as they were sent and in their
     order: `policy.conditions` makes them, and cuts what is long.
     All names are canonical: `wire.names.host` made them. `fault` is why the bytes or claims can not be
-    vouched for; a flow with a fault is denied whatever the policy.
+    vouched for; a flow with a fault is denied whatever the policy. `answer` is what a person said of the destination
+    (`policy.ask` has the words), None where nobody was asked.
     """
 
     protocol: Protocol
@@ -64,6 +65,7 @@ class Facts:
     query: tuple[tuple[str, str], ...] = ()
     headers: tuple[tuple[str, str], ...] = ()
     fault: str | None = None
+    answer: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

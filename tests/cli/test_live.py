@@ -13,13 +13,15 @@ import pytest
 from sluicegate.boundary import streams
 from sluicegate.cli import closing, live
 from sluicegate.cli.live import Live
+from sluicegate.cli.options import Options
 
 LOG = (False, False, False)
 
 
 @pytest.fixture
 def gate() -> Iterator[tuple[Live, socket.socket]]:
-    with live.new() as it:
+    with live.new(Options(("true",))) as it:
+        assert it is not None
         yield it, it.theirs
 
 
@@ -120,7 +122,8 @@ def test_who_does_not_read_the_log_holds_up_nothing_but_its_lines() -> None:
     saved = os.dup(2)
     os.dup2(writer, 2)
     try:
-        with live.new() as it:
+        with live.new(Options(("true",))) as it:
+            assert it is not None
             it.begin(LOG, None, "")
             command = threading.Thread(target=it.write, args=(2, b"the command's\n"))
             command.start()
@@ -149,7 +152,8 @@ def test_a_terminal_that_can_not_erase_has_no_line(kind: str) -> None:
     saved = os.dup(2)
     os.dup2(outer, 2)
     try:
-        with live.new() as it:
+        with live.new(Options(("true",))) as it:
+            assert it is not None
             it.begin((True, True, True), None, kind)
             assert it.patience(None) is None
             it.finish()

@@ -11,6 +11,7 @@ import fcntl
 import os
 import select
 import signal
+import sys
 import termios
 import time
 from collections.abc import Callable
@@ -62,6 +63,9 @@ class Terminal:
         self._outer, self._is_own = _own_descriptor(tty.index(True))
         self._to_master = bytearray()
         self._to_outer = bytearray()
+        # What the command prints while somebody else has the terminal, and whose the keys are then.
+        self._held = bytearray()
+        self._typed: Callable[[bytes], bytes] | None = None
         self._master_ended = self._outer_ended = False
         self._saved: list[int | list[bytes | int]] | None = None
         # Set until raw mode is known to hold: at the start, and whenever a shell continued us.
@@ -164,8 +168,13 @@ class Terminal:
 
     def resize(self) -> None:
         """Give the inner terminal the size of the outer; the kernel tells its programs."""
+        self._resize()
+
+    def _resize(self, fewer: int = 0) -> None:
         try:
             size = fcntl.ioctl(self._outer, termios.TIOCGWINSZ, bytes(8))
+            rows = int.from_bytes(size[:2], sys.byteorder)
+            size = max(1, rows - fewer).to_bytes(2, sys.byteorder) + size[2:]
             fcntl.ioctl(self._master, termios.TIOCSWINSZ, size)
         except OSError:
             # One of them has hung up; reading and writing will tell.
@@ -176,7 +185,7 @@ class Terminal:
         self._take()
         wanted = dict[int, int]()
         if not self._master_ended:
-            room = len(self._to_outer) < MAX_WAITING_BYTES
+            room = len(self._to_outer) + len(self._held) < MAX_WAITING_BYTES
             wanted[self._master] = (select.POLLIN if room else 0) | (
                 select.POLLOUT if self._to_master else 0
             )
@@ -210,7 +219,10 @@ class Terminal:
             if not got:
                 self._master_ended = True
             elif not self._outer_ended:
-                self._to_outer += self.before(got)
+                if self._typed is not None:
+                    self._held += got
+                else:
+                    self._to_outer += self.before(got)
 
     def _handle_outer(self, events: int) -> None:
         if events & select.POLLOUT and self._to_outer:
@@ -231,14 +243,39 @@ class Terminal:
                     return
                 got = b""
             if got:
-                self._to_master += got
+                self._to_master += got if self._typed is None else self._typed(got)
             else:
                 self._hang_up()
 
     @property
     def is_quiet(self) -> bool:
         """Whether all that the command printed is out, and something else could be."""
-        return self._is_own and not (self._to_outer or self._outer_ended or self._stale)
+        waits = self._to_outer or self._typed is not None
+        return self._is_own and self.usable and not waits
+
+    @property
+    def ended(self) -> bool:
+        """Whether the terminal outside is gone."""
+        return self._outer_ended
+
+    @property
+    def usable(self) -> bool:
+        """Whether it is there, and it is our turn to use it."""
+        return not (self._outer_ended or self._stale)
+
+    def pause(self, typed: Callable[[bytes], bytes]) -> None:
+        """Hold back what the command prints. Keys go to `typed`, which returns those that are still the command's."""
+        self._typed = typed
+
+    def resume(self, *, redraw: bool) -> None:
+        """Go on; `redraw`: let the command's programs paint their screen again."""
+        self._typed = None
+        if self._held:
+            self._to_outer += self.before(bytes(self._held))
+            self._held.clear()
+        if redraw:
+            self._resize(fewer=1)
+            self._resize()
 
     def show(self, data: bytes) -> None:
         """Print `data`, which is not the command's, behind what was printed."""

@@ -146,6 +146,8 @@ def close(
         "workspace": {"sha256": _digest(measured.workspace)},
         "equation": _equation(documents, measured, ended),
     }
+    if out.live is not None and out.live.asker is not None:
+        closed["answers"] = out.live.asker.answers
     boundary = packet.boundary(documents.opened, closed)
     flow = {
         "boundary_sha256": "sha256:" + hashlib.sha256(boundary).hexdigest(),

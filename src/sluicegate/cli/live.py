@@ -14,10 +14,17 @@ import threading
 import time
 from collections import deque
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 from sluicegate.boundary import streams
 from sluicegate.boundary.terminal import Terminal
 from sluicegate.cli import closing, say, statusline
+from sluicegate.cli.options import Options
+
+if TYPE_CHECKING:
+    from sluicegate.cli.asking import Asker
+    from sluicegate.cli.opening import Plan
+    from sluicegate.cli.supervise import Control
 
 # How often the line changes at most: nobody reads faster, and each change is a write to a terminal that may be far.
 DRAW_SECONDS = 0.25
@@ -37,7 +44,14 @@ class Live:
     After `begin`, `write` is how the command's output to pipes goes out.
     """
 
-    def __init__(self, peer: socket.socket, theirs: socket.socket) -> None:
+    def __init__(
+        self,
+        peer: socket.socket,
+        theirs: socket.socket,
+        asker: Asker | None = None,
+        *,
+        quiet: bool = False,
+    ) -> None:
         peer.setblocking(False)
         self.peer, self.theirs = peer, theirs
         self.terminal: Terminal | None = None
@@ -52,20 +66,24 @@ class Live:
         self._waiting = deque[str](maxlen=MAX_WAITING)
         self._saying: threading.Thread | None = None
         self._told_more = False
+        self._quiet = quiet
+        self.asker = asker
 
     def begin(self, tty: tuple[bool, bool, bool], terminal: Terminal | None, kind: str) -> None:
         """The command is about to start; no process is forked any more, so none gets what is opened here.
 
         `terminal` is the command's own, which has those of 0, 1 and 2 that `tty` says; `kind` is TERM.
         """
-        self._screen = _opened(tty, kind)
+        self._screen = None if self._quiet else _opened(tty, kind)
         # With neither line nor log: a line of the log would stand in the command's screen.
-        self._silent = self._screen is None and tty[2]
+        self._silent = self._quiet or (self._screen is None and tty[2])
         if terminal is not None and self._screen is not None:
             # Its output comes through there, with line ends that its own terminal made.
             self.terminal = terminal
             self.line = statusline.Line(b"\r\n")
             terminal.before = self.line.before
+        if self.asker is not None:
+            self.asker.begin(terminal, None if self.terminal is None else self.line)
 
     def write(self, sink: int, data: bytes) -> None:
         """Some of the command's output to descriptor `sink`, without a line of ours in it.
@@ -87,6 +105,8 @@ class Live:
 
     def patience(self, left: float | None) -> float | None:
         """For how many milliseconds the wait may sleep, of `left` (None: for ever)."""
+        if self.asker is not None:
+            left = self.asker.patience(left)
         if self._screen is None and not self._waiting:
             return left
         mine = DRAW_SECONDS * 1000
@@ -100,6 +120,8 @@ class Live:
             except OSError:
                 return  # of a gate that is gone others tell
             self._heard(data)
+        if self.asker is not None:
+            self.asker.turn()
         if self._silent:
             self._waiting.clear()
         elif self._screen is None:
@@ -110,6 +132,8 @@ class Live:
     def finish(self) -> None:
         """Nothing of ours stands on the screen, and nothing will."""
         screen, self._silent = self._screen, True
+        if self.asker is not None:
+            self.asker.finish()
         if screen is None:
             return
         if self.terminal is not None:
@@ -174,11 +198,46 @@ class Live:
 
 
 @contextlib.contextmanager
-def new() -> Iterator[Live]:
-    """A `Live`, its sockets open until the end of the block."""
+def new(options: Options) -> Iterator[Live | None]:
+    """What shows it, its sockets open until the end of the block; None where nothing is to be seen."""
+    if options.quiet and not options.ask:
+        yield None
+        return
+    asker = None
+    if options.ask:
+        from sluicegate.cli.asking import Asker  # with it comes what few runs need
+
+        asker = Asker()
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     with ours, theirs:
-        yield Live(ours, theirs)
+        yield Live(ours, theirs, asker, quiet=options.quiet)
+
+
+def before(plan: Plan) -> Plan:
+    """The plan of the run: with --ask its policies say so.
+
+    Raises:
+        SetupError: there is nobody to be asked.
+    """
+    if not plan.options.ask:
+        return plan
+    from sluicegate.cli import asking
+
+    return asking.marked(plan)
+
+
+def attach(shown: Live | None, gate: Control) -> None:
+    """What the gate asks is heard, and answered there."""
+    if shown is not None and shown.asker is not None:
+        gate.asked, shown.asker.reply = shown.asker.heard, gate.send
+
+
+def after(plan: Plan, shown: Live | None) -> None:
+    """What a person wanted in the policy is put there, now that the run is over."""
+    if shown is not None and shown.asker is not None:
+        from sluicegate.cli import asking
+
+        asking.add(plan, shown.asker.answers)
 
 
 @contextlib.contextmanager

@@ -70,6 +70,8 @@ class Plan:
     checkpoints: str | None = None
     authority: Mapping[str, object] | None = None
     handing: Handing = Handing()
+    # Of the policies' files, where a person may add to them.
+    texts: tuple[str, ...] = ()
 
 
 @contextlib.contextmanager

@@ -22,6 +22,7 @@ usage: sluicegate run [OPTIONS] -- COMMAND [ARGS]
   --secret-fd NAME=N     a secret of the policy (fd: NAME) from descriptor N; repeatable
   --passphrase-fd N      an encrypted key's passphrase, one line (--key FILE asks at a terminal)
   --agent-identity ID    who the command is, for the record
+  --ask                  ask at the terminal about destinations that no rule names
   --observe              let through what would be denied, marked so in each receipt
   --workdir DIR          the command's working directory, writable inside (the current one)
   --env NAME[=VALUE]     pass a variable into the boundary; repeatable
@@ -43,7 +44,7 @@ _WITH_VALUE = {
     *("preset", "read-only"),
     *("key-fd", "passphrase-fd", "secret-fd", "checkpoint-file", "checkpoint-seconds"),
 }
-_FLAGS = {"observe", "fail-on-deny", "quiet", "help", "unsafe-ignore-holes"}
+_FLAGS = {"ask", "observe", "fail-on-deny", "quiet", "help", "unsafe-ignore-holes"}
 # A day: a forgotten unit (ms for s) is more likely than a longer run.
 MAX_TIMEOUT_SECONDS = 86_400.0
 # How often a checkpoint: more than once a second nobody needs, less than once a day is none.
@@ -74,6 +75,7 @@ class Options:
     passphrase_fd: int | None = None
     secret_fds: tuple[tuple[str, int], ...] = ()
     identity: str = ""
+    ask: bool = False
     observe: bool = False
     workdir: str = "."
     env: tuple[str, ...] = ()
@@ -149,6 +151,7 @@ def _options(argv: tuple[str, ...], given: dict[str, list[str]]) -> Options:
         passphrase_fd=passphrase_fd,
         secret_fds=_secret_fds(given.get("secret-fd", ()), (key_fd, passphrase_fd)),
         identity=identity,
+        ask="ask" in one,
         observe="observe" in one,
         workdir=one.get("workdir", "."),
         env=tuple(given.get("env", ())),

@@ -10,6 +10,7 @@ from sluicegate.boundary.model import BoundaryError
 from sluicegate.cli import (
     closing,
     keysource,
+    live,
     opening,
     packetdir,
     planning,
@@ -68,7 +69,7 @@ def main(argv: Sequence[str]) -> int:
 def _run(options: opts.Options, state: supervise.Signals, key: keysource.Source) -> int:
     timing.mark("begin")
     run = os.urandom(8).hex()
-    plan = planning.prepare(options, os.environ, run, state.ignored, key.files)
+    plan = live.before(planning.prepare(options, os.environ, run, state.ignored, key.files))
     planning.warn(plan)
     timing.mark("options and policies")
     result = session.perform(plan, state, key)

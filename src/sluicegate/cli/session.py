@@ -59,7 +59,7 @@ def perform(plan: Plan, state: supervise.Signals, key: keysource.Source) -> clos
         heads = checkpoints.Checkpoints(file, quiet=plan.options.quiet)
         made = placeholders.make((plan.spec.workspace, *plan.spec.binds), plan.spec.free)
         stack.callback(placeholders.remove, made)
-        shown = None if plan.options.quiet else stack.enter_context(live.new())
+        shown = stack.enter_context(live.new(plan.options))
         command = plan.spec.command
         handed = stack.enter_context(outputs.opened(plan.handing, command.uid, command.gid))
         processes = Processes()
@@ -67,6 +67,7 @@ def perform(plan: Plan, state: supervise.Signals, key: keysource.Source) -> clos
         out = closing.Out(reserved, heads, shown)
         result = _perform(plan, state, key, processes, out, handed)
     heads.show()  # nothing that may take its time is left to do
+    live.after(plan, shown)
     return _heard(result, processes.lost)
 
 
@@ -186,6 +187,7 @@ def _open(
     if processes.gate is None or processes.notary is None or processes.witness is None:
         raise RuntimeError("nothing was started")
     gate = supervise.Control(processes.gate.control, "gate")
+    live.attach(out.live, gate)
     notary = supervise.Control(processes.notary.control, "notary", told=out.checkpoints.told)
     witness = supervise.Control(processes.witness.control, "witness")
     command = supervise.Control(wall.wire, "boundary")

@@ -9,7 +9,7 @@ import select
 import signal
 import socket
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from types import FrameType
 from typing import TYPE_CHECKING
@@ -58,13 +58,14 @@ class Interrupted(Exception):  # noqa: N818  # not an error: the caller asked fo
 class Control:
     """LF-framed JSON objects over one socket, asked and answered.
 
-    `told` hears each checkpoint that the other side tells unasked, at whatever moment it comes.
+    `told` hears each checkpoint that the other side tells unasked, at whatever moment it comes; `asked` each question.
     """
 
     peer: socket.socket
     name: str
     rest: bytes = b""
     told: Callable[[str], None] | None = None
+    asked: Callable[[Mapping[str, object]], None] | None = None
 
     def send(self, message: object) -> None:
         self.peer.settimeout(ANSWER_SECONDS)
@@ -104,6 +105,10 @@ class Control:
                 return None
 
     def _heard(self, message: dict[str, object]) -> bool:
+        question = message.get("question")
+        if self.asked is not None and len(message) == 1 and isinstance(question, dict):
+            self.asked(question)
+            return True
         text = message.get("checkpoint")
         if self.told is None or len(message) != 1 or not isinstance(text, str):
             return False

@@ -219,6 +219,7 @@ def _facts(client: Client, facts: Facts, judged: Decision) -> dict[str, Json]:
         "method": facts.method,
         "path": path,
         "query_bytes": query,
+        "answer": facts.answer,
         "fault": None if facts.fault is None else printable(facts.fault),
         "remedy": judged.remedy,
         "observed": True if judged.observed else None,

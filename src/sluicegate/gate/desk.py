@@ -18,15 +18,17 @@ from sluicegate.gate.ledger import Ledger
 from sluicegate.gate.limits import Limits
 from sluicegate.gate.lookup import Lookup
 from sluicegate.gate.loop import Loop
-from sluicegate.gate.machine import UNNAMED, Named
+from sluicegate.gate.machine import UNNAMED, Ask, Judge, Named, Step
 from sluicegate.gate.names import Names
 from sluicegate.gate.news import News
 from sluicegate.gate.passage import Contents, Passage
 from sluicegate.gate.pipes import Pipes
+from sluicegate.gate.questions import Questions
 from sluicegate.gate.threads import Threads
 from sluicegate.jcs import Json
 from sluicegate.policy.allowance import REQUEST, Allowance
-from sluicegate.policy.decide import answered, decide, decisive, named, preliminary, relaxed
+from sluicegate.policy.ask import askable, settled, where
+from sluicegate.policy.decide import answered, decide, decisive, named, relaxed
 from sluicegate.policy.model import Policy
 from sluicegate.policy.opening import opened, opens
 from sluicegate.wire import http
@@ -92,6 +94,7 @@ class Desk:
     opener: Opener | None = None
     vault: Vault | None = None
     news: News | None = None
+    questions: Questions | None = None
     loose: tuple[Policy, ...] = ()
     allowance: Allowance = field(default_factory=Allowance)
     named: Named = UNNAMED
@@ -118,7 +121,7 @@ class Desk:
             if self.opener is not None and opens(self.policies, facts):
                 found = opened(self.policies, self.loose, facts)
             else:
-                found = decide(self.policies, facts)
+                found = settled(self.policies, facts, decide(self.policies, facts))
             if len(facts.path or "") <= MAX_SAID_PATH:
                 if len(self._said) >= MAX_SAID:
                     self._said.clear()
@@ -131,8 +134,35 @@ class Desk:
         now_ms = time.time_ns() // NS_PER_MS
         return self.allowance.begin(facts.protocol, decision, now_ms) or decision
 
-    def weigh(self, facts: Facts, asking: Asking) -> tuple[Facts, Decision]:
+    def ask(self, who: records.Client, step: Step, done: Callable[[], None]) -> bool:
+        """Whether a person is asked before `step` is done; `done` is called when there is an answer."""
+        if self.questions is None or not self.questions.open or not isinstance(step, Judge | Ask):
+            return False
+        facts = step.facts
+        policies, seen = self._seen(facts, target=isinstance(step, Ask))
+        made = decide(policies, seen)
+        if not askable(policies, seen, made):
+            return False
+        return self.questions.ask(who, facts, made, done)
+
+    def informed(self, who: records.Client, facts: Facts, *, target: bool = False) -> Facts:
+        """`facts` with what a person said about them, if one was asked."""
+        if self.questions is None:
+            return facts
+        policies, seen = self._seen(facts, target=target)
+        made = decide(policies, seen)
+        if not askable(policies, seen, made):
+            return facts
+        return replace(facts, answer=self.questions.known(who.connection, where(made)))
+
+    def _seen(self, facts: Facts, *, target: bool) -> tuple[tuple[Policy, ...], Facts]:
+        if target:
+            return self.loose, replace(facts, protocol=Protocol.SERVER_FIRST)
+        return self.policies, facts
+
+    def weigh(self, who: records.Client, facts: Facts, asking: Asking) -> tuple[Facts, Decision]:
         """What is to be recorded of `facts`, and decided; a request gets its secrets, if none is elsewhere in it."""
+        facts = self.informed(who, facts)
         decision = self.judge(facts)
         if self.vault is None or asking.request is None:
             return facts, decision
@@ -141,7 +171,8 @@ class Desk:
 
     def preliminary(self, facts: Facts) -> Decision:
         """The verdict on name and port alone, whatever will be spoken there."""
-        return self._within(facts, preliminary(self.loose, facts))
+        policies, seen = self._seen(facts, target=True)
+        return self._within(facts, settled(policies, seen, decide(policies, seen)))
 
     def waits(self, base: Facts) -> bool:
         """Whether a client that said nothing within the grace may still say what decides."""
@@ -175,7 +206,9 @@ class Desk:
     def may_be_named(self, port: int) -> bool:
         """Whether there is a host that a client of a bare address could still name and be allowed."""
         return all(
-            policy.observe or any(rule.host and port in rule.ports for rule in policy.allow)
+            policy.observe
+            or (policy.ask and self.questions is not None)
+            or any(rule.host and port in rule.ports for rule in policy.allow)
             for policy in self.policies
         )
 
@@ -352,7 +385,7 @@ class Deed:
 
 def gone(desk: Desk, client: records.Client, facts: Facts, asking: Asking, reason: str) -> None:
     """Judge and record what a client left before its decision: it is on record all the same."""
-    facts, decision = desk.weigh(facts, asking)
+    facts, decision = desk.weigh(client, facts, asking)
     if decision.verdict is Verdict.DENY:
         desk.block(client, facts, decision, nothing)
         return

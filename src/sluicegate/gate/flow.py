@@ -27,6 +27,7 @@ from sluicegate.gate.reach import Reach
 from sluicegate.gate.relay import End, Relay
 from sluicegate.gate.retry import Retry
 from sluicegate.gate.second import Second, same
+from sluicegate.gate.times import Times
 
 if TYPE_CHECKING:
     from sluicegate.gate.opened import Opened
@@ -36,6 +37,7 @@ class Stage(enum.Enum):
     """What the flow waits for."""
 
     READING = enum.auto()
+    ASKING = enum.auto()
     DECIDING = enum.auto()
     DIALLING = enum.auto()
     CARRYING = enum.auto()
@@ -65,11 +67,9 @@ class Flow:
         self._carrier: Relay | Exchange | Opened | None = None
         self._linger: Linger | None = None
         self._kept: Kept | None = None
+        self._asked: Step | None = None
         self._resumed = self._reused = self._hesitant = False
-        limits = desk.limits
-        self._grace = desk.loop.after(limits.grace_s, self._silent)
-        self._deadline = desk.loop.after(limits.first_bytes_s, self._late)
-        self._timed = False
+        self._times = Times(desk.loop, desk.limits, self._silent, self._late)
 
     def start(self) -> None:
         """Read what is there: the first bytes often come with the connection. It may be over when this returns."""
@@ -93,10 +93,7 @@ class Flow:
             else:
                 self._perform(self._machine.ended())
             return
-        if not self._timed:
-            self._timed = True
-            self._deadline.cancel()
-            self._deadline = self._desk.loop.after(self._desk.limits.head_s, self._late)
+        self._times.heard()
         self._perform(self._machine.received(data))
 
     def _broken(self, _: OSError) -> None:
@@ -104,21 +101,37 @@ class Flow:
 
     def _perform(self, step: Step | None) -> None:
         while step is not None:
+            if self._desk.ask(self.who, step, self._answered):
+                self._stage, self._asked = Stage.ASKING, step
+                self._times.stop()
+                self._desk.loop.forget(self._client.fileno())
+                return
             if isinstance(step, Judge):
-                self._judged(*self._desk.weigh(step.facts, self._machine))
+                self._judged(*self._desk.weigh(self.who, step.facts, self._machine))
                 return
             if isinstance(step, Ask):
-                decision = self._desk.preliminary(step.facts)
+                facts = self._desk.informed(self.who, step.facts, target=True)
+                decision = self._desk.preliminary(facts)
                 if decision.verdict is Verdict.DENY:
-                    self._judged(step.facts, decision, asked=True)
+                    self._judged(facts, decision, asked=True)
                     return
                 if not self._say(self._machine.grant()):
                     return
                 self._base = self._machine.base
-                self._rearm()
+                self._times.again()
             elif not self._say(step.data):
                 return
             step = self._machine.step()
+
+    def _answered(self) -> None:
+        """There is an answer, or there will be none: the step that waited for it."""
+        step, self._asked = self._asked, None
+        if self._stage is not Stage.ASKING:
+            return
+        self._stage = Stage.READING
+        self._perform(step)
+        if self._stage is Stage.READING:
+            self._desk.loop.want(self._client.fileno(), READ, self._readable)
 
     def _say(self, data: bytes) -> bool:
         """Send a short handshake reply; a client that does not even take that has left."""
@@ -129,18 +142,6 @@ class Flow:
             pass  # told below, as a client that left
         self._leave("client left during the handshake")
         return False
-
-    def _rearm(self) -> None:
-        """The tunnel's first bytes have their own times."""
-        self._stop_timers()
-        limits = self._desk.limits
-        self._timed = False
-        self._grace = self._desk.loop.after(limits.grace_s, self._silent)
-        self._deadline = self._desk.loop.after(limits.first_bytes_s, self._late)
-
-    def _stop_timers(self) -> None:
-        self._grace.cancel()
-        self._deadline.cancel()
 
     def _silent(self) -> None:
         """The grace is over: a client that said nothing is judged by name and port, if that can be said."""
@@ -171,7 +172,7 @@ class Flow:
 
     def _judged(self, facts: Facts, decision: Decision, *, asked: bool = False) -> None:
         self._stage = Stage.DECIDING
-        self._stop_timers()
+        self._times.stop()
         self._desk.loop.forget(self._client.fileno())
         if self._resumed and self._desk.ledger.full:
             self._desk.refused["requests"] += 1
@@ -289,7 +290,7 @@ class Flow:
         relay.start()
 
     def _relayed(self, end: End) -> None:
-        self._stop_timers()
+        self._times.stop()
         if self._deed is not None:
             self._deed.carried(end.bytes_up, end.bytes_down, end.kernel)
             self._deed.close(end.reason)
@@ -329,11 +330,9 @@ class Flow:
 
     def _next_request(self, rest: bytes) -> None:
         desk = self._desk
-        self._resumed, self._timed, self._stage = True, bool(rest), Stage.READING
+        self._resumed, self._stage = True, Stage.READING
         self._machine = Machine(self._base, desk.names.name, desk.named, resumed=True)
-        limits = desk.limits
-        time_s = limits.head_s if rest else limits.idle_http_s
-        self._deadline = desk.loop.after(time_s, self._late)
+        self._times.resume(bool(rest))
         desk.loop.watch(self._client.fileno(), READ, self._readable)
         if rest:
             # From the loop, not from here: many short requests in one segment must not nest.
@@ -368,6 +367,7 @@ class Flow:
 
     def stop(self, reason: str) -> None:
         """End the flow now, its outcome recorded."""
+        self._answered()  # who still waits is on record as denied: there is no answer
         if self._stage is Stage.READING:
             self._leave(reason)
         elif self._carrier is not None:
@@ -388,7 +388,7 @@ class Flow:
 
     def _finish(self) -> None:
         self._stage = Stage.GONE
-        self._stop_timers()
+        self._times.stop()
         self._drop_kept()
         if self._dial is not None:
             self._dial.cancel()

@@ -73,7 +73,7 @@ class Call:
         desk, who = self.owner.desk, self.owner.who
         self.request = request
         self._method = "" if request is None else request.method
-        facts, decision = desk.weigh(facts, self)
+        facts, decision = desk.weigh(self.owner.who, facts, self)
         if request is None or decision.verdict is Verdict.DENY:
             self.request = None
             done = functools.partial(self._refuse, facts, decision, malformed)

@@ -265,7 +265,7 @@ class Inside(Flow):
         super().__init__(desk, client, who, base.address, base.port, self._left)
         self._opened, self._base, self._kept = opened, base, kept
         self._machine = Machine(base, desk.names.name, desk.named, resumed=True)
-        self._grace.cancel()
+        self._times.patient()
         self._resumed = True
         self._reason = "complete"
         self._securing: Handshake | None = None

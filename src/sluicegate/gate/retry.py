@@ -43,7 +43,7 @@ class Retry:
         relay, deed, second = self._relay, self._deed, self._flight.second
         relay.pause()
         why = self._flight.refusal
-        facts = replace(deed.facts, fault=why)
+        facts = replace(deed.facts, fault=why, answer=None)
         if second is not None:
             facts = replace(facts, sni=second.sni)
         decision = self._desk.judge(facts)

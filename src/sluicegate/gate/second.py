@@ -68,7 +68,7 @@ class Second:
         facts = step.facts if isinstance(step, Judge | Ask) else self._base
         if not isinstance(step, Judge):
             facts = replace(facts, fault="a proxy request after the server was connected")
-        facts, decision = self._desk.weigh(facts, self._machine)
+        facts, decision = self._desk.weigh(self._who, facts, self._machine)
         begun = bool(self._relay.bytes_down or self._sent)
         spoken = facts.protocol is Protocol.HTTP and begun
         if decision.verdict is Verdict.ALLOW:
@@ -80,7 +80,7 @@ class Second:
             elif not same(decision, self._deed.decision):
                 why = "the first bytes name another destination than the connected one"
             if why:
-                facts = replace(facts, fault=why)
+                facts = replace(facts, fault=why, answer=None)
                 decision = self._desk.judge(facts)
         self._relay.pause()
         if decision.verdict is Verdict.DENY:

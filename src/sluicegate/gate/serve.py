@@ -25,6 +25,7 @@ from sluicegate.gate.news import News
 from sluicegate.gate.orders import Orders
 from sluicegate.gate.origins import Asked, Origins, Peer, WitnessError, original, question_of
 from sluicegate.gate.pipes import Pipes
+from sluicegate.gate.questions import Questions
 from sluicegate.gate.resolver import Resolver
 from sluicegate.gate.threads import Threads
 from sluicegate.gate.watch import Watch
@@ -134,6 +135,9 @@ class _Gate:
         self._desk, self._loop, self._ledger = desk, desk.loop, desk.ledger
         self._tcp, self._dns_tcp = tcp, dns_tcp
         self._orders = Orders(control, self._stop)
+        if any(policy.ask for policy in desk.policies):
+            desk.questions = Questions(self._orders.say)
+            self._orders.answered = desk.questions.answered
         self._destination = destination
         self.resolver: Resolver | None = None
         self.drops: Drops | None = None
@@ -357,6 +361,8 @@ class _Gate:
         self._flush_refused()
 
     def _end_flows(self, why: str = "the run ended") -> None:
+        if self._desk.questions is not None:
+            self._desk.questions.close()
         for flow in tuple(self._flows):
             flow.stop(why)
 

@@ -81,6 +81,7 @@ class Policy:
     as for `requests_per_minute` and `names_per_wildcard`. `digests`: contents are put on record as digests.
     `outputs`: names that the command may hand to later steps. `writable`: paths in the workspace that are left
     writable although later steps execute what they hold.
+    `ask`: a person at the run's terminal may allow what it does not name.
     """
 
     source: str
@@ -99,3 +100,4 @@ class Policy:
     digests: bool = False
     outputs: tuple[str, ...] = ()
     writable: tuple[str, ...] = ()
+    ask: bool = False

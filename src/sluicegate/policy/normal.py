@@ -74,6 +74,8 @@ def _policy(policy: Policy) -> dict[str, jcs.Json]:
     for name in _LATER:
         if getattr(policy, name):
             out[name] = _sorted(getattr(policy, name))
+    if policy.ask:
+        out["ask"] = True
     if policy.secrets:
         texts = {jcs.encode(_secret(secret)): _secret(secret) for secret in policy.secrets}
         out["secrets"] = [texts[key] for key in sorted(texts)]
@@ -152,6 +154,7 @@ def _read_policy(item: dict[str, object], place: str) -> Policy:
         digests="record" in item,
         outputs=_texts(item.get("outputs", [])),
         writable=_texts(item.get("writable", [])),
+        ask=_truth(item.get("ask")) is True,
         **cast("Any", limits),
     )
 

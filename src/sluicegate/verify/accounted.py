@@ -45,6 +45,11 @@ class Audit:
         """The outputs that the policies grant."""
         return () if self.policies is None else self.policies.outputs
 
+    @property
+    def asks(self) -> bool:
+        """Whether the policies let a person be asked."""
+        return self.policies is not None and self.policies.answers.asks
+
     def add(self, record: Mapping[str, object], flow: Mapping[str, object]) -> None:
         """Take one receipt that carries facts."""
         if self.contradiction or self.policies is None:
@@ -66,6 +71,7 @@ class Audit:
         try:
             if self.policies is not None:
                 self.policies.settle()
+                self.policies.answers.settle(_closed(measured)[0])
             solution = self._solution(measured)
             lines = equation.open_lines(solution)
             claims = self._claims(measured)

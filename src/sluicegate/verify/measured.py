@@ -12,6 +12,7 @@ from collections.abc import Collection, Mapping
 from sluicegate import posture
 from sluicegate.evidence import equation
 from sluicegate.verify import strict
+from sluicegate.verify.answers import ANSWERS
 from sluicegate.verify.strict import need
 
 _TEXTS = {"run", "tier", "started_at", "sluicegate", "kernel", "commit"}
@@ -37,10 +38,13 @@ TIERS = ("netns-root", "netns-rootless")
 _DIGITS = re.compile("0|[1-9][0-9]{0,9}")
 
 
-def checked(measured: Mapping[str, object], *, closed: bool, secrets: bool = False) -> None:
+def checked(
+    measured: Mapping[str, object], *, closed: bool, secrets: bool = False, asks: bool = False
+) -> None:
     """Nothing, if boundary.json's object is one that a run of ours could have measured.
 
-    `secrets`: the run's policies have one, so that the gate looks into what it reads.
+    `secrets`: the run's policies have one, so that the gate looks into what it reads; `asks`:
+    they let a person be asked, so that the answers are listed.
 
     Raises:
         VerificationError: it has another member, lacks one, or says of the posture what its outcomes do not.
@@ -52,7 +56,7 @@ def checked(measured: Mapping[str, object], *, closed: bool, secrets: bool = Fal
     if not closed:
         return
     close = strict.mapping(measured["close"], "boundary.json: close")
-    _members(close, CLOSE, set(), "close")
+    _members(close, CLOSE | ({ANSWERS} if asks else set()), set(), "close")
     for name in CLOSE:
         strict.mapping(close[name], f"boundary.json: close's {name}")
     _network(strict.mapping(close["network"], "boundary.json: network"), "close")

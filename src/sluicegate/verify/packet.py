@@ -205,7 +205,7 @@ def _bindings(state: Replay, files: Mapping[str, bytes]) -> Mapping[str, object]
     whole = "sha256:" + hashlib.sha256(data).hexdigest()
     last = state.account.boundary
     need(last.get("boundary_sha256") == whole, "boundary.json is not the one in the record")
-    checked(measured, closed=True, secrets=state.audit.secrets)
+    checked(measured, closed=True, secrets=state.audit.secrets, asks=state.audit.asks)
     closed = strict.mapping(measured.get("close"), "boundary.json: close")
     _same_job(opened, closed)
     counters = strict.mapping(closed.get("counters"), "boundary.json: counters")

@@ -20,6 +20,7 @@ from sluicegate.policy.model import PolicyError
 from sluicegate.policy.opening import opened, opens
 from sluicegate.policy.together import together
 from sluicegate.verify import leaked, stated, strict
+from sluicegate.verify.answers import Answers
 from sluicegate.verify.counted import MAX_PORT, Bound
 from sluicegate.verify.labels import Labels
 from sluicegate.verify.limited import CONTENTS, Limited
@@ -49,7 +50,7 @@ _KNOWN = _ALWAYS | _OPTIONAL
 # Not the same in an intent and its outcome, or in two connections that are alike.
 _VARYING = _OUTCOME | _FIRST | {"connection", "client_port"}
 # What changes the decision, or has no place in one.
-_SPECIAL = _OUTCOME | {"ech", "asked", "counted"}
+_SPECIAL = _OUTCOME | {"ech", "asked", "counted", "answer"}
 # What a denial after a look-up says of its own decision, and not of the connection that its intent began.
 _JUDGED = {"rule", "reason", "remedy", "observed", "opened"}
 _OWN = 4  # of `MEMBERS`
@@ -59,7 +60,9 @@ _HTTP = (Protocol.HTTP.value, _HTTPS)
 CERTIFICATE = "certificate"  # the rule of a denial because of what the server could not prove
 _BY = " is denied by "
 # Rules that no line of the policy stands for; a label is `allow[i] where` or `deny[i] where`.
-_WORDS = frozenset(("default", "mismatch", "fault", "internal-address", "protocol", "method"))
+_WORDS = frozenset(
+    ("default", "mismatch", "fault", "internal-address", "protocol", "method", "ask")
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +108,7 @@ class Redecide:
         self._loose = policy.relaxed(self._policies)
         self._named = policy.named(self._policies)
         self._limited = Limited(self._policies)
+        self.answers = Answers(self._policies)
         # What receipts say beside facts that are not of one connection alone -> the decision that gives it. Runs ask
         # for the same few destinations again and again.
         self._good: dict[tuple[object, ...], Decision] = {}
@@ -259,7 +263,8 @@ class Redecide:
     ) -> Decision:
         """The decision on `facts`, which gives the receipt."""
         stated.conditioned(facts, self._named, what)
-        made = self._decide(facts, asked="asked" in flow)
+        number = strict.member(flow, "connection", what)
+        made = self._decide(facts, number, what, asked="asked" in flow)
         phase, verdict = record.get("decision_phase"), record["verdict"]
         addresses = stated.addresses(flow, what)
         need("opened" not in flow or verdict != "block", f"{what}: opened, and denied")
@@ -285,12 +290,15 @@ class Redecide:
         self._said(record, flow, facts, self._worded(made, facts, flow, what), what)
         return made
 
-    def _decide(self, facts: Facts, *, asked: bool) -> Decision:
+    def _decide(self, facts: Facts, number: int, what: str, *, asked: bool) -> Decision:
+        policies = self._loose if asked else self._policies
         if asked:
-            return policy.preliminary(self._loose, facts)
-        if opens(self._policies, facts):
-            return opened(self._policies, self._loose, facts)
-        return policy.decide(self._policies, facts)
+            facts = replace(facts, protocol=Protocol.SERVER_FIRST)
+        elif opens(policies, facts):
+            need(facts.answer is None, f"{what}: an answer where nobody is asked")
+            return opened(policies, self._loose, facts)
+        made = policy.decide(policies, facts)
+        return self.answers.take(policies, facts, made, number, what)
 
     def _barred(
         self, made: Decision, addresses: tuple[str, ...], flow: Mapping[str, object], what: str

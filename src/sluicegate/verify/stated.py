@@ -14,7 +14,7 @@ from sluicegate.verify.limited import contents
 from sluicegate.verify.strict import VerificationError, need
 
 MAX_QUERY_BYTES = 65_536  # the gate reads no longer head of a request
-TEXTS = ("synthetic", "target", "sni", "host", "method", "fault")
+TEXTS = ("synthetic", "target", "sni", "host", "method", "fault", "answer")
 NUMBERS = ("target_port", "host_port")
 PAIRS = ("query", "headers")
 # What the gate takes for a response: RFC 9110 section 15 has a client treat those beyond 599 as some 5xx.
@@ -65,6 +65,7 @@ def read(flow: Mapping[str, object], what: str) -> Facts:
         query=_pairs(flow, "query", what),
         headers=_pairs(flow, "headers", what),
         fault=texts.get("fault"),
+        answer=texts.get("answer"),
     )
 
 

@@ -1,0 +1,53 @@
+"""How long a client may take for its first bytes, and for the next request. Pure but for the loop's timers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from sluicegate.gate.limits import Limits
+from sluicegate.gate.loop import Loop
+
+
+class Times:
+    """`silent` is called when the grace is over, `late` when the time is; both begin at once."""
+
+    def __init__(
+        self, loop: Loop, limits: Limits, silent: Callable[[], None], late: Callable[[], None]
+    ) -> None:
+        self._loop, self._limits = loop, limits
+        self._silent, self._late = silent, late
+        self._begin()
+
+    def again(self) -> None:
+        """A tunnel was granted: its first bytes have their own times."""
+        self.stop()
+        self._begin()
+
+    def _begin(self) -> None:
+        limits = self._limits
+        self._grace = self._loop.after(limits.grace_s, self._silent)
+        self._deadline = self._loop.after(limits.first_bytes_s, self._late)
+        self._heard = False
+
+    def patient(self) -> None:
+        """Nobody is silent: these bytes come within a connection that spoke."""
+        self._grace.cancel()
+
+    def heard(self) -> None:
+        """There are bytes: what they begin has its own time."""
+        if not self._heard:
+            self._heard = True
+            self._deadline.cancel()
+            self._deadline = self._loop.after(self._limits.head_s, self._late)
+
+    def resume(self, begun: bool) -> None:
+        """Wait for the next request, which may have `begun`; nobody is silent then."""
+        limits, self._heard = self._limits, begun
+        self._deadline = self._loop.after(
+            limits.head_s if begun else limits.idle_http_s, self._late
+        )
+
+    def stop(self) -> None:
+        """Nothing is called any more."""
+        self._grace.cancel()
+        self._deadline.cancel()
