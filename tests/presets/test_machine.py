@@ -134,7 +134,9 @@ def test_interpreters_that_may_hold_pip(here: Path) -> None:
 
 def test_no_client_is_run(monkeypatch: pytest.MonkeyPatch) -> None:
     """Whatever this machine has: presets are made without starting a process."""
-    from sluicegate.presets import catalog
+    from sluicegate.policy import grammar
+    from sluicegate.policy.presets import READ
+    from sluicegate.presets import catalog, text
 
     def refuse(*_: object, **__: object) -> None:
         raise AssertionError("a process was started")
@@ -144,4 +146,9 @@ def test_no_client_is_run(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("subprocess.Popen", refuse)
     made = Machine(os.environ, os.path.expanduser("~"))
     for name in catalog.COMPUTED:
-        catalog.found(name, (), lambda: made)
+        rows = catalog.found(name, (), lambda: made).rows
+        assert {row.methods for row in rows} <= {READ}
+        lines = "\n".join(text.lines(rows))
+        rules = grammar.parse(f"version: 1\nallow:\n{lines}\n", "p").allow
+        assert [rule.paths for rule in rules] == [tuple(sorted(row.paths)) for row in rows]
+        assert not [rule for rule in rules if rule.wildcard]
