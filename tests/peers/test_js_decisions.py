@@ -457,7 +457,7 @@ def test_names_and_addresses(tmp_path: Path) -> None:
     for call, ours in zip(texts, called([["isAddress", t] for t in texts], tmp_path), strict=True):
         assert ours == names.is_address(call), call
     # Around the edges of every range as well.
-    for net, _ in addresses._RANGES:
+    for net, _ in addresses.RANGES:
         edges = (int(net[0]) - 1, int(net[0]), int(net[-1]), int(net[-1]) + 1)
         kind = type(net[0])
         literal += [str(kind(edge)) for edge in edges if 0 <= edge < 2 ** net[0].max_prefixlen]
