@@ -36,7 +36,7 @@ in a workflow, a step before this one: uses: actions/setup-python; else for exam
 
 # What was installed stands for exactly this source, these packages and this interpreter.
 if ! key=$({ "$python" -I -c 'import sys; print(sys.version, sys.executable)'; cat "$lock"; cd "$here/src"
-  find sluicegate -name '*.py' -print0 | LC_ALL=C sort -z | xargs -0 sha256sum; } | sha256sum); then
+  find -L sluicegate -type f ! -name '*.pyc' -print0 | LC_ALL=C sort -z | xargs -0 sha256sum; } | sha256sum); then
   die "the source of sluicegate can not be read in $here"
 fi
 # What is there is cleared away: it must be an environment, and not somebody's /opt.
@@ -55,7 +55,7 @@ if [ "$(cat "$home/.ready" 2>/dev/null)" != "$key" ]; then
     die "pip could not install what sluicegate needs, see above
 each package must come from the index that pip is configured for, with a hash of action/requirements.lock"
   site=$("$home/bin/python" -I -c 'import sysconfig; print(sysconfig.get_path("purelib"))')
-  cp -R -- "$here/src/sluicegate" "$site/"
+  cp -RL -- "$here/src/sluicegate" "$site/"
   # Root runs it later, and shall leave no files of its own here.
   "$home/bin/python" -I -m compileall -q "$site/sluicegate"
   printf '#!/bin/sh\nhere=$(dirname -- "$(readlink -f -- "$0")")\nexec "$here/python" -I -B -m sluicegate "$@"\n' \

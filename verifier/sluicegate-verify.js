@@ -2975,7 +2975,7 @@ const sluicegate = (() => {
     '.gitlab-ci.yaml', '.gitlab/ci', 'Jenkinsfile', '.jenkins', '.circleci', '.buildkite', '.woodpecker',
     '.woodpecker.yml', '.woodpecker.yaml', '.drone.yml', '.travis.yml', '.azure-pipelines', 'azure-pipelines.yml',
     'azure-pipelines.yaml', 'bitbucket-pipelines.yml', '.cirrus.yml', 'appveyor.yml', '.appveyor.yml', 'cloudbuild.yaml',
-    '.semaphore', '.teamcity'];
+    '.semaphore', '.teamcity', 'sluicegate.yaml', '.pipelock'];
   const HOOKED = ['.husky', '.githooks', '.pre-commit-config.yaml', '.pre-commit-hooks.yaml', 'lefthook.yml',
     'lefthook.yaml', '.lefthook.yml', '.overcommit.yml'];
   const SCRIPTED = new Set(['package.json', '.npmrc', '.yarnrc', '.yarnrc.yml', '.pnpmfile.cjs', 'binding.gyp',

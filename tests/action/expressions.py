@@ -91,7 +91,7 @@ class _Reader:
         assert kind == "name", word
         if word in {"true", "false", "null"}:
             return {"true": True, "false": False, "null": None}[word]
-        return self.call(word) if self.take("(") else self.context(word)
+        return self.inside(self.call(word) if self.take("(") else self.context(word))
 
     def call(self, name: str) -> Any:
         given = []
@@ -102,7 +102,9 @@ class _Reader:
 
     def context(self, name: str) -> Any:
         assert name in self.contexts, f"no context {name}"
-        found = self.contexts[name]
+        return self.contexts[name]
+
+    def inside(self, found: Any) -> Any:
         while sign := self.take(".", "["):
             key = self.tokens.pop(0)[1] if sign == "." else self.either()
             assert sign == "." or self.take("]")

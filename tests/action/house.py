@@ -33,6 +33,7 @@ class House:
     user: int
     home: Path
     world: World
+    action: Path
 
     def popen(self, argv: list[str], env: Mapping[str, str], cwd: Path) -> subprocess.Popen[bytes]:
         words = [*self.enter, f"--wdns={cwd}"]
@@ -55,7 +56,6 @@ class HouseJob(Job):
     """A job in a house, with a workspace of its own; what it installed is that of all jobs of the house."""
 
     def __init__(self, house: House, world: World) -> None:
-        action = house.home / "_actions/sluicegate/sluicegate/v1"
         self.house = house
         top = Path(tempfile.mkdtemp(prefix="job-", dir=house.home))
         env = {
@@ -83,7 +83,7 @@ class HouseJob(Job):
             "PIP_NO_INDEX": "1",
             "PIP_FIND_LINKS": str(WHEELS),
         }
-        super().__init__(house, top, action, env)
+        super().__init__(house, top, house.action, env)
         self.temp = house.home / "_temp"
         self.workspace.mkdir(parents=True)
         house.give(top)
@@ -123,26 +123,29 @@ def house(
     (etc / "sudoers").chmod(0o440)
     for name in ("home", "_temp", "_tool"):
         (home / name).mkdir()
-    action = home / "_actions/sluicegate/sluicegate/v1"
-    action.mkdir(parents=True)
-    for name in ("action.yml", "action", "src/sluicegate"):
-        source = ROOT / name
-        if source.is_dir():
-            shutil.copytree(source, action / name, ignore=shutil.ignore_patterns("__pycache__"))
-        else:
-            shutil.copy(source, action / name)
-    made = House([], user, home, world)
-    for name in ("home", "_temp", "_tool", "_actions"):
+    made = House([], user, home, world, like.action if like else _action(home))
+    for name in ("home", "_temp", "_tool"):
         made.give(home / name)
     os.chown(home, user, user)
     home.chmod(0o755)
     lines = [f"mount --bind {etc / name} /etc/{name}" for name in files]
+    # What is installed lies in memory, and goes with the machine: it is thousands of files.
+    (home / "_temp/sluicegate").mkdir()
+    os.chown(home / "_temp/sluicegate", user, user)
+    what = f"-t tmpfs -o mode=755,uid={user},gid={user} none"
     if like is not None:
-        (home / "_temp/sluicegate").mkdir()
-        lines.append(f"mount --bind {like.home}/_temp/sluicegate {home}/_temp/sluicegate")
+        what = f"--bind {like.home}/_temp/sluicegate"
+    lines.append(f"mount {what} {home}/_temp/sluicegate")
     lines += ["echo ready", "exec cat"]
     keeper = subprocess.Popen(
-        [*world.enter(None), "unshare", "--mount", "sh", "-ec", "\n".join(lines)],
+        [
+            *(like.enter if like else world.enter(None)),
+            "unshare",
+            "--mount",
+            "sh",
+            "-ec",
+            "\n".join(lines),
+        ],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
@@ -155,3 +158,17 @@ def house(
     finally:
         keeper.kill()
         keeper.communicate()
+
+
+def _action(home: Path) -> Path:
+    """Where the runner checks the action out."""
+    action = home / "_actions/sluicegate/sluicegate/v1"
+    action.mkdir(parents=True)
+    for name in ("action.yml", "action", "src/sluicegate", "verifier"):
+        source = ROOT / name
+        if source.is_dir():
+            skip = shutil.ignore_patterns("__pycache__")
+            shutil.copytree(source, action / name, symlinks=True, ignore=skip)
+        else:
+            shutil.copy(source, action / name)
+    return action

@@ -8,6 +8,7 @@ ActionCommandManager, FileCommandManager, CompositeActionHandler, ScriptHandler)
 
 from __future__ import annotations
 
+import json
 import re
 import subprocess
 import uuid
@@ -130,6 +131,8 @@ class Job:
             "cancelled": lambda: False,
             "failure": lambda: self.failed,
             "success": lambda: not self.failed,
+            "toJSON": lambda value: json.dumps(value, indent=2),
+            "fromJSON": json.loads,
             "format": lambda text, *rest: text.format(*rest),
         }
 

@@ -116,3 +116,25 @@ def test_as_root_in_a_container_and_without_any_root(
     tier = "netns_rootless" if kind == "ordinary" else "netns_root"
     assert tier in packet(job)["posture"]["enforcement_mode"]
     assert (job.workspace / "made").stat().st_uid == (64_997 if kind == "container" else where.user)
+
+
+def test_outputs_pass_as_the_policy_grants_them_and_never_for_ours(job: HouseJob) -> None:
+    job.write("sluicegate.yaml", "version: 1\nagent: {outputs: [result, verifier_verdict]}\n")
+    lines = "result=42", "other=1", "verifier_verdict=valid"
+    script = "\n".join(f'echo {line} >>"$GITHUB_OUTPUT"' for line in lines)
+    done = job.step({"id": "a", "uses": "./", "with": {"run": script}})
+    assert done.outcome == "success", done.log
+    assert done.outputs["verifier-verdict"] == "self_consistent_only"
+    assert job.expand("${{ fromJSON(steps.a.outputs.outputs).result }}") == "42"
+    assert "other" not in done.outputs["outputs"]
+
+
+def test_the_page_beside_the_packet_is_written_through_no_link(job: HouseJob) -> None:
+    """The command may have left one, to what it can not reach itself."""
+    victim = job.temp / "victim"
+    victim.write_text("as it was\n")
+    job.chown(victim)
+    done = use(job, run=f"ln -s {victim} pipelock-audit-packet.html")
+    assert done.outcome == "success", done.log
+    assert victim.read_text() == "as it was\n"
+    assert not (job.workspace / "pipelock-audit-packet.html").is_symlink()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
 import subprocess
 from pathlib import Path
 
@@ -35,7 +34,7 @@ def prepared(job: HouseJob) -> None:
     """A repository with a policy and an agent, its first commit, and sluicegate's checkout beside."""
     job.write("sluicegate.yaml", ALLOW)
     job.write("ci/agent.sh", AGENT).chmod(0o755)
-    shutil.copytree(job.action, job.workspace / "sluicegate")
+    (job.workspace / "sluicegate").symlink_to(job.action)
     (job.workspace / ".gitignore").write_text("sluicegate\npacket\nout*\nrelease.*\n")
     git = ["git", "-c", "user.name=t", "-c", "user.email=t@example.test", "-c", "safe.directory=*"]
     for words in (
@@ -96,7 +95,7 @@ def test_gitlab(container: House) -> None:
     assert clone.endswith(" /opt/source")
     place = str(job.temp / "gitlab")
     os.mkdir(place)
-    shutil.copytree(job.action, f"{place}/source")
+    Path(place, "source").symlink_to(job.action)
     installed(job, place)
     lines = "\n".join([command, *recipe["script"]]).replace("/opt", place)
     private, public = key(job, "gitlab.key", 9)

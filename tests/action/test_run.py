@@ -1,4 +1,4 @@
-"""action.yml as a workflow uses it, in a runner of ours (sluicegate.cli.action, sluicegate.cli.actionrun)."""
+"""action.yml as a workflow uses it, in a runner of ours (sluicegate.cli.action, sluicegate.cli.actiontell)."""
 
 from __future__ import annotations
 
@@ -143,7 +143,14 @@ def test_the_originals_smoke_test(job: HouseJob) -> None:
     assert found["summary"]["totals"]["block"] >= 2
     assert "- host: denied.test" in done.summary
     assert "Pin the key" not in done.summary
-    assert 'path: "smoke packet"' in done.summary
+    assert "      smoke packet.html\n" in done.summary
+    assert done.outputs["report-path"] == "smoke packet.html"
+    html = (job.workspace / "smoke packet.html").read_text()
+    assert html.startswith("<!doctype html>")
+    assert "denied.test" in html
+    assert "denied.test" in messages(done, "warning") + messages(done, "notice") + messages(
+        done, "error"
+    )
     assert "by hash: cffi" in done.log
     # What is left belongs to the job, not to root.
     assert {p.stat().st_uid for p in (job.workspace / "smoke packet").iterdir()} == {job.house.user}

@@ -79,7 +79,7 @@ def test_remarks(ending: Ending, fail: bool, kinds: list[str], words: str) -> No
 def test_advice_says_how_to_pin_and_how_to_keep() -> None:
     page = advice(Ending(0, "self_consistent_only", "", 5, True), "out", keyed=False)
     assert "sluicegate keygen release" in page
-    assert 'path: "out"' in page
+    assert "\n      out\n      out.html\n```\n" in page
     keyed = advice(Ending(0, "self_consistent_only", "", 5, True), "out", keyed=True)
     assert "no `signer-public-key` was given" in keyed
     assert "Pin the key" not in advice(Ending(0, "valid", "", 5, True), "out", keyed=True)

@@ -59,6 +59,15 @@ def test_what_can_not_begin(tmp_path: Path, options: dict[str, object], said: st
     assert caught.value.hint
 
 
+def test_what_the_command_must_not_change(tmp_path: Path) -> None:
+    (tmp_path / "sluicegate.yaml").write_text("version: 1\n")
+    (tmp_path / "kept").write_text("")
+    plan = prepared(tmp_path, read_only=(str(tmp_path / "kept"), "/etc/passwd"))
+    assert plan.spec.kept == (f"{tmp_path}/sluicegate.yaml", f"{tmp_path}/kept")
+    with pytest.raises(opening.SetupError, match="--read-only none is no file"):
+        prepared(tmp_path, read_only=("none",))
+
+
 def test_a_tier_that_is_not_to_be_had(tmp_path: Path) -> None:
     other = "netns-rootless" if os.geteuid() == 0 else "netns-root"
     with pytest.raises(opening.SetupError, match=f"tier {other} is not to be had"):

@@ -111,7 +111,11 @@ def advice(ending: Ending, packet: str, *, keyed: bool) -> str:
             "```yaml",
             "- uses: actions/upload-artifact@v4",
             "  if: ${{ always() }}",
-            f'  with: {{name: audit-packet, path: "{name}"}}',
+            "  with:",
+            "    name: audit-packet",
+            "    path: |",
+            f"      {name}",
+            f"      {name}.html",
             "```",
             "",
         ]

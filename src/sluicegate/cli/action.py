@@ -16,7 +16,7 @@ from collections.abc import Iterator, Sequence
 from sluicegate.action import inputs as asked
 from sluicegate.action import plan, verdict, words
 from sluicegate.action.inputs import InputError, Inputs
-from sluicegate.cli import actionrun, convert, policyfiles, policyref, presetting, say
+from sluicegate.cli import actionrun, actiontell, convert, policyfiles, policyref, presetting, say
 from sluicegate.evidence.keys import KeyTextError
 from sluicegate.policy.model import PolicyError
 from sluicegate.verify import library, packet
@@ -30,8 +30,6 @@ shell, use `sluicegate run`.
 """
 PIPELOCK = ".pipelock/ci.yaml"
 LEVELS = (packet.Level.INTACT, packet.Level.CLOSED, packet.Level.ACCOUNTED)
-# A step's summary may have 1 MiB (docs of GitHub Actions, job summaries); one that is larger is not shown at all.
-MAX_SUMMARY_BYTES = 1 << 20
 
 
 def main(argv: Sequence[str]) -> int:
@@ -42,17 +40,17 @@ def main(argv: Sequence[str]) -> int:
     try:
         return _action(asked.read(os.environ))
     except InputError as error:
-        _annotate("error", f"{error}\n{error.hint}".strip())
+        actiontell.annotate("error", f"{error}\n{error.hint}".strip())
     except (PolicyError, actionrun.StartError) as error:
-        _annotate("error", f"{error}\n{error.hint}".strip())
+        actiontell.annotate("error", f"{error}\n{error.hint}".strip())
     except library.UsageError as error:
-        _annotate("error", f"signer-public-key: {error}")
+        actiontell.annotate("error", f"signer-public-key: {error}")
     return verdict.REFUSED
 
 
 def _action(inputs: Inputs) -> int:
     for name in inputs.ignored:
-        _annotate("notice", f"{name} is ignored: sluicegate needs no Pipelock")
+        actiontell.annotate("notice", f"{name} is ignored: sluicegate needs no Pipelock")
     workdir = _workdir(inputs.workdir)
     script = _script(inputs.script, workdir)
     pins = [_pin(inputs.public)] if inputs.public else []
@@ -67,7 +65,7 @@ def _action(inputs: Inputs) -> int:
                 subprocess.run([*plan.sluicegate(python), "doctor"], stdout=2, check=False)
             code, stopped = actionrun.run(argv, _environment(), sudo=path is not None)
     ending = _verified(inputs, pins, code, stopped=stopped)
-    _tell(inputs, ending)
+    actiontell.tell(inputs, ending, pins)
     return verdict.exit_code(ending, fail_on_verifier_error=inputs.fail_on_verifier_error)
 
 
@@ -122,7 +120,7 @@ def _policies(inputs: Inputs, workdir: str) -> Iterator[tuple[tuple[str, ...], t
             return
         found = convert.converted(config)
         for notice in found.warnings:
-            _annotate("warning", f"{config}:{notice.line}: {notice.message}")
+            actiontell.annotate("warning", f"{config}:{notice.line}: {notice.message}")
         written = _written(place, "converted.yaml", found.text.encode())
         yield (*named, written), () if inputs.ref else (config,)
 
@@ -142,7 +140,7 @@ def _from_ref(inputs: Inputs, workdir: str, place: str) -> tuple[tuple[str, ...]
     at = policyref.commit(inputs.ref)
     say.say(f"policy from {inputs.ref}, commit {at}")
     if policyref.is_head(at) and os.environ.get("GITHUB_EVENT_NAME", "").startswith("pull_request"):
-        _annotate(
+        actiontell.annotate(
             "warning",
             f"policy-ref {inputs.ref} is the commit that is checked out: it holds nothing back",
         )
@@ -193,12 +191,12 @@ def _silenced(inputs: Inputs) -> Iterator[None]:
         return
     token = secrets.token_hex(16)
     # Masked: the runner keeps the log in files that its user may read, and the command is often that user.
-    _out(words.mask(token) + words.stop(token))
+    actiontell.out(words.mask(token) + words.stop(token))
     try:
         yield
     finally:
         # The command may have ended in the middle of a line.
-        _out(f"\n{words.resume(token)}")
+        actiontell.out(f"\n{words.resume(token)}")
 
 
 def _environment() -> dict[str, str]:
@@ -223,52 +221,3 @@ def _verified(inputs: Inputs, pins: list[bytes], code: int, *, stopped: bool) ->
             holds = None if isinstance(error, library.UsageError) else False
     word = verdict.verdict(present=present, holds=holds, pinned=bool(pins))
     return verdict.Ending(code, word, why, receipts, present, stopped)
-
-
-def _tell(inputs: Inputs, ending: verdict.Ending) -> None:
-    token = secrets.token_hex(16)
-    told = {
-        "audit_packet_path": inputs.packet,
-        "receipt_count": str(ending.receipts),
-        "verifier_verdict": ending.verdict,
-    }
-    _append("GITHUB_OUTPUT", "".join(words.output(*pair, token) for pair in told.items()))
-    page = _page(inputs) if ending.packet else ""
-    advice = verdict.advice(ending, inputs.packet, keyed=bool(inputs.key))
-    _append("GITHUB_STEP_SUMMARY", f"{page}\n{advice}\n")
-    failing = inputs.fail_on_verifier_error
-    for kind, message in verdict.remarks(ending, fail_on_verifier_error=failing):
-        _annotate(kind, message)
-    # The older spelling of an order may stand anywhere in a line.
-    said = f"{ending.receipts} receipts in {inputs.packet}, verdict {ending.verdict}"
-    say.say("action: " + said.replace("##[", "## ["))
-
-
-def _page(inputs: Inputs) -> str:
-    """What the packet says of itself to people: a page that was made of the verified record."""
-    try:
-        with open(os.path.join(inputs.packet, "summary.md"), "rb") as file:
-            return file.read(MAX_SUMMARY_BYTES // 2).decode("utf-8", "replace")
-    except OSError:
-        return ""
-
-
-def _append(variable: str, text: str) -> None:
-    """To the file that `variable` names; the runner reads it when the step has ended."""
-    if path := os.environ.get(variable):
-        with open(path, "a", encoding="utf-8") as file:
-            file.write(text)
-
-
-def _annotate(kind: str, message: str) -> None:
-    if os.environ.get("GITHUB_ACTIONS") == "true":
-        _out(words.annotation(kind, message))
-    else:
-        say.say(f"{kind}: {message}")
-
-
-def _out(text: str) -> None:
-    """To stdout at once: what the runner reads must stand before and after what others print."""
-    data = text.encode("utf-8", "backslashreplace")
-    while data:
-        data = data[os.write(1, data) :]

@@ -49,8 +49,6 @@ def prepare(
     )
     out = places.resolved(options.packet, "--packet")
     writable = (workdir, *_binds(options, grants.bind, who.home))
-    if missing := [path for path in options.read_only if not os.path.isfile(path)]:
-        raise SetupError(f"--read-only {missing[0]} is no file", "name one that is there")
     places.apart(out, writable)
     places.unwritten(presets.written(writable))
     told = _checkpoints(options, out, writable)
@@ -64,9 +62,7 @@ def prepare(
         home=who.home,
         hidden=(*_pointed(environ, withheld, workdir), *handing.hidden, *secret, *files),
         packet=out,
-        kept=places.kept(
-            (*policyfiles.paths(options.policies, workdir), *options.read_only), writable
-        ),
+        kept=_kept(options, workdir, writable),
         free=tuple(os.path.join(workdir, path) for path in grants.writable),
     )
     presets.unseen(withheld, spec.hidden)
@@ -86,6 +82,15 @@ def _binds(options: Options, granted: tuple[str, ...], home: str) -> tuple[str, 
 def _terminals() -> tuple[bool, bool, bool]:
     """Which of 0, 1 and 2 the command gets as a terminal: none, unless its input is one."""
     return (os.isatty(0), os.isatty(0) and os.isatty(1), os.isatty(0) and os.isatty(2))
+
+
+def _kept(options: Options, workdir: str, writable: tuple[str, ...]) -> tuple[str, ...]:
+    """The files that the command must not change: policies, and what `--read-only` names."""
+    if missing := [path for path in options.read_only if not os.path.isfile(path)]:
+        raise SetupError(f"--read-only {missing[0]} is no file", "name one that is there")
+    return places.kept(
+        (*policyfiles.paths(options.policies, workdir), *options.read_only), writable
+    )
 
 
 def _tier(options: Options) -> str:
