@@ -59,6 +59,17 @@ def test_an_observed_run_says_what_would_be_denied_and_what_to_type_next(
     assert "suggest" not in capsys.readouterr().err
 
 
+def test_what_later_steps_execute_is_named_and_bounded(capsys: pytest.CaptureFixture[str]) -> None:
+    paths = (".git/hooks/x", "##[set-output name=a]b", *(f"Jenkinsfile{n}" for n in range(9)))
+    closing.tell(Options(argv=("true",)), dataclasses.replace(RESULT, orders=paths))
+    said = capsys.readouterr().err
+    assert "warning: the command changed what later steps execute: .git/hooks/x, #\\#[" in said
+    assert "Jenkinsfile2 and 6 more\n" in said
+    assert "hint: look at them before the next step; out/summary.md" in said
+    closing.tell(Options(argv=("true",), quiet=True), dataclasses.replace(RESULT, orders=paths))
+    assert capsys.readouterr().err == ""
+
+
 def test_a_pinned_key_is_named_by_its_public_file(capsys: pytest.CaptureFixture[str]) -> None:
     closing.tell(Options(argv=("true",), key="keys/release.key"), RESULT)
     assert "sluicegate verify out --key keys/release.pub" in capsys.readouterr().err

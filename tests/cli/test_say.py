@@ -20,6 +20,18 @@ def test_escape_sequences_are_shown_not_obeyed(capsys: pytest.CaptureFixture[str
     assert capsys.readouterr().err == "sluicegate: a\\x1b[2Jb\n"
 
 
+@pytest.mark.parametrize(
+    "command", ["##[set-output name=a]b", "###[x]y", "##vso[task.setvariable variable=a]b"]
+)
+def test_nothing_in_it_is_a_runners_command(
+    capsys: pytest.CaptureFixture[str], command: str
+) -> None:
+    say.complain(f"odd {command}\n::set-output name=a::b", command)
+    said = capsys.readouterr().err
+    assert "##" not in said
+    assert all(line.startswith(("sluicegate: ", "hint: ")) for line in said.splitlines())
+
+
 def test_who_does_not_listen_does_not_change_the_exit_code() -> None:
     program = "import sys; from sluicegate.cli import say; say.say('x'); say.say('y'); sys.exit(3)"
     with open("/dev/full", "wb") as full:

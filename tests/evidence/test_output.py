@@ -46,6 +46,7 @@ def test_what_is_handed_on(text: bytes, given_: tuple[tuple[str, str], ...]) -> 
         (b"result=::set-env name=A::b\n", "result", COMMAND),
         (b"result<<E\nok\n \t::add-mask::x\nE\n", "result", COMMAND),
         (b"result=a ##[set-output name=x]b\n", "result", COMMAND),
+        (b"result=##vso[task.setvariable variable=x]y\n", "result", COMMAND),
         (b"result=\xff\n", "result", CONTROL),
         (b"result=a\x1b[31m\n", "result", CONTROL),
         (b"result=a\rb\n", "result", CONTROL),

@@ -57,6 +57,7 @@ def test_every_change_is_in_the_packet_and_on_its_page(tier: Tier) -> None:
         "pipe": ("added", "special"),
         "run": ("mode", "executable"),
     }
+    assert "changed what later steps execute: .husky, .husky/pre-commit\n" in done.err
     page = (done.packet / "summary.md").read_text()
     assert "workspace: 7 added, 2 modified, 1 deleted, 1 of another mode" in page
     assert "- added `.husky/pre-commit` (hook)" in page

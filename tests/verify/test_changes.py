@@ -25,6 +25,11 @@ def test_what_weighs_most_comes_first() -> None:
     ]
 
 
+def test_what_later_steps_execute_without_being_told_to() -> None:
+    assert changes.orders(FOUND) == (".git/hooks/pre-commit",)
+    assert changes.orders({}) == ()
+
+
 def test_what_else_is_to_be_said() -> None:
     assert changes.reserved(FOUND, 3) == [
         "and 2 more that are flagged, in workspace.json",

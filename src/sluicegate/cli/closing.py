@@ -16,6 +16,7 @@ from sluicegate.evidence import equation, packet, seal, trace, workspace
 
 # Denials listed at the end; the summary has all of them.
 SHOWN_DENIALS = 10
+SHOWN_ORDERS = 5
 SHOWN_CHARACTERS = 300  # of one of its texts, which the command may have made long
 
 
@@ -56,7 +57,7 @@ class Documents:
 class Result:
     """The run's exit code, counts (connections, packets, questions), and the denials in words.
 
-    `observed` are those that observe mode alone let through.
+    `observed` are those that observe mode alone let through, `orders` the changed paths that later steps execute.
     """
 
     code: int
@@ -72,6 +73,7 @@ class Result:
     timeout: bool = False
     changed: str = ""
     observed: int = 0
+    orders: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -237,6 +239,8 @@ def _verified(
 
 
 def _result(report: Report, place: str, documents: Documents, ended: supervise.Ended) -> Result:
+    from sluicegate.verify import changes
+
     account = report.account
     return Result(
         ended.code,
@@ -256,6 +260,7 @@ def _result(report: Report, place: str, documents: Documents, ended: supervise.E
         ended.timeout,
         ended.changed,
         account.warned,
+        changes.orders(report.workspace),
     )
 
 
@@ -321,6 +326,7 @@ def tell(options: Options, result: Result) -> None:
             say.say("\n".join(f"    {line}" for line in remedy.splitlines()))
     if len(result.denials) > SHOWN_DENIALS:
         say.say(f"and {len(result.denials) - SHOWN_DENIALS} more, in {result.packet}/summary.md")
+    _tell_orders(result)
     if result.changed:
         return
     pin = result.signer if options.key is None else f"{options.key.removesuffix('.key')}.pub"
@@ -331,3 +337,16 @@ def tell(options: Options, result: Result) -> None:
         say.say("for a policy that allows what was done, and to try it, without --observe:")
         say.say(f"  sluicegate policy suggest {result.packet} --key {pin} > suggested.yaml")
         say.say("  sluicegate run --policy suggested.yaml -- ...")
+
+
+def _tell_orders(result: Result) -> None:
+    """What the command changed that a later step, a git command among them, would execute."""
+    if not result.orders:
+        return
+    some = ", ".join(_short(path) for path in result.orders[:SHOWN_ORDERS])
+    more = len(result.orders) - SHOWN_ORDERS
+    some += f" and {more} more" if more > 0 else ""
+    say.complain(
+        f"warning: the command changed what later steps execute: {some}",
+        f"look at them before the next step; {result.packet}/summary.md has all that is flagged",
+    )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 
 PREFIX = "sluicegate: "
@@ -30,5 +31,8 @@ def _write(lines: list[str]) -> None:
 
 
 def visible(text: str) -> str:
-    """`text` with everything that is not printable escaped."""
+    """`text` with everything that is not printable escaped, and what a runner takes for a command wherever it stands:
+    `##[name]` (GitHub's), `##vso[name]` (Azure Pipelines').
+    """
+    text = re.sub("#(?=#)", r"#\\", text)
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)

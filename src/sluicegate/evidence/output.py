@@ -7,6 +7,7 @@ on as it stands: names that a policy grants are written anew, each between delim
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -18,6 +19,7 @@ MAX_VALUE_BYTES = 262_144
 MAX_REFUSED = 64  # told by name; the rest is counted
 MAX_NAME = 100
 DELIMITER_BYTES = 16
+_HASHES = re.compile(r"##(vso)?\[")
 NOT_GRANTED = "not granted by every policy"
 CONTROL = "a control character, or bytes that are not UTF-8"
 COMMAND = "a line that a runner takes for a command"
@@ -93,8 +95,8 @@ def _wrong(value: bytes) -> str:
     # Line breaks that other readers see (NEL, LS, PS) and what reorders a line are controls too.
     if any(not c.isprintable() and c not in "\n\t " for c in text):
         return CONTROL
-    # A later step may print it: `::name::` at a line's beginning, `##[name]` anywhere.
-    if any(line.lstrip().startswith("::") or "##[" in line for line in text.split("\n")):
+    # A later step may print it: `::name::` at a line's beginning, `##[name]` (Azure: `##vso[name]`) anywhere.
+    if any(line.lstrip().startswith("::") or _HASHES.search(line) for line in text.split("\n")):
         return COMMAND
     return ""
 

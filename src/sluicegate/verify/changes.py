@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from sluicegate import orders
+from sluicegate import orders as names
 
 _GAPS = {
     "entries": "there was more than is looked at: not every change may be known",
@@ -34,9 +34,18 @@ def notable(workspace: Mapping[str, object]) -> list[tuple[str, str, str]]:
             at, path = change["tree"], str(change["path"])
             number = at if isinstance(at, int) else 0
             shown = f"{trees[number]}/{path}" if number else path
-            weight = min(orders.FLAGS[flag] for flag in flags)
+            weight = min(names.FLAGS[flag] for flag in flags)
             found.append((weight, number, shown, str(change["change"]), ", ".join(flags)))
     return [(change, path, flags) for _, _, path, change, flags in sorted(found)]
+
+
+def orders(workspace: Mapping[str, object]) -> tuple[str, ...]:
+    """The changed paths that a later step executes without being told to: flags that weigh most."""
+    return tuple(
+        path
+        for _, path, flags in notable(workspace)
+        if min(names.FLAGS[flag] for flag in flags.split(", ")) == 0
+    )
 
 
 def reserved(workspace: Mapping[str, object], shown: int) -> list[str]:
