@@ -18,6 +18,7 @@ usage: sluicegate policy check [FILE]...
        sluicegate policy explain [METHOD] URL [--policy FILE]... [--header NAME:VALUE]...
        sluicegate policy diff OLD NEW [OPTIONS]
        sluicegate policy suggest PACKET... [OPTIONS]
+       sluicegate policy schema
        sluicegate policy test [POLICY]... [--tests FILE]
 
 check     read every FILE (default: sluicegate.yaml) as `run` would, and say what is worth a second look
@@ -26,6 +27,7 @@ explain   say which rule of which file allows or denies METHOD (GET) of URL: htt
           whether its TLS is opened for that, and which secret is put in
 diff      what NEW allows and OLD does not, or the proof that it allows nothing more; `policy diff --help`
 suggest   the smallest allow list that covers what runs were seen to do; `policy suggest --help`
+schema    the JSON Schema of a policy, for editors
 test      whether the expectations beside a policy hold; `policy test --help`
 
 exit: 0 ok, allowed; 1 an error or a finding, denied; 2 usage, a file that explain can not use
@@ -34,6 +36,7 @@ OK, FINDING, WRONG = 0, 1, 2
 # Word -> the module whose `main(argv)` runs it.
 OTHERS = {
     "diff": "sluicegate.cli.policydiff",
+    "schema": "sluicegate.cli.policyschema",
     "suggest": "sluicegate.cli.suggest",
     "test": "sluicegate.cli.policytest",
 }

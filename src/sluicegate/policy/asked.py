@@ -14,8 +14,8 @@ MAX_NAMES = 16
 MAX_GLOBS = 16
 MAX_STARS = 8
 # RFC 9110 section 5.6.2, with something in it that can be read.
-_HEADER = re.compile(r"(?=.*[A-Za-z0-9])[A-Za-z0-9!#$%&'*+.^_`|~-]{1,128}", re.ASCII)
-_PARAMETER = re.compile(r"[\x21-\x7e](?:[\x20-\x7e]{0,126}[\x21-\x7e])?", re.ASCII)
+HEADER = re.compile(r"(?=.*[A-Za-z0-9])[A-Za-z0-9!#$%&'*+.^_`|~-]{1,128}", re.ASCII)
+PARAMETER = re.compile(r"[\x21-\x7e](?:[\x20-\x7e]{0,126}[\x21-\x7e])?", re.ASCII)
 # What says where a request goes, or where it ends: the gate reads these and writes its own.
 FRAMING = frozenset(
     (
@@ -59,7 +59,7 @@ def parameter(node: Node, what: str) -> str:
         RuleError: it is none, or has characters that are not visible.
     """
     text = text_of(node, what)
-    if not _PARAMETER.fullmatch(text) or "%" in text or CUT in text:
+    if not PARAMETER.fullmatch(text) or "%" in text or CUT in text:
         hint = "write it decoded, in printable ASCII, up to 128 characters"
         fail(node, f'"{text[:80]}" is not the name of a parameter', hint)
     return text
@@ -74,7 +74,7 @@ def header(node: Node, what: str) -> str:
     text = text_of(node, what)
     if text.startswith(":") and len(text) > 1:
         fail(node, f"{text[:80]} is HTTP/2's own", "host, methods and paths say the same")
-    if not _HEADER.fullmatch(text):
+    if not HEADER.fullmatch(text):
         fail(node, f'"{text[:80]}" is not the name of a header', f"{what}: x-api-key")
     if text.lower().replace("_", "-") in FRAMING:
         fail(

@@ -19,11 +19,11 @@ KEYS = (*SOURCES, "as", "hosts", "methods", *PLACES)
 EXAMPLE = "- {env: API_KEY, hosts: [api.example.com], bearer: true}"
 # What people call the place for the thing itself.
 LITERAL = ("value", "secret", "token", "password", "key", "literal")
-_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,127}", re.ASCII)
-_DESCRIPTOR = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,127}", re.ASCII)
-_FILE = re.compile(r"(?:~/|/)[^\x00-\x1f\x7f]{1,4095}")
+VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,127}", re.ASCII)
+DESCRIPTOR = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,127}", re.ASCII)
+FILE = re.compile(r"(?:~/|/)[^\x00-\x1f\x7f]{1,4095}")
 # RFC 7617 section 2: a user has no colon; controls have no place in it.
-_USER = re.compile(r"[\x20-\x39\x3b-\x7e]{1,128}", re.ASCII)
+USER = re.compile(r"[\x20-\x39\x3b-\x7e]{1,128}", re.ASCII)
 
 
 def build(keys: dict[str, Node], node: Node) -> Secret:
@@ -112,17 +112,17 @@ def _source(kind: str, node: Node) -> str:
     if kind == "env":
         return _variable(node, "env")
     if kind == "fd":
-        if node.kind != "str" or not _DESCRIPTOR.fullmatch(node.value):
+        if node.kind != "str" or not DESCRIPTOR.fullmatch(node.value):
             hint = "fd: API_KEY; which descriptor that is, is said when the command is run"
             fail(node, "fd wants a name of letters, digits, _ and -", hint)
         return node.value
-    if node.kind != "str" or not _FILE.fullmatch(node.value) or node.value == "~/":
+    if node.kind != "str" or not FILE.fullmatch(node.value) or node.value == "~/":
         fail(node, "file wants a path that begins with / or ~/", "file: ~/.config/api.key")
     return node.value
 
 
 def _variable(node: Node, what: str) -> str:
-    if node.kind != "str" or not _VARIABLE.fullmatch(node.value):
+    if node.kind != "str" or not VARIABLE.fullmatch(node.value):
         hint = f"{what}: API_KEY, its name alone: a secret never stands in the policy"
         fail(node, f"{what} wants the name of a variable", hint)
     return node.value
@@ -143,7 +143,7 @@ def _key(place: str, node: Node) -> str:
     if true:
         return ""
     text = text_of(node, "basic")
-    if not _USER.fullmatch(text):
+    if not USER.fullmatch(text):
         hint = "basic: true takes the user that the client names; basic: git is one user"
         fail(node, "basic wants true or a user of printable ASCII without a colon", hint)
     return text

@@ -35,11 +35,11 @@ LIMITS = ("connections", "upload", "upload_per_host", "requests_per_minute", "na
 # What one command needs has a handful; each costs a look at every request.
 MAX_SECRETS = 64
 # What GitHub takes for the name of an output; a step has a handful.
-_OUTPUT = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,99}", re.ASCII)
+OUTPUT = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,99}", re.ASCII)
 MAX_OUTPUTS = 64
-_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,127}", re.ASCII)
-_RELATIVE = re.compile(r"[^\x00-\x1f\x7f]{1,4096}")
-_BIND = re.compile(r"(?:~/|/)[^\x00-\x1f\x7f]{1,4095}")
+VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,127}", re.ASCII)
+RELATIVE = re.compile(r"[^\x00-\x1f\x7f]{1,4096}")
+BIND = re.compile(r"(?:~/|/)[^\x00-\x1f\x7f]{1,4095}")
 
 
 def parse(
@@ -204,7 +204,7 @@ class _Reader:
             if "=" in text:
                 message = f'agent.env takes names, not values: "{text.partition("=")[0]}"'
                 self._fail(item, message, "give values with --env NAME=VALUE")
-            if not _VARIABLE.fullmatch(text):
+            if not VARIABLE.fullmatch(text):
                 self._fail(item, f"{item.called} is not a variable's name", hint)
         return tuple(dict.fromkeys(text for _, text in texts))
 
@@ -215,7 +215,7 @@ class _Reader:
             if text in {"~", "~/", "/"}:
                 message = f'"{text}" is all of the {"file system" if text == "/" else "home"}'
                 self._fail(item, message, f"name the directory that is needed: {hint}")
-            if not _BIND.fullmatch(text):
+            if not BIND.fullmatch(text):
                 self._fail(item, f"{item.called} does not begin with / or ~/", hint)
             if {".", "..", ""} & set(text.rstrip("/").split("/")[1:]):
                 self._fail(item, f"{item.called} has an empty segment, . or ..", hint)
@@ -225,7 +225,7 @@ class _Reader:
         hint = "outputs: [result]"
         texts = self._texts(node, "agent.outputs", hint)
         for item, text in texts:
-            if not _OUTPUT.fullmatch(text):
+            if not OUTPUT.fullmatch(text):
                 self._fail(item, f"{item.called} is not an output's name", hint)
         if node is not None and len(texts) > MAX_OUTPUTS:
             message = f"agent.outputs has {len(texts)} names, more than {MAX_OUTPUTS}"
@@ -236,7 +236,7 @@ class _Reader:
         hint = "writable: [.github/workflows]"
         texts = self._texts(node, "agent.writable", hint)
         for item, text in texts:
-            if text.startswith(("/", "~")) or not _RELATIVE.fullmatch(text):
+            if text.startswith(("/", "~")) or not RELATIVE.fullmatch(text):
                 self._fail(item, f"{item.called} is not a path within the workspace", hint)
             if {".", "..", ""} & set(text.rstrip("/").split("/")):
                 self._fail(item, f"{item.called} has an empty segment, . or ..", hint)

@@ -19,7 +19,7 @@ from sluicegate.wire import names
 KEYS = ("preset", "repos")
 READ = ("GET", "HEAD")
 # OWNER/REPO: what code hosts call a repository; no dots alone, which would be steps in a path.
-_REPO = re.compile(r"(?!\.)[A-Za-z0-9_.-]{1,100}/(?!\.{1,2}$)[A-Za-z0-9_.-]{1,100}", re.ASCII)
+REPO = re.compile(r"(?!\.)[A-Za-z0-9_.-]{1,100}/(?!\.{1,2}$)[A-Za-z0-9_.-]{1,100}", re.ASCII)
 # Each is some globs of every row; whoever needs more of them wants all.
 MAX_REPOS = 64
 
@@ -98,7 +98,7 @@ def numbered(rules: Iterable[Rule], where: str, start: int) -> tuple[Rule, ...]:
 
 def is_repo(text: str) -> bool:
     """Whether `text` is OWNER/REPO."""
-    return _REPO.fullmatch(text) is not None
+    return REPO.fullmatch(text) is not None
 
 
 def _rule(row: Row, label: str, name: str) -> Rule:

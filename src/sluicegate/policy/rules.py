@@ -15,7 +15,7 @@ from sluicegate.wire.cursor import WireError
 KEYS = ("host", "ip", "ports", "methods", "paths", "query", "headers", "inspect")
 LATER = ("scan",)
 _PORT = re.compile(r"[1-9][0-9]{0,4}", re.ASCII)
-_NETWORK = re.compile(r"[0-9a-fA-F:.]{2,45}(?:/(?:0|[1-9][0-9]{0,2}))?", re.ASCII)
+NETWORK = re.compile(r"[0-9a-fA-F:.]{2,45}(?:/(?:0|[1-9][0-9]{0,2}))?", re.ASCII)
 MAX_STARS = 8  # in a path; matching costs a look at each segment for each of them, and real ones have one or two
 # Wider allow networks are no longer anyone's own: they hold strangers, and metadata services.
 MIN_PREFIX = {4: 8, 6: 16}
@@ -113,7 +113,7 @@ def host_of(node: Node, *, deny: bool) -> tuple[str, bool]:
 
 def _network(node: Node, *, deny: bool) -> str:
     text = text_of(node, "ip")
-    if not _NETWORK.fullmatch(text) or "." not in text.replace(":", "."):
+    if not NETWORK.fullmatch(text) or "." not in text.replace(":", "."):
         named = ":" not in text and re.search("[g-zG-Z*]", text)
         hint = "a name is: host: ..." if named else "ip: 10.1.2.0/24"
         fail(node, f'"{text[:80]}" is not an address or network', hint)

@@ -21,7 +21,7 @@ UNITS = {
     "TiB": 1 << 40,
 }
 _NUMBER = re.compile(r"[1-9][0-9]{0,8}", re.ASCII)
-_SIZE = re.compile(r"([1-9][0-9]{0,15})([A-Za-z]{0,3})", re.ASCII)
+SIZE = re.compile(r"([1-9][0-9]{0,15})([A-Za-z]{0,3})", re.ASCII)
 
 
 class RuleError(Exception):
@@ -84,7 +84,7 @@ def size_of(node: Node, what: str) -> int:
         RuleError: no size, nothing at all, or more than `MAX_BYTES`.
     """
     key = what.rpartition(".")[2]
-    found = _SIZE.fullmatch(node.value) if node.kind in {"int", "str"} else None
+    found = SIZE.fullmatch(node.value) if node.kind in {"int", "str"} else None
     if found is None and node.value == "0":
         hint = "to let no content out, name the methods without it: methods: [GET, HEAD]"
         fail(node, f"{what} is 0, which not even a request fits into", hint)
