@@ -78,6 +78,7 @@ def test_a_sound_packet_is_checked_again(browser: Browser, tmp_path: Path, text:
     assert tab.run("document.getElementById('alarm').hidden") is True
     levels = tab.run("document.getElementById('levels').innerText")
     assert levels.splitlines()[0] == "INTACT reached 9 receipts, every line reproduces"
+    assert "The packet holds 9 receipts: 6 allow, 3 block, 0 warn; signed by " in levels
     # Nothing was loaded but the page itself, and nothing of it was against its own policy.
     requests = tab.told("Network.requestWillBeSent")
     assert [one["request"]["url"] for one in requests] == [(tmp_path / "report.html").as_uri()]

@@ -74,6 +74,13 @@ def test_the_page_stays_far_below_the_limit() -> None:
     assert "and 4,980 more" in page
 
 
+def test_after_observing_comes_a_policy() -> None:
+    rows = [cases.row(1, "x", "warn"), cases.row(2, "x", "allow", observed=True)]
+    line = "A policy that covers what observe mode let through: `sluicegate policy suggest PACKET`"
+    assert line in summary(cases.of(rows))
+    assert line not in summary(cases.of(rows[:1]))
+
+
 def test_the_most_severe_come_first() -> None:
     rows = [
         cases.drops(1, "udp"),

@@ -33,6 +33,13 @@ def test_a_denial_comes_with_the_line_to_add(found: Told) -> None:
     assert line.text == "- host: a.example"
 
 
+def test_after_observing_comes_a_policy() -> None:
+    rows = [cases.row(1, "x", "warn"), cases.row(2, "x", "allow", observed=True)]
+    assert (
+        one(traffic.denials(told(rows))).find("pre")[-1].text == "sluicegate policy suggest PACKET"
+    )
+
+
 def test_destinations_are_rows_with_bytes(found: Told) -> None:
     rows = [row.text for row in one(traffic.destinations(found)).find("tr")]
     assert rows[1] == "b.example:443103 B4 Btls"

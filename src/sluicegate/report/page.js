@@ -28,12 +28,17 @@
     (rung) => [rung.dataset.level, rung.dataset.reached === 'true']));
 
   const shown = (report) => {
-    levels.replaceChildren(...Object.entries(report.levels).map(([level, { reached, reason }]) => {
+    const lines = Object.entries(report.levels).map(([level, { reached, reason }]) => {
       const line = element('li', '');
       line.append(element('strong', level), ' ', element('span', reached ? 'reached' : 'not reached',
         `badge ${reached ? 'good' : level === 'PINNED' ? 'warn' : 'bad'}`), ` ${reason}`);
       return line;
-    }));
+    });
+    // Read from the packet, not from the page: whoever changed a number above did not change this one.
+    const { allow, block, warn } = report.totals;
+    const counts = `${report.receipts} receipts: ${allow} allow, ${block} block, ${warn} warn`;
+    if (report.receipts) lines.push(element('li', `The packet holds ${counts}; signed by ${report.signer_key}; root ${report.root}`));
+    levels.replaceChildren(...lines);
     levels.hidden = false;
   };
 

@@ -19,6 +19,9 @@ MAX_DENIALS, MAX_DESTINATIONS, MAX_PROGRAMS = 50, 20, 20
 MAX_REMEDY_LINES = 12
 # How receipts name what no policy was asked about (evidence/counts.py).
 UNSPOKEN = frozenset(("refused-packet", "refused-question"))
+# What follows from a run in observe mode.
+SUGGEST = "A policy that covers what observe mode let through"
+SUGGESTING = "sluicegate policy suggest PACKET"
 _MARKS = {True: "\u2705", False: "\u274c"}
 
 
@@ -86,7 +89,8 @@ def _denials(told: Told) -> list[str]:
     for denial, denied in some[:MAX_DENIALS]:
         rows += _denial(denial, denied)
     beyond = sum(denied.count for _, denied in some[MAX_DENIALS:]) + told.unlisted.get("denials", 0)
-    return [*rows, *([f"- and {beyond:,} more", ""] if beyond else [""])]
+    rows += [f"- and {beyond:,} more", ""] if beyond else [""]
+    return [*rows, *([f"{SUGGEST}: `{SUGGESTING}`", ""] if told.total.observed else [])]
 
 
 def ranked(told: Told) -> list[tuple[Denial, Denied]]:

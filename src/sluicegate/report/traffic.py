@@ -18,7 +18,7 @@ from sluicegate.report.markup import (
     table,
     tag,
 )
-from sluicegate.report.summary import severity
+from sluicegate.report.summary import SUGGEST, SUGGESTING, severity
 from sluicegate.report.told import Count, Denial, Denied, Timeline, Told
 
 # Rows of the page; it is read by people, and what is beyond is in the packet.
@@ -44,9 +44,11 @@ def denials(told: Told) -> Html:
         "One entry for each destination and rule. What a line of policy would allow comes with"
         " that line; whether it should be allowed is for you to decide."
     )
-    return section(
-        "denied", "Denied", tag("p", lead, class_="lead"), tag("ul", *items, class_="denials"), more
-    )
+    after: Html | str = ""
+    if told.total.observed:
+        after = join(tag("p", f"{SUGGEST}:"), commands(SUGGESTING, "suggest a policy"))
+    listed = tag("ul", *items, class_="denials")
+    return section("denied", "Denied", tag("p", lead, class_="lead"), listed, more, after)
 
 
 def _denial(denial: Denial, denied: Denied) -> Html:
