@@ -8,6 +8,8 @@ PEERS := .venv-peers
 MITMPROXY := mitmproxy==11.0.2
 # The tests' clients that are no packages of the system: pip's into an environment of their own, npm's beside them.
 CLIENTS := .venv-clients
+# The documentation's site.
+SITE := .venv-site
 # What the action installs, fetched once: its tests install it without a network.
 WHEELS := .wheels
 LINT = $(BIN)/ruff format -q --check src tests bench demo && $(BIN)/ruff check -q src tests bench demo && $(BIN)/mypy
@@ -17,7 +19,7 @@ DEEP := .venv-deep
 ATHERIS := atheris==3.0.0
 SECONDS ?= 600
 
-.PHONY: bench bench-tools check deep demo demo-tools more-tools setup test tools
+.PHONY: bench bench-tools check deep demo demo-tools more-tools setup site test tools
 
 demo: demo-tools $(VENV)/.ready
 	$(SUDO) $(BIN)/python demo/run.py
@@ -34,10 +36,14 @@ bench: bench-tools setup $(PEERS)/.ready
 deep: $(DEEP)/.ready
 	$(DEEP)/bin/python -m tests.fuzz.deep $(SECONDS)
 
+# The documentation, strictly: a link that leads nowhere is an error. In site/, for any web server or none.
+site: $(SITE)/.ready
+	NO_MKDOCS_2_WARNING=1 $(SITE)/bin/mkdocs build --strict --quiet
+
 check: demo-tools $(VENV)/.ready
 	$(LINT)
 
-setup: tools more-tools $(VENV)/.ready $(CLIENTS)/.ready $(WHEELS)/.ready
+setup: tools more-tools $(VENV)/.ready $(CLIENTS)/.ready $(WHEELS)/.ready $(SITE)/.ready
 
 # What is wanted, as PROBE:PACKAGE; a probe is a command or a path, and one of several, with commas, is enough.
 # nft and ip build the boundary's network; curl is the demo's client.
@@ -112,4 +118,9 @@ $(DEEP)/.ready: requirements.lock
 	$(PYTHON) -m venv $(DEEP)
 	$(DEEP)/bin/pip install -q -r requirements.lock $(ATHERIS)
 	$(DEEP)/bin/pip install -q --no-deps --no-build-isolation -e .
+	touch $@
+
+$(SITE)/.ready: requirements-site.lock
+	$(PYTHON) -m venv $(SITE)
+	$(SITE)/bin/pip install -q -r requirements-site.lock
 	touch $@
