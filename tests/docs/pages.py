@@ -13,7 +13,7 @@ ROOT = Path(__file__).parent.parent.parent
 CLI = ROOT / "docs" / "cli.md"
 COLUMNS = 100  # of the texts; argparse wraps its own
 # Commands with commands of their own whose help is another text.
-MORE = ("policy suggest", "policy diff")
+MORE = ("policy diff", "policy suggest", "policy test")
 _HEAD = """\
 # Command line
 
