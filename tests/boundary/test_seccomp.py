@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from sluicegate.boundary import numbers
 from sluicegate.boundary.model import BoundaryError
-from sluicegate.boundary.seccomp import program
+from sluicegate.boundary.seccomp import EXCHANGES, program
 
 KILL, ALLOW, ERRNO = 0x80000000, 0x7FFF0000, 0x00050000
 I386, X86_64, ARM, AARCH64 = 0x40000003, 0xC000003E, 0x40000028, 0xC00000B7
@@ -145,8 +145,14 @@ def test_ordinary_forks_and_threads_pass(machine: str) -> None:
 def test_nothing_is_typed_into_a_terminal(machine: str, high: int, command: int) -> None:
     top = high << 32
     assert {judge(machine, "ioctl", 0, top | c) for c in (0x5412, 0x541C)} == {"EPERM"}
-    if command not in (0x5412, 0x541C):
+    if command not in (0x5412, 0x541C, *EXCHANGES):
         assert judge(machine, "ioctl", 0, top | command) == "allow"
+
+
+@BOTH
+def test_files_exchange_no_blocks(machine: str) -> None:
+    top = 1 << 32
+    assert {judge(machine, "ioctl", 3, top | command) for command in EXCHANGES} == {"EPERM"}
 
 
 @BOTH

@@ -22,6 +22,15 @@ mkdir -p .husky; printf '#!/bin/sh\n' >.husky/pre-commit; printf '{}' >package.j
 python3 -c 'import mmap; f = open("mapped", "r+b"); m = mmap.mmap(f.fileno(), 0); m[0] = 88'
 touch -d @0 deep/file
 """
+# EXT4_IOC_MOVE_EXT, which changes what is in the other file and sets none of its times.
+EXCHANGE = """
+import fcntl, os, struct
+mine, other = os.open("run", os.O_RDWR), os.open("old", os.O_RDWR)
+try:
+    fcntl.ioctl(mine, 0xC028660F, struct.pack("<IIQQQQ", 0, other, 0, 0, 1, 0))
+except PermissionError:
+    print("refused")
+"""
 
 
 def manifest(run: Run) -> dict[str, Any]:
@@ -63,6 +72,17 @@ def test_every_change_is_in_the_packet_and_on_its_page(tier: Tier) -> None:
     assert "- added `.husky/pre-commit` (hook)" in page
     verified = verify(str(done.packet), [_key(done)])
     assert verified.workspace == found
+
+
+def test_no_file_changes_without_a_time_that_says_so(tier: Tier) -> None:
+    furnish(tier)
+    for name in ("run", "old"):
+        with (tier.work / name).open("r+") as file:
+            os.fsync(file.fileno())
+            os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+    done = tier.run(["python3", "-c", EXCHANGE])
+    assert (done.out, manifest(done)["changes"]) == ("refused\n", [])
+    assert (tier.work / "old").read_text() == "old\n"
 
 
 def test_nothing_changed_and_the_packet_within_the_workspace_is_no_change(tier: Tier) -> None:
