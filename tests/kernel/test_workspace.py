@@ -146,6 +146,16 @@ def test_granted_outputs_are_handed_on_and_others_are_not(tier: Tier) -> None:
     assert "outputs handed on: lines, result" in (done.packet / "summary.md").read_text()
 
 
+def test_a_line_that_the_step_did_not_end_is_none_of_ours(tier: Tier) -> None:
+    real = _real(tier)
+    real.write_text("before=1")
+    argv = ["sh", "-c", "printf 'lines<<E\\nevil=1\\nE\\n' >>$GITHUB_OUTPUT"]
+    done = tier.run(argv, POLICY, env={"GITHUB_OUTPUT": str(real)})
+    assert done.code == 0, done.err
+    before, ours, value, _ = real.read_text().splitlines()
+    assert (before, ours[:7], value) == ("before=1", "lines<<", "evil=1")
+
+
 def test_without_a_grant_there_is_no_file(tier: Tier) -> None:
     real = _real(tier)
     done = tier.run(["sh", "-c", "echo ${GITHUB_OUTPUT-none}"], env={"GITHUB_OUTPUT": str(real)})

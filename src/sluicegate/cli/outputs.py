@@ -40,8 +40,9 @@ class Open:
     def hand_on(self, outputs: output.Outputs) -> None:
         """Write what was judged good into the runner's file, and say what was not."""
         dice = [f"ghadelimiter_{secrets.token_hex(output.DELIMITER_BYTES)}" for _ in outputs.given]
-        view = memoryview(output.written(outputs, dice))
+        text = output.written(outputs, dice)
         try:
+            view = memoryview(b"\n" + text if text and self._unended() else text)
             while view:
                 view = view[os.write(self.real, view) :]
         except OSError as error:
@@ -50,6 +51,11 @@ class Open:
             say.complain(f"output {name} is not handed on: {why}", _hint(why))
         if len(outputs.refused) > SHOWN:
             say.complain(f"nor are {len(outputs.refused) - SHOWN} more outputs")
+
+    def _unended(self) -> bool:
+        """Whether the runner's file ends within a line: ours would be that line's, and our values' lines ours."""
+        size = os.fstat(self.real).st_size
+        return size > 0 and os.pread(self.real, 1, size - 1) != b"\n"
 
 
 def _hint(why: str) -> str:
@@ -79,7 +85,7 @@ def opened(plan: Handing, uid: int, gid: int) -> Iterator[Open | None]:
         return
     with contextlib.ExitStack() as stack:
         try:
-            flags = os.O_WRONLY | os.O_APPEND | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+            flags = os.O_RDWR | os.O_APPEND | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
             real = os.open(plan.real, flags)
             stack.callback(os.close, real)
             if not stat.S_ISREG(os.fstat(real).st_mode):
