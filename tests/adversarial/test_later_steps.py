@@ -79,6 +79,10 @@ ATTACKS = {
     "configuration": "add('.git/config')",
     "configuration over": "over('.git/config')",
     "configuration gone": "os.unlink('.git/config')",
+    "configuration elsewhere": "put('elsewhere/config'); put('.git/commondir', '../elsewhere\\n')",
+    "nested configuration elsewhere": "put('vendor/lib/.git/commondir', '/nowhere\\n')",
+    "configuration of the work tree": "put('.git/config.worktree')",
+    "hook of an included configuration": "add('hooks-of-b/pre-commit')",
     "configuration by git": "os.system('git config core.fsmonitor ./' + MARK)",
     "included configuration": "add('conf/extra')",
     "included configuration moved": "instead('conf'); add('conf/extra')",
@@ -134,6 +138,7 @@ class Place:
     def state(self) -> dict[str, tuple[int, bytes]]:
         """What later steps read: mode and content (of a link, where it leads) by path."""
         git = (".git/hooks", ".git/config", ".git/commondir", ".git/worktrees", ".git/modules")
+        git += (".git/config.worktree", "hooks-of-b")
         places = [self.work / name for name in git]
         places += [self.work / name for name in (".husky", "conf", "sub/.git", "vendor/lib/.git")]
         places += [self.work / name for name in (".github", ".gitlab-ci.yml", "Jenkinsfile")]
@@ -166,8 +171,11 @@ def furnish(top: Path, temp: str) -> Place:
             (".git/hooks/pre-commit", ".husky/_/h", ".husky/pre-commit"), "#!/bin/sh\n"
         ),
         **dict.fromkeys(
-            ("scripts/push", "conf/extra", "Jenkinsfile", ".gitlab-ci.yml"), "# mine\n"
+            ("scripts/push", "hooks-of-b/pre-commit", "Jenkinsfile", ".gitlab-ci.yml"), "# mine\n"
         ),
+        "conf/extra": "[include]\n\tpath = b\n",
+        "conf/b": "[core]\n\thooksPath = hooks-of-b\n",
+        "vendor/lib/.git/HEAD": "ref: refs/heads/main\n",
         ".git/modules/deep/sub/HEAD": "ref: refs/heads/main\n",
         ".git/modules/deep/sub/config": "[core]\n",
         ".git/modules/deep/sub/hooks/x": "#!/bin/sh\n",

@@ -12,6 +12,8 @@ from sluicegate.boundary import guarded
     [
         ("[core]\n\thooksPath = .husky/_\n", ("/w/.husky",)),
         ("[core]\n\thookspath = /w/tools/hooks # ours\n", ("/w/tools/hooks",)),
+        ("[core]\n\thooksPath = .hooks#ours\n", ("/w/.hooks",)),
+        ('[core]\n\thooksPath = "a #"b/c\\"d;e\n', ('/w/a #b/c"d',)),
         (
             '[include]\n\tpath = ../conf/extra\n[core]\n\thooksPath = "h"\n',
             ("/w/conf/extra", "/w/h"),

@@ -68,6 +68,15 @@ def test_what_lies_outside_or_is_no_file_is_left(tmp_path: Path) -> None:
     assert found(tmp_path / "w") == {".git/config"}
 
 
+def test_what_an_included_configuration_leads_to(tmp_path: Path) -> None:
+    top = tmp_path / "w"
+    put(top / ".git/config", "[include]\n\tpath = ../conf/a\n")
+    put(top / "conf/a", "[include]\n\tpath = b\n\tpath = a\n")
+    put(top / "conf/b", "[core]\n\thooksPath = myhooks\n")
+    put(top / "myhooks/pre-commit")
+    assert found(top) == {".git/config", "conf/a", "conf/b", "myhooks"}
+
+
 def test_a_bare_repository_is_one(tmp_path: Path) -> None:
     for name in ("HEAD", "config", "hooks/update", "objects/x"):
         put(tmp_path / "w" / name)

@@ -1,4 +1,4 @@
-"""Empty directories for the time of a run (sluicegate.cli.placeholders)."""
+"""Empty directories and files for the time of a run (sluicegate.cli.placeholders)."""
 
 from __future__ import annotations
 
@@ -16,10 +16,34 @@ def test_a_repository_has_them_for_the_time_of_the_run(tmp_path: Path) -> None:
     (tmp_path / ".git/HEAD").touch()
     before = names(tmp_path)
     made = placeholders.make((str(tmp_path),), ())
-    assert names(tmp_path) - before == {".git/hooks", ".github", ".github/workflows"}
+    assert names(tmp_path) - before == {
+        *(".git/hooks", ".git/commondir", ".git/config.worktree"),
+        *(".github", ".github/workflows"),
+    }
+    # What git takes for granted where there is none (gitrepository-layout(5)).
+    assert (tmp_path / ".git/commondir").read_text() == ".\n"
     (tmp_path / ".github/other").touch()
     placeholders.remove(made)
     assert names(tmp_path) - before == {".github", ".github/other"}
+
+
+def test_each_git_directory_has_files_that_lead_nowhere_else(tmp_path: Path) -> None:
+    gits = [tmp_path / name for name in ("a/.git", "a/.git/modules/x/y", "b/c/.git")]
+    for git in gits:
+        git.mkdir(parents=True)
+        (git / "HEAD").touch()
+    (gits[0] / "worktrees/w").mkdir(parents=True)
+    for name in ("HEAD", "commondir"):
+        (gits[0] / "worktrees/w" / name).touch()
+    before = names(tmp_path)
+    made = placeholders.make((str(tmp_path),), (str(gits[2]),))
+    assert {str(Path(path).relative_to(tmp_path)) for path in made} == {
+        *("a/.git/commondir", "a/.git/config.worktree", "a/.git/worktrees/w/config.worktree"),
+        *("a/.git/modules/x/y/commondir", "a/.git/modules/x/y/config.worktree"),
+    }
+    (gits[0] / "config.worktree").write_text("[core]\n")
+    placeholders.remove(made)
+    assert names(tmp_path) - before == {"a/.git/config.worktree"}
 
 
 def test_nothing_is_made_elsewhere(tmp_path: Path) -> None:

@@ -15,6 +15,9 @@ IN_GIT = ("hooks", *sorted(orders.GIT))
 # Made where they are missing, for as long as the run lasts, so that the command can not make them: (path, what must be
 # there already). Git does not see an empty directory, nor does a checkout.
 PLACEHOLDERS = ((".git/hooks", ".git/HEAD"), (".github/workflows", ".git"))
+# The same of files in each git directory. These say what git takes for granted where they are missing, but that the
+# command can not make its own: `commondir` leads git to another configuration, with other hooks.
+PLACEHOLDER_FILES = {"commondir": ".\n", "config.worktree": ""}
 _SECTION = re.compile(r"\[\s*([A-Za-z0-9.-]+)\s*(?:\"(?:[^\"\\]|\\.)*\")?\s*\]\s*(.*)")
 _SETTING = re.compile(r"([A-Za-z][A-Za-z0-9-]*)\s*=\s*(.*)")
 # What a setting names: a directory of hooks, or a further file of settings.
@@ -35,11 +38,27 @@ def led_to(text: str, directory: str, top: str) -> tuple[str, ...]:
         setting = _SETTING.match(rest)
         if setting is None or (section, setting[1].lower()) not in _LEADS:
             continue
-        value = re.split(r"\s[#;]", setting[2])[0].strip().strip('"')
+        value = _unquoted(setting[2])
         if value and not value.startswith(("~", "%")):
             base = top if setting[1].lower() == "hookspath" else directory
             found.append(posixpath.normpath(posixpath.join(base, value)))
     return tuple(dict.fromkeys(_with_wrappers(path) for path in found))
+
+
+def _unquoted(text: str) -> str:
+    """A value as git reads it (git-config(1), Syntax): a comment begins at `#` or `;` wherever that is not quoted."""
+    out, quoted = list[str](), False
+    left = iter(text)
+    for char in left:
+        if char == '"':
+            quoted = not quoted
+        elif char == "\\":
+            out.append(next(left, ""))
+        elif char in "#;" and not quoted:
+            break
+        else:
+            out.append(char)
+    return "".join(out).strip()
 
 
 def _with_wrappers(path: str) -> str:

@@ -17,6 +17,8 @@ MAX_CONFIGURATION = 1 << 20
 # Of one run. Each costs some mounts; a cache of a hundred clones is no workspace.
 MAX_GUARDED = 4096
 MAX_MODULES = 512  # directories looked into below `.git/modules` and `.git/worktrees`
+# Of one git directory: files of settings, with those that they include.
+MAX_CONFIGURATIONS = 256
 
 
 def readable(path: str) -> str:
@@ -38,7 +40,7 @@ def found(trees: tuple[str, ...], gits: Iterable[str], free: tuple[str, ...]) ->
         BoundaryError: there is more than can be guarded.
     """
     places = [f"{tree}/{name}" for tree in trees for name in orders.WORKFLOWS]
-    for git in (*gits, *(tree for tree in trees if _is_bare(tree))):
+    for git in (*gits, *(tree for tree in trees if is_bare(tree))):
         places += _of_repository(git)
     kept = set[str]()
     for place in places:
@@ -57,29 +59,54 @@ def found(trees: tuple[str, ...], gits: Iterable[str], free: tuple[str, ...]) ->
     return tuple(sorted(kept))
 
 
-def _is_bare(tree: str) -> bool:
+def is_bare(tree: str) -> bool:
+    """Whether `tree` is a git directory itself."""
     return os.path.isfile(f"{tree}/HEAD") and os.path.isdir(f"{tree}/objects")
+
+
+def directories(git: str) -> tuple[str, ...]:
+    """The git directories that a `.git`, directory or file, stands for or holds.
+
+    Raises:
+        BoundaryError: there are more than can be guarded.
+    """
+    if os.path.isdir(git):
+        return git, *_below(git)
+    place = guarded.git_directory(readable(git), os.path.dirname(git))
+    if not place:
+        return ()
+    common = readable(f"{place}/commondir").strip()
+    return (place, os.path.normpath(os.path.join(place, common))) if common else (place,)
 
 
 def _of_repository(git: str) -> Iterator[str]:
     top = os.path.dirname(git)
-    if os.path.isdir(git):
-        directories = [git, *_below(git)]
-    else:
+    if not os.path.isdir(git):
         yield git
-        directories = [guarded.git_directory(readable(git), top)]
-        common = readable(f"{directories[0]}/commondir").strip() if directories[0] else ""
-        if common:
-            directories.append(os.path.normpath(os.path.join(directories[0], common)))
-    for directory in filter(None, directories):
+    for directory in directories(git):
         yield from (f"{directory}/{name}" for name in guarded.IN_GIT)
-        hooks = [f"{directory}/hooks"]
-        for name in ("config", "config.worktree"):
-            led = guarded.led_to(readable(f"{directory}/{name}"), directory, top)
-            yield from led
-            hooks += [path for path in led if os.path.isdir(path)]
-        for place in hooks:
+        led = _led(directory, top)
+        yield from led
+        for place in (f"{directory}/hooks", *filter(os.path.isdir, led)):
             yield from _linked(place)
+
+
+def _led(directory: str, top: str) -> tuple[str, ...]:
+    """What the configuration of a git directory leads to, and what those files lead to in turn."""
+    left = [f"{directory}/config.worktree", f"{directory}/config"]
+    found, seen = dict[str, None](), set(left)
+    while left:
+        file = left.pop()
+        led = guarded.led_to(readable(file), os.path.dirname(file), top)
+        found.update(dict.fromkeys(led))
+        left += [path for path in led if path not in seen]
+        seen.update(led)
+        if len(seen) > MAX_CONFIGURATIONS:
+            raise BoundaryError(
+                f"the git configuration of {directory} leads to more than {MAX_CONFIGURATIONS} places",
+                "include fewer files, or leave .git writable with agent.writable",
+            )
+    return tuple(found)
 
 
 def _below(git: str) -> Iterator[str]:

@@ -1,19 +1,24 @@
-"""Empty directories where a repository has no hooks and no workflows: what is there can be made read-only."""
+"""Empty directories and files where a repository has none: what is there can be made read-only."""
 
 from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
-from sluicegate.boundary import guarded
+from sluicegate.boundary import guarded, repositories
 from sluicegate.boundary.plan import within
+
+_NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 def make(trees: Sequence[str], free: Sequence[str]) -> tuple[str, ...]:
-    """The directories that were made, those above others first; nothing at or below one of `free` is.
+    """What was made, directories above others first; nothing at or below one of `free` is.
 
     Where one can not be made, the command can not make it either: it is no more than we are.
+
+    Raises:
+        BoundaryError: there are more git directories than can be guarded.
     """
     made = list[str]()
     for tree in trees:
@@ -29,13 +34,49 @@ def make(trees: Sequence[str], free: Sequence[str]) -> tuple[str, ...]:
                     if not os.path.lexists(place):
                         os.mkdir(place)
                         made.append(place)
-                        owner = os.stat(os.path.dirname(place))
-                        os.chown(place, owner.st_uid, owner.st_gid, follow_symlinks=False)
+                        _owned(place)
+        for directory in _directories(tree):
+            for name, text in guarded.PLACEHOLDER_FILES.items():
+                path = f"{directory}/{name}"
+                if os.path.lexists(path) or any(within(path, top) for top in free):
+                    continue
+                with contextlib.suppress(OSError):
+                    with open(path, "x", opener=_new) as file:
+                        made.append(path)
+                        file.write(text)
+                    _owned(path)
     return tuple(made)
 
 
+def _directories(tree: str) -> Iterator[str]:
+    """The git directories in `tree`, free of links."""
+    gits = [tree] if repositories.is_bare(tree) else []
+    for place, names, files in os.walk(tree):
+        if ".git" in names or ".git" in files:
+            gits.append(f"{place}/.git")
+    found = dict.fromkeys(directory for git in gits for directory in repositories.directories(git))
+    for directory in found:
+        inside = within(directory, tree) and os.path.realpath(directory) == directory
+        if inside and os.path.lexists(f"{directory}/HEAD"):
+            yield directory
+
+
+def _new(path: str, _flags: int) -> int:
+    return os.open(path, _NEW, 0o644)
+
+
+def _owned(path: str) -> None:
+    """It belongs to whom the directory does that it is in."""
+    owner = os.stat(os.path.dirname(path))
+    os.chown(path, owner.st_uid, owner.st_gid, follow_symlinks=False)
+
+
 def remove(made: Sequence[str]) -> None:
-    """Take away what is still empty."""
+    """Take away what is still as it was made."""
     for path in reversed(made):
         with contextlib.suppress(OSError):
-            os.rmdir(path)
+            text = guarded.PLACEHOLDER_FILES.get(os.path.basename(path))
+            if text is None:
+                os.rmdir(path)
+            elif repositories.readable(path) == text and not os.path.islink(path):
+                os.unlink(path)
