@@ -25,6 +25,7 @@ EVIL = (
     "\u2028\u2029\u202ereversed\u2066",
     "\x00\x07\x1b[31m\x9b",
     "\r\n::error::injected\n::add-mask::x",
+    "  ::error::after spaces\n \t::add-mask::x",
     "##[add-mask]x##[group]",
     "%0A::set-env",
     "a|b|c `code` ``` ~~~",

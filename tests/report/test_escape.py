@@ -60,6 +60,7 @@ def test_a_span_of_code_ends_where_it_ends(text: str) -> None:
 @given(hostile)
 def test_a_fence_is_ended_by_nobody(text: str) -> None:
     assert not any("`" in line or "\n" in line for line in escape.lines(text))
+    assert not any(line.lstrip().startswith("::") for line in escape.lines(text))
     assert len(escape.lines(text)) == text.count("\n") + 1
 
 

@@ -144,6 +144,9 @@ def test_a_hand_on_the_keyboard_is_enough(browser: Browser, tmp_path: Path, text
             assert tab.run("document.getElementById('state').textContent") == said
         else:
             assert tab.run(CHECKED) == said
+    # The form went nowhere, and the page's policy had nothing to refuse.
+    assert not tab.told("Log.entryAdded")
+    assert len(tab.told("Network.requestWillBeSent")) == 1
 
 
 def test_hostile_texts_do_nothing(browser: Browser, tmp_path: Path) -> None:
