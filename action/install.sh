@@ -23,6 +23,8 @@ die() {
 # -I: neither the directory that we stand in, which the job's repository filled, nor PYTHONPATH has a say.
 fits() { "$1" -I -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; }
 
+[ "$(uname -s)" = Linux ] || die "the boundary is made of what Linux has; this is $(uname -s)
+run it on ubuntu-24.04, or another machine with Linux"
 [ "${1:-}" ] || die "install.sh wants the directory to install into
 for example: install.sh /opt/sluicegate"
 python=

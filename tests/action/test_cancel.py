@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import threading
+from collections.abc import Sequence
 
 import pytest
 
@@ -76,15 +77,15 @@ def test_after_the_grace_the_second_signal_is_ours(monkeypatch: pytest.MonkeyPat
         "import os, signal; signal.pthread_sigmask(0, {2, 15}); os.kill(os.getppid(), 2);"
         "first = signal.sigwait({2, 15}); second = signal.sigwait({2, 15}); raise SystemExit(first * 10 + second)"
     )
-    code, stopped = actionrun.run([sys.executable, "-c", script], dict(os.environ), sudo=False)
+    code, stopped = actionrun.run([sys.executable, "-c", script], dict(os.environ))
     assert (code, stopped) == (2 * 10 + 15, True)
 
 
 def test_what_ended_by_itself_was_not_stopped() -> None:
-    assert actionrun.run(["sh", "-c", "exit 4"], {}, sudo=False) == (4, False)
-    assert actionrun.run(["sh", "-c", "kill -9 $$"], {}, sudo=False) == (137, False)
+    assert actionrun.run(["sh", "-c", "exit 4"], {}) == (4, False)
+    assert actionrun.run(["sh", "-c", "kill -9 $$"], {}) == (137, False)
     with pytest.raises(actionrun.StartError, match="none can not be started"):
-        actionrun.run(["/none"], {}, sudo=False)
+        actionrun.run(["/none"], {})
 
 
 def test_a_signal_that_comes_while_one_is_passed_on_is_passed_on_too(
@@ -93,7 +94,7 @@ def test_a_signal_that_comes_while_one_is_passed_on_is_passed_on_too(
     passed: list[int] = []
     kill = actionrun._kill
 
-    def slow(pid: int, number: int, *, sudo: bool) -> None:
+    def slow(pid: int, number: int, *, sudo: Sequence[str]) -> None:
         if not passed:
             signal.raise_signal(signal.SIGTERM)
         passed.append(number)
@@ -104,5 +105,5 @@ def test_a_signal_that_comes_while_one_is_passed_on_is_passed_on_too(
         "import os, signal; signal.pthread_sigmask(0, {2, 15}); os.kill(os.getppid(), 2);"
         "signal.sigwait({2}); signal.sigwait({15})"
     )
-    code, stopped = actionrun.run([sys.executable, "-c", script], dict(os.environ), sudo=False)
+    code, stopped = actionrun.run([sys.executable, "-c", script], dict(os.environ))
     assert (code, stopped, passed) == (0, True, [2, 15])

@@ -138,3 +138,20 @@ def test_the_page_beside_the_packet_is_written_through_no_link(job: HouseJob) ->
     assert done.outcome == "success", done.log
     assert victim.read_text() == "as it was\n"
     assert not (job.workspace / "pipelock-audit-packet.html").is_symlink()
+
+
+def test_debug_says_what_is_run_and_what_the_machine_can_do_as_text(job: HouseJob) -> None:
+    done = use(
+        job,
+        run="true",
+        debug="true",
+        script_args="a ##[error]forged\n::error title=forged::x",
+        audit_packet_dir="-x ##[error]forged",
+        agent_identity="##[error]forged",
+    )
+    assert done.outcome == "success", done.log
+    assert "tier netns-root: yes" in done.log
+    assert "--agent-identity" in done.log
+    assert not any("forged" in str(found) for found in done.annotations), done.annotations
+    assert (job.workspace / "-x ##[error]forged/seal.sigstore.json").exists()
+    assert done.outputs["report-path"] == "./-x ##[error]forged.html"

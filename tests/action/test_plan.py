@@ -16,7 +16,7 @@ def test_all_that_can_be_asked_for_is_understood_by_run() -> None:
         key="k",
         fail_on_deny=True,
     )
-    words = plan.run(asked, "/w/s.sh", ["p.yaml", "-q"], ["c.yaml"], "/w", python="/py", path=None)
+    words = plan.run(asked, "/w/s.sh", ["p.yaml", "-q"], ["c.yaml"], "/w", python="/py", root=())
     assert words[:6] == ["/py", "-I", "-B", "-m", "sluicegate", "run"]
     parsed = options.parse(words[6:])
     assert parsed is not None
@@ -28,20 +28,22 @@ def test_all_that_can_be_asked_for_is_understood_by_run() -> None:
 
 
 def test_mode_enforce_asks_for_nothing_that_run_does_not_do_anyway() -> None:
-    words = plan.run(given(run="x", mode="enforce"), "", [], [], "/w", python="/py", path=None)
+    words = plan.run(given(run="x", mode="enforce"), "", [], [], "/w", python="/py", root=())
     assert "--observe" not in words
     assert "--fail-on-deny" not in words
     assert "--key" not in words
 
 
 def test_presets() -> None:
-    words = plan.run(
-        given(run="x", preset="python\nnode"), "", [], [], "/w", python="/py", path=None
-    )
+    words = plan.run(given(run="x", preset="python\nnode"), "", [], [], "/w", python="/py", root=())
     at = words.index("--preset")
     assert words[at : at + 4] == ["--preset", "python", "--preset", "node"]
 
 
-def test_with_sudo_the_jobs_path_is_kept() -> None:
-    words = plan.run(given(run="x"), "", [], [], "/w", python="/py", path="/a b:/c")
-    assert words[:7] == ["sudo", "-n", "-E", "--", "/usr/bin/env", "PATH=/a b:/c", "/py"]
+def test_with_sudo_the_jobs_path_is_kept_and_where_its_python_finds_itself() -> None:
+    environ = {"PATH": "/a b:/c", "LD_LIBRARY_PATH": "/lib x", "LD_PRELOAD": "no"}
+    root = plan.sudo(environ)
+    words = plan.run(given(run="x"), "", [], [], "/w", python="/py", root=root)
+    assert words[:5] == ["sudo", "-n", "-E", "--", "/usr/bin/env"]
+    assert words[5:8] == ["PATH=/a b:/c", "LD_LIBRARY_PATH=/lib x", "/py"]
+    assert plan.sudo({}) == plan.SUDO

@@ -30,7 +30,7 @@ TOOLS = (
         "rm",
         "sh",
     ),
-    *("sha256sum", "sort", "xargs"),
+    *("sha256sum", "sort", "uname", "xargs"),
 )
 FAKE = "#!/bin/sh\nexit 1\n"  # too old, or without venv: what is asked fails
 
@@ -139,3 +139,10 @@ def test_no_directory_of_others_is_cleared(tmp_path: Path) -> None:
         assert said in done.stderr
         assert "\nhint: " in done.stderr
     assert (tmp_path / "opt/theirs").is_dir()
+
+
+def test_elsewhere_than_on_linux_that_is_said(tmp_path: Path) -> None:
+    executable(tmp_path / "bin/uname", "#!/bin/sh\necho Darwin\n")
+    done = start(tmp_path)
+    assert done.returncode == 125
+    assert "made of what Linux has; this is Darwin" in done.stdout

@@ -110,7 +110,7 @@ def read(environ: Mapping[str, str]) -> Inputs:
         identity=one["agent-identity"],
         key=one["signer-private-key-path"],
         public=public,
-        packet=one["audit-packet-dir"] or "pipelock-audit-packet",
+        packet=_path(one["audit-packet-dir"] or "pipelock-audit-packet"),
         workdir=one["working-directory"] or ".",
         fail_on_verifier_error=_flag(one, "fail-on-verifier-error"),
         fail_on_deny=_flag(one, "fail-on-deny"),
@@ -136,6 +136,11 @@ def _line(environ: Mapping[str, str], name: str) -> str:
             name, f"holds the control character {found[0]!a}", "write one line of text"
         )
     return text
+
+
+def _path(text: str) -> str:
+    """`text` so that no program takes it for an option."""
+    return f"./{text}" if text.startswith("-") else text
 
 
 def _list(environ: Mapping[str, str], name: str) -> tuple[str, ...]:

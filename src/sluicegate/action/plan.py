@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from sluicegate.action.inputs import Inputs
 
-# -n: never asks. -E: the job's variables are what the record's identity is made of. sudo often has a PATH of its own
-# (secure_path), in which the command would not find what earlier steps put on the job's.
+# -n: never asks. -E: the job's variables are what the record's identity is made of.
 SUDO = ("sudo", "-n", "-E", "--", "/usr/bin/env")
+# What sudo does not keep for all that. It has a PATH of its own (secure_path), without what earlier steps put on the
+# job's; and a Python of a tool cache may find its own library by this variable alone (actions/setup-python issue 871).
+AGAIN = ("PATH", "LD_LIBRARY_PATH")
+
+
+def sudo(environ: Mapping[str, str]) -> tuple[str, ...]:
+    """The words before a command that make it root's, in the job's environment."""
+    return (*SUDO, *(f"{name}={environ[name]}" for name in AGAIN if name in environ))
 
 
 def sluicegate(python: str) -> list[str]:
@@ -24,14 +31,13 @@ def run(
     workdir: str,
     *,
     python: str,
-    path: str | None,
+    root: Sequence[str],
 ) -> list[str]:
-    """`sluicegate run` for `inputs` under `policies`; with sudo where `path`, the job's PATH, is given.
+    """`sluicegate run` for `inputs` under `policies`; `root`: the words of `sudo`, where there is one.
 
     `kept`: files of the repository that another step may make a policy of.
     """
-    words = [] if path is None else [*SUDO, f"PATH={path}"]
-    words += [*sluicegate(python), "run", "--packet", inputs.packet, "--workdir", workdir]
+    words = [*root, *sluicegate(python), "run", "--packet", inputs.packet, "--workdir", workdir]
     words += ["--agent-identity", inputs.identity]
     words += [word for policy in policies for word in ("--policy", policy)]
     words += [word for file in kept for word in ("--read-only", file)]

@@ -57,13 +57,13 @@ def _action(inputs: Inputs) -> int:
     with _policies(inputs, workdir) as (policies, kept):
         if inputs.mode == "enforce":
             _enforcing(policies or policyfiles.paths((), workdir))
-        python, path = sys.executable, actionrun.root()
-        argv = plan.run(inputs, script, policies, kept, workdir, python=python, path=path)
+        python, root = sys.executable, actionrun.root()
+        argv = plan.run(inputs, script, policies, kept, workdir, python=python, root=root)
         with _silenced(inputs):
             if inputs.debug:
                 say.say("action: " + " ".join(map(ascii, argv)))
-                subprocess.run([*plan.sluicegate(python), "doctor"], stdout=2, check=False)
-            code, stopped = actionrun.run(argv, _environment(), sudo=path is not None)
+                subprocess.run([*root, *plan.sluicegate(python), "doctor"], stdout=2, check=False)
+            code, stopped = actionrun.run(argv, _environment(), sudo=root)
     ending = _verified(inputs, pins, code, stopped=stopped)
     actiontell.tell(inputs, ending, pins)
     return verdict.exit_code(ending, fail_on_verifier_error=inputs.fail_on_verifier_error)

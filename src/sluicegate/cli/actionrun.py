@@ -31,29 +31,33 @@ class StartError(Exception):
         self.hint = hint
 
 
-def root() -> str | None:
-    """The job's PATH, if sudo starts programs as root without a question and keeps the job's variables; else None.
+def root() -> tuple[str, ...]:
+    """The words of `plan.sudo`, if sudo starts programs without a question and keeps the job's variables; else none.
 
     None too where we are root.
     """
-    path = os.environ.get("PATH", os.defpath)
+    words = plan.sudo(os.environ)
     if os.geteuid() == 0:
-        return None
+        return ()
     try:
         done = subprocess.run(
-            [*plan.SUDO, "true"],
+            [*words, "true"],
             stdin=subprocess.DEVNULL,
             capture_output=True,
             timeout=SUDO_SECONDS,
             check=False,
         )
     except (OSError, subprocess.TimeoutExpired):
-        return None
-    return path if done.returncode == 0 else None
+        return ()
+    return words if done.returncode == 0 else ()
 
 
-def run(argv: Sequence[str], env: Mapping[str, str], *, sudo: bool) -> tuple[int, bool]:
+def run(
+    argv: Sequence[str], env: Mapping[str, str], *, sudo: Sequence[str] = ()
+) -> tuple[int, bool]:
     """The exit code of `argv` as a shell has it, and whether a signal told us to end it.
+
+    `sudo`: the words that `argv` begins with where it is root's.
 
     Raises:
         StartError: it could not be started.
@@ -71,7 +75,9 @@ def run(argv: Sequence[str], env: Mapping[str, str], *, sudo: bool) -> tuple[int
     return (code if code >= 0 else 128 - code), bool(heard)
 
 
-def _wait(child: subprocess.Popen[bytes], heard: list[int], wakeup: int, *, sudo: bool) -> int:
+def _wait(
+    child: subprocess.Popen[bytes], heard: list[int], wakeup: int, *, sudo: Sequence[str]
+) -> int:
     ended = os.pidfd_open(child.pid)
     try:
         poll = select.poll()
@@ -97,12 +103,12 @@ def _wait(child: subprocess.Popen[bytes], heard: list[int], wakeup: int, *, sudo
         os.close(ended)
 
 
-def _kill(pid: int, number: int, *, sudo: bool) -> None:
+def _kill(pid: int, number: int, *, sudo: Sequence[str]) -> None:
     """`pid` is a child that was not waited for: it is nobody else's number yet."""
     if not sudo:
         os.kill(pid, number)
         return
-    argv = [*plan.SUDO, sys.executable, "-I", "-S", "-c", _KILL, str(pid), str(int(number))]
+    argv = [*sudo, sys.executable, "-I", "-S", "-c", _KILL, str(pid), str(int(number))]
     subprocess.run(argv, stdin=subprocess.DEVNULL, capture_output=True, check=False)
 
 

@@ -42,11 +42,12 @@ def _report(inputs: Inputs, page: str, pins: Sequence[bytes]) -> bool:
 
     A report that can not be written changes nothing about the run; it says so itself.
     """
-    argv = [inputs.packet, "--html", page, "--annotations"]
+    argv = [inputs.packet, f"--html={page}", "--annotations"]
     if summary := os.environ.get(SUMMARY):
         argv += ["--summary", summary]
     argv += [word for pin in pins for word in ("--key", pin.hex())]
-    argv += ["--policy-file", next(iter(inputs.policies), inputs.config or policyfiles.DEFAULT)]
+    named = next(iter(inputs.policies), inputs.config or policyfiles.DEFAULT)
+    argv.append(f"--policy-file={named}")
     heard = io.StringIO()
     with contextlib.redirect_stdout(heard):
         code = report.main(argv)
