@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from sluicegate import moments
 from sluicegate.cli import packetdir, say, supervise, timing
 from sluicegate.cli.options import Options
-from sluicegate.evidence import equation, packet, seal, trace, workspace
+from sluicegate.evidence import equation, packet, seal, trace
 
 # Denials listed at the end; the summary has all of them.
 SHOWN_DENIALS = 10
@@ -172,7 +172,7 @@ def close(
         raise EvidenceError(str(error), error.hint) from error
     moments.reached("supervisor: boundary replaced")
     pages = {"checkpoint": str(said.get("checkpoint", "")).encode()}
-    pages[workspace.NAME] = measured.workspace
+    pages[packetdir.WORKSPACE] = measured.workspace
     result = _verified(reserved, documents, ended, notary, pages)
     timing.mark("verified")
     return result
@@ -207,7 +207,7 @@ def _verified(
     pin = bytes.fromhex(documents.signer)
     needed = (check.Level.INTACT, check.Level.CLOSED, check.Level.PINNED)
     with reading.packet(reserved.descriptor) as files:
-        files[workspace.NAME] = pages[workspace.NAME]
+        files[packetdir.WORKSPACE] = pages[packetdir.WORKSPACE]
         report = check.verify(files, [pin], finished=False)
         digests = {name: _digest(content) for name, content in files.items()}
     if not all(report.reached[level][0] for level in needed):

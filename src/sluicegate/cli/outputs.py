@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import contextlib
 import os
-import secrets
 import stat
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from sluicegate.cli import say
 from sluicegate.cli.opening import OUTPUT_VARIABLE as VARIABLE
 from sluicegate.cli.opening import Handing, SetupError
-from sluicegate.evidence import output
+
+if TYPE_CHECKING:
+    from sluicegate.evidence.output import Outputs
 
 SHOWN = 10  # refusals told at the end; workspace.json has more
 
@@ -25,8 +27,10 @@ class Open:
     ours: int
     real: int
 
-    def judged(self) -> output.Outputs:
+    def judged(self) -> Outputs:
         """What the command left in its file. Call it when nothing of the command lives."""
+        from sluicegate.evidence import output  # most runs grant none
+
         size = os.fstat(self.ours).st_size
         if size > output.MAX_FILE_BYTES:
             why = f"the file has more than {output.MAX_FILE_BYTES} bytes"
@@ -37,9 +41,11 @@ class Open:
             found, at = found + piece, at + len(piece)
         return output.judged(found, self.granted)
 
-    def hand_on(self, outputs: output.Outputs) -> None:
+    def hand_on(self, outputs: Outputs) -> None:
         """Write what was judged good into the runner's file, and say what was not."""
-        dice = [f"ghadelimiter_{secrets.token_hex(output.DELIMITER_BYTES)}" for _ in outputs.given]
+        from sluicegate.evidence import output
+
+        dice = [f"ghadelimiter_{os.urandom(output.DELIMITER_BYTES).hex()}" for _ in outputs.given]
         text = output.written(outputs, dice)
         try:
             view = memoryview(b"\n" + text if text and self._unended() else text)
@@ -48,7 +54,8 @@ class Open:
         except OSError as error:
             say.complain(f"{VARIABLE} could not be written: {error.strerror}")
         for name, why in outputs.refused[:SHOWN]:
-            say.complain(f"output {name} is not handed on: {why}", _hint(why))
+            hint = "name it under `agent: {outputs: [...]}`" if why == output.NOT_GRANTED else ""
+            say.complain(f"output {name} is not handed on: {why}", hint)
         if len(outputs.refused) > SHOWN:
             say.complain(f"nor are {len(outputs.refused) - SHOWN} more outputs")
 
@@ -56,10 +63,6 @@ class Open:
         """Whether the runner's file ends within a line: ours would be that line's, and our values' lines ours."""
         size = os.fstat(self.real).st_size
         return size > 0 and os.pread(self.real, 1, size - 1) != b"\n"
-
-
-def _hint(why: str) -> str:
-    return "name it under `agent: {outputs: [...]}`" if why == output.NOT_GRANTED else ""
 
 
 def handing(granted: Sequence[str], environ: Mapping[str, str], run: str) -> Handing:

@@ -18,6 +18,7 @@ from sluicegate import moments
 # What the notary writes, and what binds it to this run: enough for a prefix that verifies.
 EVIDENCE, FLOWS, POLICY, BOUNDARY = "evidence.jsonl", "flows.jsonl", "policy.json", "boundary.json"
 RECORD = (EVIDENCE, FLOWS, POLICY, BOUNDARY)
+WORKSPACE = "workspace.json"  # written with what makes a packet whole
 _NEW = os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 
 

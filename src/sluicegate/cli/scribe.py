@@ -8,10 +8,12 @@ import json
 import os
 import socket
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from sluicegate.cli import children, supervise
-from sluicegate.cli.inventory import Inventory
-from sluicegate.evidence import output, workspace
+
+if TYPE_CHECKING:
+    from sluicegate.evidence.output import Outputs
 
 # A million files looked at, and 4 GiB read: minutes on a slow disk. Whoever takes longer does not answer any more.
 ANSWER_SECONDS = 600.0
@@ -19,7 +21,7 @@ MAX_MANIFEST_BYTES = 16_777_216  # what a verifier reads of such a file
 
 
 class Scribe:
-    """Start it before anything of the command lives; `ready`, and when nothing does any more, `manifest`."""
+    """Start it before anything of the command lives; `ready`, and when nothing does any more, `compare`, `manifest`."""
 
     def __init__(self, run: str, trees: Sequence[str], hidden: Sequence[str]) -> None:
         self._file = os.memfd_create("sluicegate-workspace", os.MFD_CLOEXEC)
@@ -42,13 +44,25 @@ class Scribe:
         if said.get("ready") is not True:
             raise supervise.ControlError(str(said.get("refused", "the scribe did not say ready")))
 
-    def manifest(self, judged: output.Outputs | None) -> bytes:
-        """workspace.json, with the report on the outputs where some are granted.
+    def compare(self, judged: Outputs | None) -> None:
+        """Have it look again; what was judged is reported where outputs are granted.
+
+        Raises:
+            ControlError: it is gone.
+        """
+        said = None
+        if judged is not None:
+            from sluicegate.evidence import output
+
+            said = output.report(judged)
+        self._control.send({"compare": said})
+
+    def manifest(self) -> bytes:
+        """workspace.json, when it has looked.
 
         Raises:
             ControlError: it is gone, or what it wrote is not what it said.
         """
-        self._control.send({"compare": None if judged is None else output.report(judged)})
         said = self._control.receive(ANSWER_SECONDS)
         found = os.pread(self._file, MAX_MANIFEST_BYTES + 1, 0)
         if said.get("sha256") != hashlib.sha256(found).hexdigest():
@@ -64,6 +78,10 @@ class Scribe:
 def _work(
     control: socket.socket, file: int, places: Sequence[bytes], hidden: Sequence[bytes]
 ) -> int:
+    # Here, not before the fork: the supervisor has other work meanwhile.
+    from sluicegate.cli.inventory import Inventory
+    from sluicegate.evidence import workspace
+
     try:
         seen = Inventory(places, hidden)
         seen.take()
