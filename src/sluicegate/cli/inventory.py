@@ -6,6 +6,7 @@ does not note every write: on tmpfs a write through a shared mapping leaves no t
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import stat
@@ -100,11 +101,10 @@ class Inventory:
                 if before != at
             )
         ]
-        self._roots = [os.open(place, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC) for place in own]
+        self._roots: list[int] = []
         kinds = _file_systems()
         contents = [
-            "read" if kinds.get(os.fstat(root).st_dev) in _IN_MEMORY else "stat"
-            for root in self._roots
+            "read" if kinds.get(os.stat(place).st_dev) in _IN_MEMORY else "stat" for place in own
         ]
         self.trees = [
             Tree(place, "bind" if at else "workspace", content)
@@ -120,7 +120,25 @@ class Inventory:
         self._left = MAX_HASHED_BYTES
 
     def take(self) -> None:
-        """Remember what is there."""
+        """Remember what is there. Nothing of it is held open while the command runs."""
+        with self._opened():
+            self._take()
+
+    def compare(self, gathered: Gathered) -> None:
+        """Tell `gathered` of every path that is not as it was; the trees stay open for digests."""
+        self._roots = [_root(tree.path) for tree in self.trees]
+        self._compare(gathered)
+
+    @contextlib.contextmanager
+    def _opened(self) -> Iterator[None]:
+        self._roots = [_root(tree.path) for tree in self.trees]
+        try:
+            yield
+        finally:
+            for root in self._roots:
+                os.close(root)
+
+    def _take(self) -> None:
         left, named, watched = MAX_ENTRIES, MAX_NAMED, MAX_WATCHED_BYTES
         for tree, root in enumerate(self._roots):
             self._tops.append(_seen(os.fstat(root)))
@@ -157,8 +175,7 @@ class Inventory:
                 self._digests[tree][path] = self._digest(tree, path, MAX_WATCHED_BYTES)
         return left
 
-    def compare(self, gathered: Gathered) -> None:
-        """Tell `gathered` of every path that is not as it was."""
+    def _compare(self, gathered: Gathered) -> None:
         left = MAX_ENTRIES
         for tree, root in enumerate(self._roots):
             top, count = _seen(os.fstat(root)), 0
@@ -315,6 +332,10 @@ class Inventory:
             return ""
         finally:
             os.close(number)
+
+
+def _root(place: bytes) -> int:
+    return os.open(place, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC)
 
 
 def _seen(status: os.stat_result) -> _Seen:
