@@ -2202,6 +2202,7 @@ const sluicegate = (() => {
   const MAX_NAMES = 65536; // different names told apart
   const MAX_CHANGED = 5; // different changes of the boundary that are named
   const MAX_HOLES = 10; // named in words
+  const MAX_ALLOWED = 10; // destinations that a person allowed, in words
   const MAX_LISTED = 50; // denials on the page
   const MAX_PAGE_TEXT = 300; // characters of one text on the page
 
@@ -2287,6 +2288,14 @@ const sluicegate = (() => {
       const more = holes.length > MAX_HOLES ? `; and ${holes.length - MAX_HOLES} more` : '';
       const some = holes.slice(0, MAX_HOLES).join('; ');
       found.push(`the boundary had holes that the caller chose to ignore: ${some}${more}`);
+    }
+    const answers = boundary?.get('close')?.get('answers') ?? [];
+    const allowed = [...new Set(answers.filter((one) => ALLOWING.includes(one.get('answer')))
+      .map((one) => `${one.get('host')} port ${one.get('port')}`))];
+    if (allowed.length) {
+      const more = allowed.length > MAX_ALLOWED ? `; and ${allowed.length - MAX_ALLOWED} more` : '';
+      const some = allowed.slice(0, MAX_ALLOWED).join('; ');
+      found.push(`a person at the terminal allowed what no rule names: ${some}${more}`);
     }
     return [...found, disturbed(boundary, account)].filter(Boolean);
   }

@@ -34,6 +34,10 @@ def test_what_commands_say_of_themselves_is_in_the_docs() -> None:
     assert pages.CLI.read_text().split() == pages.cli().split(), "python -m tests.docs.pages"
 
 
+def test_every_key_of_a_policy_is_in_the_docs() -> None:
+    assert pages.POLICY.read_text() == pages.policy(), "python -m tests.docs.pages"
+
+
 def test_every_option_of_run_is_in_its_help() -> None:
     for name in options._WITH_VALUE | options._FLAGS - {"help"}:
         assert f"--{name}" in options.USAGE

@@ -56,6 +56,9 @@ class Asked(Screen):
         key = record.partition('"signer_key":"')[2][:64]
         ours = self.tier.sluicegate("verify", str(self.packet), "--key", key)
         assert ours.code == 0, ours
+        allowed = [one for one in self.answers() if one[2] not in {"deny", "unanswered"}]
+        said = "reservation: a person at the terminal allowed what no rule names: "
+        assert (said in ours.out) == bool(allowed)
         script = ROOT / "verifier/sluicegate-verify.js"
         theirs = subprocess.run(
             ["node", str(script), str(self.packet), "--key", key], capture_output=True, text=True

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from sluicegate.verify.account import MAX_CHANGED, Account
-from sluicegate.verify.reservations import MAX_HOLES, disturbed, reservations
+from sluicegate.verify.reservations import MAX_ALLOWED, MAX_HOLES, disturbed, reservations
 
 BLOCK = {"verdict": "block", "target": "boundary://*"}
 STATE = {"links": ["lo"], "generation": 2}
@@ -29,6 +29,22 @@ def test_holes_that_were_ignored_are_named() -> None:
     )
     assert "chose to ignore: way 0 is not refused; way 1" in one
     assert one.endswith("; and 2 more")
+
+
+def test_what_a_person_allowed_is_named_once() -> None:
+    words = ["a.test once", "a.test run", "no.test deny", "b.test policy", "x.test unanswered"]
+    answers: list[object] = [
+        {"host": host, "port": 443, "answer": word} for host, word in map(str.split, words)
+    ]
+    close = {"network": STATE, "answers": answers}
+    assert reservations({**SOUND, "close": close}, Account()) == (
+        "a person at the terminal allowed what no rule names: a.test port 443; b.test port 443",
+    )
+    many = [{"host": f"h{n}.test", "port": 1, "answer": "run"} for n in range(MAX_ALLOWED + 3)]
+    (one,) = reservations({**SOUND, "close": {**close, "answers": many}}, Account())
+    assert one.endswith("h9.test port 1; and 3 more")
+    for odd in ([], None, 3, [3], [{"answer": []}], {"a": 1}):
+        assert reservations({**SOUND, "close": {**close, "answers": odd}}, Account()) == ()
 
 
 def test_a_change_that_the_kernel_told_of() -> None:
