@@ -206,6 +206,22 @@ def test_verdicts_and_an_empty_run(
         assert "the packet is invalid: PINNED" in messages(done, kind)
 
 
+def test_a_packet_of_another_run_says_nothing_of_this_one(job: HouseJob) -> None:
+    job.write("noop.sh", "true\n")
+    path, public = key(job, "run.key", 3)
+    inputs: dict[str, Any] = {"signer_private_key_path": path, "signer_public_key": public}
+    assert (first := use(job, script_path="noop.sh", **inputs)).outputs[
+        "verifier-verdict"
+    ] == "valid", first.log
+    # As a pull request may bring one along.
+    (job.workspace / "old").symlink_to("pipelock-audit-packet")
+    for place in ("pipelock-audit-packet", "old"):
+        done = use(job, script_path="noop.sh", audit_packet_dir=place, **inputs)
+        assert (done.outcome, done.outputs["verifier-verdict"]) == ("failure", ""), done.log
+        assert "is there already, and not an empty directory" in messages(done, "error")
+        assert done.summary == ""
+
+
 def test_a_script_outside_is_refused_and_nothing_is_left(job: HouseJob) -> None:
     job.write("work/inside.sh", "true\n")
     outside = job.write("outside.sh", "touch ran\n")

@@ -51,6 +51,7 @@ def main(argv: Sequence[str]) -> int:
 def _action(inputs: Inputs) -> int:
     for name in inputs.ignored:
         actiontell.annotate("notice", f"{name} is ignored: sluicegate needs no Pipelock")
+    _unused(inputs.packet)
     workdir = _workdir(inputs.workdir)
     script = _script(inputs.script, workdir)
     pins = [_pin(inputs.public)] if inputs.public else []
@@ -67,6 +68,13 @@ def _action(inputs: Inputs) -> int:
     ending = _verified(inputs, pins, code, stopped=stopped)
     actiontell.tell(inputs, ending, pins)
     return verdict.exit_code(ending, fail_on_verifier_error=inputs.fail_on_verifier_error)
+
+
+def _unused(packet: str) -> None:
+    """Nothing, if the packet's directory is this run's to make: another run's packet would be taken for this one's."""
+    if os.path.lexists(packet) and not (os.path.isdir(packet) and not os.listdir(packet)):
+        message = f"{packet!a} is there already, and not an empty directory"
+        raise InputError("audit-packet-dir", message, "remove it, or name another place")
 
 
 def _workdir(given: str) -> str:
