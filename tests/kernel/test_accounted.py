@@ -325,7 +325,7 @@ def start(self):
     if len(Seen) == 2:
         self._client.close()
         self._desk.counts["flows"] -= 1
-        self._stop_timers()
+        self._times.stop()
         self._gone(self)
         return
     Start(self)
