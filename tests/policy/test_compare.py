@@ -345,14 +345,32 @@ def test_a_parameter_that_nobody_counts_any_more_is_seen() -> None:
 def test_what_is_too_much_is_not_called_proven(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(globs, "MAX_STATES", 50)
     many = ", ".join(f'"/**/{letter}/**"' for letter in "abcdefgh")
-    text = f"allow: [{{host: a.example, paths: [{many}]}}]"
-    found = compare.compare(parsed(text), parsed(text))
+    text = "allow: [{host: a.example, paths: [%s]}]"
+    found = compare.compare(parsed(text % many), parsed(text % f'{many}, "/x"'))
     assert any("a.example port 443: globs that tell more than 50" in one for one in found.undecided)
     monkeypatch.setattr(compare, "MAX_REQUESTS", 3)
     simple = parsed("allow: [{host: a.example, methods: [GET]}]")
-    assert "more than 3 kinds of requests" in compare.compare(simple, simple).undecided[0]
+    other = parsed("allow: [{host: a.example, methods: [POST]}]")
+    assert "more than 3 kinds of requests" in compare.compare(simple, other).undecided[0]
     monkeypatch.setattr(compare, "MAX_SUBJECTS", 3)
-    assert compare.compare(simple, simple).undecided == ["more than 3 kinds of destinations"]
+    assert compare.compare(simple, simple).undecided[-1] == "more than 3 kinds of destinations"
+
+
+def test_where_both_say_the_same_nothing_has_to_be_looked_at(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(globs, "MAX_STATES", 50)
+    many = ", ".join(f'"/**/{letter}/**"' for letter in "abcdefgh")
+    one = parsed(f"allow: [{{host: a.example, paths: [{many}]}}]")
+    other = parsed(
+        f"allow: [{{host: a.example, paths: [{many}]}}, {{host: b.example, ports: [22]}}]"
+    )
+    assert compare.compare(one, one).undecided == []
+    assert [d.sending.subject.name for d in compare.compare(one, other).allowed] == ["b.example"]
+    # What is beside the rules decides as well.
+    assert compare.compare(
+        one, parsed(f"inspect: all\nallow: [{{host: a.example, paths: [{many}]}}]")
+    ).undecided
 
 
 def test_every_member_of_a_rule_is_one_that_is_compared() -> None:

@@ -18,7 +18,7 @@ usage: sluicegate policy diff OLD NEW [--old FILE]... [--new FILE]... [--json]
 
 What NEW lets through and OLD does not, and the other way round, each with an example that both decide as the gate
 would; or, where NEW lets nothing more through, that this is proven: one of each kind of connection and request that the
-rules can tell apart was held against both.
+rules can tell apart was held against both, but for destinations about which both say the same.
 --old, --new  a further file beside OLD, or NEW: every one must allow
 
 exit: 0 NEW only tightens OLD, or is the same; 1 it newly allows something, or the contrary could not be proven; 2 usage

@@ -8,7 +8,7 @@ them is let through by the new policy alone, nothing is, which is the proof.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
 from sluicegate.facts import Decision
@@ -87,6 +87,60 @@ class _Rules:
         return tuple(itertools.chain(*self.deny))
 
 
+class _Book:
+    """One side's policies, to be looked up by destination."""
+
+    def __init__(self, policies: tuple[Policy, ...]) -> None:
+        self._policies = policies
+        self._hits: dict[tuple[str | None, str | None], list[tuple[list[Rule], list[Rule]]]] = {}
+
+    def about(self, subject: Subject) -> _Rules:
+        """The rules about a destination."""
+        port = subject.port
+        by_name, by_address = self._of(subject.name, None), self._of(None, subject.address)
+        return _Rules(
+            tuple(tuple(r for r in allow if port in r.ports) for allow, _ in by_address),
+            tuple(tuple(r for r in allow if port in r.ports) for allow, _ in by_name),
+            tuple(
+                tuple(r for r in (*one[1], *other[1]) if not r.ports or port in r.ports)
+                for one, other in zip(by_name, by_address, strict=True)
+            ),
+        )
+
+    def _of(self, name: str | None, address: str | None) -> list[tuple[list[Rule], list[Rule]]]:
+        """Of each policy the allow and deny rules about the name, or about the address, whatever the port."""
+        if (name, address) not in self._hits:
+            one = Subject(name, address, 0)
+            self._hits[name, address] = [
+                (
+                    [rule for rule in policy.allow if deciding.names(rule, one)],
+                    [rule for rule in policy.deny if _denies(rule, one)],
+                )
+                for policy in self._policies
+            ]
+        return self._hits[name, address]
+
+
+def _denies(rule: Rule, about: Subject) -> bool:
+    if rule.network is None:
+        return deciding.names(rule, about)
+    return about.address is not None and deciding.inside(rule.network, about.address, deny=True)
+
+
+@dataclass(frozen=True, slots=True)
+class _Key:
+    """What decides about a destination: of two that have the same, nothing passes at one alone.
+
+    `rules` are those about it on each side, `secrets` whether one has its TLS opened there; `inside` is of an address.
+    """
+
+    rules: tuple[object, ...]
+    secrets: tuple[bool, ...]
+    port: int
+    named: bool
+    inside: bool | None
+
+
 @dataclass(slots=True)
 class _Answer:
     """`differences`: (by the new side alone, what), that which says most first. `shared`: what passes on both."""
@@ -98,6 +152,9 @@ class _Answer:
 class _Comparison:
     def __init__(self, old: Side, new: Side, found: Found) -> None:
         self._sides, self._found = (old, new), found
+        self._books = (_Book(old.policies), _Book(new.policies))
+        # Whether the sides differ in their rules alone.
+        self._alike = _beside(old) == _beside(new)
         rules = [r for s in self._sides for p in s.policies for r in (*p.allow, *p.deny)]
         secrets = [x for s in self._sides for p in s.policies for x in p.secrets]
         about = [(r.host, r.wildcard) for r in rules if r.host is not None]
@@ -115,11 +172,10 @@ class _Comparison:
         self._shared: dict[int, Sending] = {}
 
     def run(self) -> None:
-        count = len(self._ports) * (len(self._names) + 1) * (len(self._addresses) + 1)
-        if count > MAX_SUBJECTS:
-            self._found.undecided.append(f"more than {MAX_SUBJECTS} kinds of destinations")
-            return
-        for subject in self._subjects():
+        for count, subject in enumerate(self._subjects()):
+            if count == MAX_SUBJECTS:
+                self._found.undecided.append(f"more than {MAX_SUBJECTS} kinds of destinations")
+                return
             try:
                 self._destination(subject)
             except UndecidedError as error:
@@ -129,24 +185,36 @@ class _Comparison:
             self._answers(port)
 
     def _subjects(self) -> Iterator[Subject]:
-        for name, port in itertools.product(self._names, self._ports):
-            yield Subject(name, None, port)
-        for address, port in itertools.product(self._addresses, self._ports):
-            yield Subject(None, address, port)
-        for name, address, port in itertools.product(self._names, self._addresses, self._ports):
-            yield Subject(name, address, port)
+        for port in self._ports:
+            names = [Subject(name, None, port) for name in self._names]
+            addresses = [Subject(None, address, port) for address in self._addresses]
+            yield from names
+            yield from addresses
+            # An address that claims a name: one of each kind, as the rules about it are those about either.
+            for one, other in itertools.product(self._kinds(names), self._kinds(addresses)):
+                yield Subject(one.name, other.address, port)
+
+    def _kinds(self, subjects: Iterable[Subject]) -> list[Subject]:
+        found = dict[object, Subject]()
+        for subject in subjects:
+            found.setdefault(self._key(subject), subject)
+        return list(found.values())
+
+    def _key(self, subject: Subject) -> _Key:
+        return _Key(
+            tuple(_content(book.about(subject), subject) for book in self._books),
+            tuple(_secret(side.policies, subject) for side in self._sides),
+            subject.port if subject.port in {80, 443} else 0,
+            subject.name is not None,
+            None if subject.address is None else internal(subject.address) is not None,
+        )
 
     def _destination(self, subject: Subject) -> None:
-        rules = tuple(_about(side.policies, subject) for side in self._sides)
-        key = (
-            tuple(_content(one, subject) for one in rules),
-            subject.port if subject.port in {80, 443} else 0,
-            subject.name is None,
-            subject.address is not None and (internal(subject.address) is not None,),
-            tuple(_secret(side.policies, subject) for side in self._sides),
-        )
+        key = self._key(subject)
         if key not in self._known:
-            self._known[key] = self._asked(subject, rules)
+            rules = tuple(book.about(subject) for book in self._books)
+            same = self._alike and all(len(set(pair)) == 1 for pair in (key.rules, key.secrets))
+            self._known[key] = self._equal(subject, rules) if same else self._asked(subject, rules)
         answer = self._known[key]
         if answer.shared is not None and subject.address is None:
             self._shared.setdefault(subject.port, Sending(subject, *answer.shared))
@@ -187,6 +255,16 @@ class _Comparison:
                 elif now and answer.shared is None:
                     answer.shared = kind, request
         return answer
+
+    def _equal(self, subject: Subject, rules: Sequence[_Rules]) -> _Answer:
+        """Of a destination about which both sides say the same: what passes there by a name."""
+        for kind in (Kind.HANDSHAKE, Kind.SILENT, Kind.OPAQUE, Kind.CLEAR):
+            for request in self._requests(rules, kind, subject) if subject.address is None else ():
+                self._found.looked += 1
+                if self._sides[0].passes(Sending(subject, kind, request))[0]:
+                    return _Answer(shared=(kind, request))
+        self._found.looked += 1
+        return _Answer()
 
     def _requests(
         self, rules: Sequence[_Rules], kind: Kind, subject: Subject
@@ -271,27 +349,15 @@ def _said(decision: Decision) -> str:
     return f"{decision.reason} (observe mode)" if decision.observed else decision.reason
 
 
+def _beside(side: Side) -> object:
+    """What of policies is no rule and yet decides what passes."""
+    parameters, fields = deciding.named(side.policies)
+    given = [(policy.observe, policy.inspect) for policy in side.policies]
+    return given, _loosely(parameters), {conditions.header_name(name) for name in fields}
+
+
 def _loosely(names: frozenset[str]) -> set[str]:
     return {conditions.loose_name(name) for name in names}
-
-
-def _about(policies: tuple[Policy, ...], about: Subject) -> _Rules:
-    by_name, by_address, deny = [], [], []
-    for policy in policies:
-        allow = [rule for rule in policy.allow if about.port in rule.ports]
-        hit = [rule for rule in allow if deciding.names(rule, about)]
-        by_name.append(tuple(rule for rule in hit if rule.network is None))
-        by_address.append(tuple(rule for rule in hit if rule.network is not None))
-        deny.append(tuple(rule for rule in policy.deny if _denies(rule, about)))
-    return _Rules(tuple(by_address), tuple(by_name), tuple(deny))
-
-
-def _denies(rule: Rule, about: Subject) -> bool:
-    if rule.ports and about.port not in rule.ports:
-        return False
-    if rule.network is None:
-        return deciding.names(rule, about)
-    return about.address is not None and deciding.inside(rule.network, about.address, deny=True)
 
 
 def _content(rules: _Rules, about: Subject) -> object:
