@@ -72,6 +72,15 @@ def test_wrong_usage(
     assert (said in told.err, told.out) == (True, "")
 
 
+def test_what_is_held_has_an_end(
+    here: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(suggest, "MAX_DECISIONS", 2)
+    assert cli.main(["policy", "suggest", "packet"]) == 2
+    told = capsys.readouterr()
+    assert ("more than 2 decisions to learn from" in told.err, told.out) == (True, "")
+
+
 def test_help(capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["policy", "suggest", "--help"]) == 0
     assert "--no-presets" in capsys.readouterr().out

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import itertools
 import os
 import sys
 from collections.abc import Iterator, Sequence
@@ -14,10 +15,13 @@ from sluicegate.policy.learn import Learnt, Preset
 from sluicegate.policy.model import PolicyError
 from sluicegate.policy.needs import Need
 from sluicegate.policy.presets import MAX_REPOS, PresetError, is_repo, made
+from sluicegate.policy.seen import Seen
 from sluicegate.presets import catalog
 
 WHOLE, LACKING, WRONG = 0, 1, 2
 SOURCE = "the suggestion"
+# Each is held, and takes a kilobyte; a build makes thousands.
+MAX_DECISIONS = 200_000
 
 
 def main(argv: Sequence[str]) -> int:
@@ -28,8 +32,7 @@ def main(argv: Sequence[str]) -> int:
         return WRONG if stop.code else WHOLE
     try:
         found = packets.verified(args)
-        # Twice of each packet: to learn, and to check what was learnt against all that it holds.
-        needed = needs.needs([one.seen() for one in found])
+        needed = needs.needs(_bounded(found))
     except packets.PacketError as error:
         say.complain(str(error), error.hint)
         return WRONG
@@ -58,6 +61,19 @@ def _parser() -> argparse.ArgumentParser:
     packets.arguments(parser)
     parser.add_argument("--no-presets", action="store_true", help="write rules, not presets")
     return parser
+
+
+def _bounded(found: Sequence[packets.Packet]) -> list[list[Seen]]:
+    """The decisions of each packet, which are held until all is checked.
+
+    Raises:
+        PacketError: too many of them.
+    """
+    held = [list(itertools.islice(one.seen(), MAX_DECISIONS + 1)) for one in found]
+    if sum(map(len, held)) > MAX_DECISIONS:
+        hint = "one packet alone, or a shorter run, says as much"
+        raise packets.PacketError(f"more than {MAX_DECISIONS} decisions to learn from", hint)
+    return held
 
 
 def _about(found: Sequence[packets.Packet]) -> Iterator[str]:
