@@ -55,8 +55,16 @@ def test_an_observed_run_says_what_would_be_denied_and_what_to_type_next(
     assert "would deny tls://a.example:443: no rule allows a.example port 443\n" in said
     assert "sluicegate: denied tls://b.example:443: mismatch\n" in said
     assert "  sluicegate policy suggest out --key k.pub > suggested.yaml\n" in said
-    closing.tell(Options(argv=("true",)), RESULT)
-    assert "suggest" not in capsys.readouterr().err
+    closing.tell(Options(argv=("true",), observe=True), RESULT)
+    assert "suggest" not in (quiet := capsys.readouterr().err)
+    assert "without --observe" not in quiet
+    closing.tell(
+        Options(argv=("true",), observe=True), dataclasses.replace(RESULT, denied=0, denials=())
+    )
+    assert (
+        "an enforcing run would have denied nothing: the same without --observe"
+        in capsys.readouterr().err
+    )
 
 
 def test_what_later_steps_execute_is_named_and_bounded(capsys: pytest.CaptureFixture[str]) -> None:

@@ -333,6 +333,8 @@ def tell(options: Options, result: Result) -> None:
     say.say(
         f"packet {result.packet} verified; check it with: sluicegate verify {result.packet} --key {pin}"
     )
+    if options.observe and not result.observed and not result.denied:
+        say.say("an enforcing run would have denied nothing: the same without --observe")
     if result.observed:
         say.say("for a policy that allows what was done, and to try it, without --observe:")
         say.say(f"  sluicegate policy suggest {result.packet} --key {pin} > suggested.yaml")
