@@ -90,6 +90,7 @@ def test_resolvers_are_doubtful() -> None:
         seen(dataclasses.replace(TLS, synthetic="dns.google", sni=None))
     )
     assert warning.startswith("a public DNS-over-HTTPS resolver")
+    assert told(seen(dataclasses.replace(BARE, address="1.1.1.1")))[0][3] == [warning]
 
 
 def test_internal_answers_need_a_rule_of_their_own() -> None:

@@ -48,7 +48,7 @@ def test_doubtful_lines_are_comments_with_a_warning() -> None:
     assert written(seen(post), seen(TLS, Fate.DENIED, rule="default")) == (
         "# of a test\n"
         "version: 1\n"
-        "allow: []\n"
+        "allow:\n"
         "\n"
         "# Not allowed without a look at it: remove the # of what is wanted.\n"
         "# WARNING: sent in the clear, where anybody on the way reads and changes it\n"
@@ -61,6 +61,22 @@ def test_doubtful_lines_are_comments_with_a_warning() -> None:
         "# Not suggested:\n"
         "#   1x denied: a.example port 443 (default)\n"
     )
+
+
+def test_doubtful_lines_can_be_taken_by_removing_their_mark() -> None:
+    post = Facts(
+        Protocol.HTTP,
+        "198.18.0.7",
+        80,
+        synthetic="a.example",
+        host="a.example",
+        method="POST",
+        path="/up",
+    )
+    for some, ports in (([post], [(80,)]), ([post, TLS], [(443,), (80,)])):
+        text = written(*map(seen, some))
+        taken = text.replace("\n#  ", "\n  ").replace("\n#    ", "\n    ")
+        assert [rule.ports for rule in grammar.parse(taken, "s.yaml").allow] == ports
 
 
 def test_what_the_command_chose_is_text_and_nothing_else() -> None:

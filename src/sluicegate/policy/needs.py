@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from sluicegate.facts import Facts, Protocol
 from sluicegate.policy import decide, paths
-from sluicegate.policy.lint import RESOLVERS
+from sluicegate.policy.lint import RESOLVER_ADDRESSES, RESOLVERS
 from sluicegate.policy.model import METHOD
 from sluicegate.policy.seen import Seen
 from sluicegate.wire.addresses import internal
@@ -84,7 +84,8 @@ def needs(packets: Iterable[Iterable[Seen]]) -> Needs:
         alarm = alarms.get((need.name, need.address, need.port))
         if alarm is not None:
             need.warnings[alarm] = None
-        if need.name in RESOLVERS:
+        bare = None if need.address is None else ipaddress.ip_address(need.address)
+        if need.name in RESOLVERS or bare in RESOLVER_ADDRESSES:
             need.warnings[_RESOLVER] = None
         services = {internal(address) for _, seen in need.seen for address in seen.addresses}
         if need.name in _METADATA_NAMES or METADATA in services:

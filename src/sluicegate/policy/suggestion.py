@@ -24,9 +24,8 @@ _CLOSED = "# TLS that was not looked into has no methods and paths: with `inspec
 def text(learnt: Learnt, about: Sequence[str], others: Mapping[str, int], *, many: bool) -> str:
     """The policy. `about` are lines on where it comes from; `others` what is no need; `many`: of several packets."""
     lines = [f"# {comment(one)}" for one in about]
-    lines += ["version: 1"]
-    allow = list(_lines(learnt.lines, many=many))
-    lines += ["allow:", *allow] if allow else ["allow: []"]
+    # The key alone is an empty list, to which what is below can be added.
+    lines += ["version: 1", "allow:", *_lines(learnt.lines, many=many)]
     if any(
         line.rule is not None and not line.rule.narrow and 443 in line.rule.ports
         for line in learnt.lines
