@@ -130,6 +130,11 @@ def test_where_times_tell_of_no_mapping_contents_do(memory: Path) -> None:
     assert changed(memory, lambda top: (top / "a").read_text()) == {}
 
 
+def test_a_file_system_in_memory_below_a_tree_is_one(memory: Path) -> None:
+    (memory / "a").write_text("abc")
+    assert changed(memory.parent, lambda top: mapped(top / "memory/a")) == {b"memory/a": FILE}
+
+
 def test_too_much_of_such_a_file_system_is_said(
     memory: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -17,6 +17,7 @@ from dataclasses import replace
 from typing import NamedTuple
 
 from sluicegate import orders
+from sluicegate.cli import noting
 from sluicegate.evidence.workspace import Change, Gathered, Node, Tree
 
 # Of all trees, before and after each: a minute's work, and 70 MB held.
@@ -28,8 +29,6 @@ MAX_NAMED = 2_000
 MAX_NAMED_BYTES = 1_048_576
 MAX_WATCHED_BYTES = 536_870_912
 _PIECE_BYTES = 1_048_576
-# File systems whose times do not tell of a write through a mapping (measured; Linux 6.18).
-_IN_MEMORY = {"tmpfs", "ramfs"}
 _FIXED = struct.Struct("<HHIQQqq")
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
@@ -102,10 +101,7 @@ class Inventory:
             )
         ]
         self._roots: list[int] = []
-        kinds = _file_systems()
-        contents = [
-            "read" if kinds.get(os.stat(place).st_dev) in _IN_MEMORY else "stat" for place in own
-        ]
+        contents = ["stat" if noting.tells(place) else "read" for place in own]
         self.trees = [
             Tree(place, "bind" if at else "workspace", content)
             for at, (place, content) in enumerate(zip(own, contents, strict=True))
@@ -365,14 +361,3 @@ def _joined(place: bytes, name: bytes) -> bytes:
 
 def _within(path: bytes, tree: bytes) -> bool:
     return path == tree or path.startswith(tree.rstrip(b"/") + b"/")
-
-
-def _file_systems() -> dict[int, str]:
-    """The kind of each mounted file system, by its device."""
-    found = dict[int, str]()
-    with open("/proc/self/mountinfo", encoding="utf-8", errors="surrogateescape") as file:
-        for line in file:
-            fields = line.split()
-            major, minor = fields[2].split(":")
-            found[os.makedev(int(major), int(minor))] = fields[fields.index("-") + 1]
-    return found
