@@ -126,6 +126,17 @@ def test_replaced_objects_are_seen_through(tmp_path: Path, monkeypatch: pytest.M
         policyref.commit("main")
 
 
+def test_a_branch_that_is_called_as_the_commit_does_not_stand_for_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    base = repository(tmp_path)
+    for place in ("remotes/origin", "remotes", "tags", "heads"):
+        git(tmp_path, "update-ref", f"refs/{place}/{base}", "HEAD")
+    monkeypatch.chdir(tmp_path)
+    assert policyref.commit(base) == base
+    assert policyref.commit(base.upper()) == base
+
+
 def test_a_pipelock_configuration_is_found_and_its_errors_stop_the_run(job: HouseJob) -> None:
     job.write(".pipelock/ci.yaml", "mode: strict\napi_allowlist: [allowed.test]\n")
     done = use(job, run=ASK)

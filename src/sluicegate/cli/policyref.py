@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 
 from sluicegate.policy import document
@@ -20,20 +21,24 @@ _ENVIRONMENT = {
 }
 # The kinds of a tree's entries that are files (gitformat-index(5)); a link's text is a path, no policy.
 _FILES = frozenset(("100644", "100755"))
+# SHA-1 or SHA-256, which git takes for the object before any branch (gitrevisions(7)).
+_COMMIT = re.compile(r"[0-9a-fA-F]{40}(?:[0-9a-fA-F]{24})?")
 # A look-up in the repository on this disk; more than this is a hang.
 SECONDS = 60
 _FETCH = "fetch it in a step before, such as: git fetch --depth=1 origin {ref}; or fetch-depth: 0 of actions/checkout"
 
 
 def commit(ref: str) -> str:
-    """The commit that `ref` names: the remote branch of that name, else as git reads it.
+    """The commit that `ref` names: a whole one itself, else the remote branch of that name, else as git reads it.
 
-    A branch as the remote has it goes first: a tag or a branch of this clone may have the same name.
+    A branch as the remote has it goes first: a tag or a branch of this clone may have the same name. But nobody's
+    branch stands for a commit because it is called so.
 
     Raises:
         PolicyError: there is none, or no repository here.
     """
-    for name in (f"refs/remotes/origin/{ref}", f"refs/remotes/{ref}", ref):
+    branches = (f"refs/remotes/origin/{ref}", f"refs/remotes/{ref}")
+    for name in (ref,) if _COMMIT.fullmatch(ref) else (*branches, ref):
         found = _git("rev-parse", "--verify", "--quiet", "--end-of-options", f"{name}^{{commit}}")
         if found is not None:
             return found.decode("ascii").strip()
