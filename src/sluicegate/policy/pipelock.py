@@ -185,10 +185,17 @@ class _Reader:
                 "mode", "mode: strict without api_allowlist allows nothing", "name the hosts"
             )
         where = self._found.get("mode", (Node("str", 1, 1), None))[0]
-        if mode == "audit" or not self._flag("enforce", default=True):
-            key = where if mode == "audit" else self._found["enforce"][0]
+        enforced = self._flag("enforce", default=True)
+        if mode == "audit" and enforced:
+            # Its proxies ask for `enforce` alone before they block (enforcedBlock), whatever the mode is called.
+            self._fail(
+                "mode",
+                "mode: audit says that nothing is denied, and enforce, which is true unless written, that it is",
+                "enforce: false if nothing is to be denied; else mode: balanced",
+            )
+        if not enforced:
             self._warn(
-                key,
+                self._found["enforce"][0],
                 "nothing is denied but internal addresses: what would be is let through and recorded",
             )
             return "observe"
