@@ -241,3 +241,35 @@ def test_in_the_background_it_waits_for_its_turn(pair: Pair) -> None:
     assert os.read(reading, 100) == b""
     os.close(reading)
     os.waitpid(pid, 0)
+
+
+def test_while_somebody_else_has_the_terminal_output_waits_and_keys_are_theirs(pair: Pair) -> None:
+    typed = list[bytes]()
+
+    def theirs(data: bytes) -> bytes:
+        typed.append(data)
+        return b"for the command\r" if data == b"c" else b""
+
+    with terminal(pair) as it:
+        it.before = lambda data: b"[" + data + b"]"
+        assert it.is_quiet
+        assert it.usable
+        assert not it.ended
+        it.pause(theirs)
+        assert not it.is_quiet
+        os.write(pair.inner, b"held")
+        it.show(b"asked? ")
+        os.write(pair.person, b"k")
+        assert turn(it, pair.person) == b"asked? "
+        while typed != [b"k"]:
+            for fd, events in it.fds().items():
+                poll = select.poll()
+                poll.register(fd, events)
+                for _, ready in poll.poll(10):
+                    it.handle(fd, ready)
+        os.write(pair.person, b"c")
+        assert turn(it, pair.inner) == b"for the command\n"
+        with pytest.raises(BlockingIOError):
+            os.read(pair.person, 1)
+        it.resume(redraw=True)
+        assert turn(it, pair.person).startswith(b"[held")

@@ -12,6 +12,7 @@ from sluicegate.facts import Facts
 from sluicegate.policy import ask, normal
 from sluicegate.policy.decide import decide
 from sluicegate.policy.model import Policy, Rule
+from sluicegate.verify.accounted import Audit
 from sluicegate.verify.redecide import Redecide
 from sluicegate.verify.strict import VerificationError
 from tests.evidence import made
@@ -115,3 +116,15 @@ def test_more_answers_than_questions() -> None:
     ]
     with pytest.raises(VerificationError, match="too many answers"):
         verified(*many, answers=[])
+
+
+@pytest.mark.parametrize("answers", [[], [entry("run", host="other.example")], None])
+def test_a_record_is_not_accounted_for_by_an_answer_that_nobody_gave(answers: object) -> None:
+    audit = Audit.of(normal.policy_text(ASKS))
+    assert audit.asks
+    one = message("run")
+    audit.add({**record(one), "chain_seq": 7}, one["flow"])
+    assert audit.contradiction == ""
+    reached, why = audit.level({"close": {"gate": {}, "answers": answers}})
+    assert not reached
+    assert why in {"receipt 7: an answer that nobody gave", "boundary.json: answers"}
