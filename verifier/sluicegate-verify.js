@@ -3401,7 +3401,7 @@ const sluicegate = (() => {
 
   // What decides, for those who compare it with another's.
   const parts = {
-    readPolicies, relaxed, decide, preliminary, opens, openedBy, admitted, answered, isHost, address, isAddress, internal, normalPath,
+    readPolicies, relaxed, decide, preliminary, opens, openedBy, Decisions, admitted, answered, isHost, address, isAddress, internal, normalPath,
     globMatches, solved,
   };
   return { verifyPacket, readKey, asText, provide, parts, RECORD, FINISHED, USAGE };

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import ipaddress
 import json
@@ -14,10 +15,12 @@ from typing import Any
 import pytest
 
 from sluicegate.facts import Decision, Facts, Protocol, Verdict, Via
-from sluicegate.policy import conditions, normal, paths
+from sluicegate.policy import ask, conditions, normal, paths
 from sluicegate.policy import decide as policy
 from sluicegate.policy.model import Policy, PolicyError, Rule, Secret
 from sluicegate.policy.opening import opened, opens
+from sluicegate.verify.answers import Answers
+from sluicegate.verify.strict import VerificationError
 from sluicegate.wire import addresses, names
 from sluicegate.wire.cursor import WireError
 from tests.peers.second import VERIFIER, node
@@ -316,6 +319,35 @@ def test_of_a_proxy_client_too(
     for call, (_, policies, facts), ours in zip(calls, drawn, called(calls, tmp_path), strict=True):
         ours.pop("rules", None)
         assert ours == shown(policy.preliminary(policy.relaxed(policies), facts)), call
+
+
+def test_and_of_what_a_person_answered(
+    drawn: list[tuple[str, tuple[Policy, ...], Facts]], tmp_path: Path
+) -> None:
+    calls, wanted, seen = list[list[object]](), list[object](), Counter[str]()
+    words = [*ask.WORDS, "yes"]
+    for number, (_, asks, facts) in enumerate(drawn):
+        policies = tuple(dataclasses.replace(one, ask=number % 7 != 0) for one in asks)
+        text = normal.policy_text(policies)
+        answered = dataclasses.replace(facts, answer=words[number % len(words)])
+        made = policy.decide(policies, answered)
+        host, port = ask.where(made)
+        entry = {"connection": 1, "host": host, "port": port, "answer": answered.answer}
+        # One of four lists lacks it.
+        listed = [entry] if number % 4 else [{**entry, "port": port + 1}]
+        calls.append(["answeredTo", text.decode(), told(answered), listed])
+        found: object = "refused"  # as of what would be opened
+        answers = Answers(policies)
+        with contextlib.suppress(VerificationError):
+            if not opens(policies, answered):
+                settled = shown(answers.take(policies, answered, made, 1, "receipt 7"))
+                answers.settle({"answers": listed})
+                found = settled
+        wanted.append(found)
+        seen[str(found["rule"] if isinstance(found, dict) else found)] += 1
+    assert min(seen["ask"], seen["refused"]) >= 5, seen
+    for call, ours, theirs in zip(calls, called(calls, tmp_path), wanted, strict=True):
+        assert ours == theirs, call
 
 
 def test_and_of_tls_that_is_opened(

@@ -20,6 +20,12 @@ const calls = {
   preliminary: (text, facts) => parts.preliminary(parts.relaxed(policies(text)), facts),
   opens: (text, facts) => parts.opens(policies(text), facts),
   openedBy: (text, facts) => parts.openedBy(policies(text), parts.relaxed(policies(text)), facts),
+  answeredTo: (text, facts, listed) => {
+    const decisions = new parts.Decisions(policies(text));
+    const { rules, ...made } = decisions.answeredTo(facts, false, new Map([['connection', 1]]), 'receipt 7');
+    decisions.heard(new Map([['answers', listed.map((entry) => new Map(Object.entries(entry)))]]));
+    return made;
+  },
   admitted: (text, facts, given) => parts.admitted(policies(text), parts.decide(policies(text), facts), given).slice(0, 2),
   answered: (text, facts, given) => parts.answered(policies(text), parts.decide(policies(text), facts), given),
   isHost: parts.isHost,
