@@ -83,6 +83,7 @@ ATTACKS = {
     "nested configuration elsewhere": "put('vendor/lib/.git/commondir', '/nowhere\\n')",
     "configuration of the work tree": "put('.git/config.worktree')",
     "hook of an included configuration": "add('hooks-of-b/pre-commit')",
+    "hook that the user's settings name": "add('hooks-of-user/pre-commit')",
     "configuration by git": "os.system('git config core.fsmonitor ./' + MARK)",
     "included configuration": "add('conf/extra')",
     "included configuration moved": "instead('conf'); add('conf/extra')",
@@ -138,7 +139,7 @@ class Place:
     def state(self) -> dict[str, tuple[int, bytes]]:
         """What later steps read: mode and content (of a link, where it leads) by path."""
         git = (".git/hooks", ".git/config", ".git/commondir", ".git/worktrees", ".git/modules")
-        git += (".git/config.worktree", "hooks-of-b")
+        git += (".git/config.worktree", "hooks-of-b", "hooks-of-user")
         places = [self.work / name for name in git]
         places += [self.work / name for name in (".husky", "conf", "sub/.git", "vendor/lib/.git")]
         places += [self.work / name for name in (".github", ".gitlab-ci.yml", "Jenkinsfile")]
@@ -171,7 +172,14 @@ def furnish(top: Path, temp: str) -> Place:
             (".git/hooks/pre-commit", ".husky/_/h", ".husky/pre-commit"), "#!/bin/sh\n"
         ),
         **dict.fromkeys(
-            ("scripts/push", "hooks-of-b/pre-commit", "Jenkinsfile", ".gitlab-ci.yml"), "# mine\n"
+            (
+                "scripts/push",
+                "hooks-of-b/pre-commit",
+                "hooks-of-user/pre-commit",
+                "Jenkinsfile",
+                ".gitlab-ci.yml",
+            ),
+            "# mine\n",
         ),
         "conf/extra": "[include]\n\tpath = b\n",
         "conf/b": "[core]\n\thooksPath = hooks-of-b\n",
@@ -195,6 +203,7 @@ def furnish(top: Path, temp: str) -> Place:
     for name in (GITLAB, JENKINS):
         _put(top / name, f"{MARK}\n")
     (top / "home").mkdir(exist_ok=True)
+    _put(top / "home/.gitconfig", "[core]\n\thooksPath = hooks-of-user\n")
     for path in (top, *top.rglob("*")):
         os.chown(path, USER, USER, follow_symlinks=False)
     top.chmod(0o755)

@@ -77,6 +77,15 @@ def test_what_an_included_configuration_leads_to(tmp_path: Path) -> None:
     assert found(top) == {".git/config", "conf/a", "conf/b", "myhooks"}
 
 
+def test_what_a_users_own_settings_lead_to_in_a_repository(tmp_path: Path) -> None:
+    top = tmp_path / "w"
+    put(top / ".git/config")
+    put(top / "myhooks/pre-commit")
+    settings = put(tmp_path / "home/.gitconfig", "[core]\n\thooksPath = myhooks\n")
+    kept = repositories.found((str(top),), [str(top / ".git")], (), [str(settings)])
+    assert kept == (str(top / ".git/config"), str(top / "myhooks"))
+
+
 def test_a_bare_repository_is_one(tmp_path: Path) -> None:
     for name in ("HEAD", "config", "hooks/update", "objects/x"):
         put(tmp_path / "w" / name)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import stat
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 from sluicegate import orders
 from sluicegate.boundary import guarded
@@ -31,17 +31,20 @@ def readable(path: str) -> str:
     return ""
 
 
-def found(trees: tuple[str, ...], gits: Iterable[str], free: tuple[str, ...]) -> tuple[str, ...]:
+def found(
+    trees: tuple[str, ...], gits: Iterable[str], free: tuple[str, ...], shared: Sequence[str] = ()
+) -> tuple[str, ...]:
     """What to make read-only in the writable `trees`, sorted, free of links.
 
-    `gits`: every `.git` in them, directory or file. `free`: what is left as it is, with all below it.
+    `gits`: every `.git` in them, directory or file. `free`: what is left as it is, with all below it. `shared`: files
+    of settings that git reads for every repository.
 
     Raises:
         BoundaryError: there is more than can be guarded.
     """
     places = [f"{tree}/{name}" for tree in trees for name in orders.WORKFLOWS]
     for git in (*gits, *(tree for tree in trees if is_bare(tree))):
-        places += _of_repository(git)
+        places += _of_repository(git, shared)
     kept = set[str]()
     for place in places:
         real = os.path.realpath(place)
@@ -79,21 +82,21 @@ def directories(git: str) -> tuple[str, ...]:
     return (place, os.path.normpath(os.path.join(place, common))) if common else (place,)
 
 
-def _of_repository(git: str) -> Iterator[str]:
+def _of_repository(git: str, shared: Sequence[str]) -> Iterator[str]:
     top = os.path.dirname(git)
     if not os.path.isdir(git):
         yield git
     for directory in directories(git):
         yield from (f"{directory}/{name}" for name in guarded.IN_GIT)
-        led = _led(directory, top)
+        led = _led(directory, top, shared)
         yield from led
         for place in (f"{directory}/hooks", *filter(os.path.isdir, led)):
             yield from _linked(place)
 
 
-def _led(directory: str, top: str) -> tuple[str, ...]:
+def _led(directory: str, top: str, shared: Sequence[str]) -> tuple[str, ...]:
     """What the configuration of a git directory leads to, and what those files lead to in turn."""
-    left = [f"{directory}/config.worktree", f"{directory}/config"]
+    left = [*shared, f"{directory}/config.worktree", f"{directory}/config"]
     found, seen = dict[str, None](), set(left)
     while left:
         file = left.pop()

@@ -30,7 +30,7 @@ def survey(spec: Spec) -> plan.Host:
         abstract=tuple(sorted({path for path in _bound_names() if path.startswith("@")})),
         texts=tuple(_texts(spec.command)),
         home_exists=os.path.isdir(spec.home),
-        guarded=repositories.found(writable, gits, spec.free),
+        guarded=repositories.found(writable, gits, spec.free, tuple(_git_settings(homes))),
     )
 
 
@@ -67,6 +67,14 @@ def _homes(spec: Spec) -> Iterator[str]:
             yield pwd.getpwuid(uid).pw_dir
     with contextlib.suppress(OSError):
         yield from (entry.path for entry in os.scandir("/home"))
+
+
+def _git_settings(homes: tuple[str, ...]) -> Iterator[str]:
+    """Where git of a later step finds settings beside a repository's own (git-config(1), Files)."""
+    yield "/etc/gitconfig"
+    # Ours is the job's, which under sudo is not the command's.
+    for home in dict.fromkeys((*homes, os.path.expanduser("~"))):
+        yield from (f"{home}/.gitconfig", f"{home}/.config/git/config")
 
 
 def _matches(homes: tuple[str, ...], workspace: str) -> Iterator[str]:
