@@ -186,6 +186,30 @@ def test_more_than_is_looked_at_is_said_and_nothing_is_made_up(
     assert again.gaps == {"entries"}
 
 
+def test_no_flood_of_files_hides_what_became_of_those_that_were_there(
+    work: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen = Inventory([os.fsencode(work)], [])
+    seen.take()
+    monkeypatch.setattr(inventory, "MAX_ENTRIES", 12)
+    for place in (work / "0", work, work / "d"):
+        place.mkdir(exist_ok=True)
+        for number in range(20):
+            (place / f"0{number}").touch()
+    (work / "a").write_text("more")
+    unseen(work / "d/c", "C\n\n\n")
+    (work / "d/e/f").unlink()
+    (work / "l").unlink()
+    (work / "l").symlink_to("b")
+    assert told(seen) == {
+        b"a": FILE,
+        b"d/c": FILE,
+        b"d/e/f": ("deleted", "file", ""),
+        b"l": ("modified", "link", "link"),
+    }
+    assert seen.gaps == {"entries"}
+
+
 def test_contents_of_what_is_no_file_any_more_or_too_large_have_no_digest(
     work: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

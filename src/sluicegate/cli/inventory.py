@@ -179,12 +179,15 @@ class Inventory:
             queue = deque([b""] if stat.S_ISDIR(top.mode) else [])
             while queue:
                 place = queue.popleft()
+                if left < 0 and place not in self._before[tree]:
+                    continue  # the gap is told
                 found = self._listing(tree, place)
                 count += found.size
                 left -= found.size
                 if left < 0:
                     self.gaps.add("entries")
-                    break
+                    # However many there are now, what was there is looked at.
+                    found = self._again(tree, place)
                 if (tree, place or b".") in self.unread:
                     continue
                 before = self._before[tree].pop(place, b"")
@@ -279,6 +282,8 @@ class Inventory:
             number = os.open(place or b".", _DIRECTORY, dir_fd=self._roots[tree])
             with os.scandir(number) as found:
                 for entry in found:
+                    if len(entries) > MAX_ENTRIES:
+                        break  # whoever asked has no room for so many
                     name = entry.name.encode("utf-8", "surrogateescape")
                     if hidden and _joined(place, name) in hidden:
                         continue
@@ -305,6 +310,23 @@ class Inventory:
         entries.sort()
         packed = b"".join([one[: _FIXED.size] + name + one[_FIXED.size :] for name, one in entries])
         return _Listing(packed, directories, named, len(entries))
+
+    def _again(self, tree: int, place: bytes) -> _Listing:
+        """Of what was in a directory, that which still is; nothing of one that was not looked into."""
+        directories, packed = list[bytes](), list[bytes]()
+        for name in _unpacked(self._before[tree].get(place, b"")):
+            path = _joined(place, name)
+            with contextlib.suppress(OSError):
+                status = os.stat(path, dir_fd=self._roots[tree], follow_symlinks=False)
+                target = b""
+                if stat.S_ISLNK(status.st_mode):
+                    target = os.readlink(path, dir_fd=self._roots[tree])
+                seen = _seen(status)
+                if stat.S_ISDIR(status.st_mode):
+                    directories.append(name)
+                sizes = len(name), len(target), *seen[:5]
+                packed.append(_FIXED.pack(*sizes) + name + target)
+        return _Listing(b"".join(packed), directories, [], len(packed))
 
     def _digest(self, tree: int, path: bytes, most: int, *, count: bool = False) -> str:
         try:
