@@ -186,6 +186,19 @@ def test_more_than_is_looked_at_is_said_and_nothing_is_made_up(
     assert again.gaps == {"entries"}
 
 
+def test_long_paths_count_as_what_they_take_to_hold(
+    work: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen = Inventory([os.fsencode(work)], [])
+    seen.take()
+    deep = work.joinpath(*["x" * 250] * 8)
+    for number in range(50):
+        (deep / str(number)).mkdir(parents=True)
+    monkeypatch.setattr(inventory, "MAX_ENTRIES", 300)
+    told(seen)
+    assert seen.gaps == {"entries"}
+
+
 def test_no_flood_of_files_hides_what_became_of_those_that_were_there(
     work: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -146,7 +146,7 @@ class Inventory:
             while queue:
                 place = queue.popleft()
                 found = self._listing(tree, place)
-                left -= found.size
+                left -= _weight(place, found)
                 if left < 0:
                     self.gaps.add("entries")
                     break
@@ -183,7 +183,7 @@ class Inventory:
                     continue  # the gap is told
                 found = self._listing(tree, place)
                 count += found.size
-                left -= found.size
+                left -= _weight(place, found)
                 if left < 0:
                     self.gaps.add("entries")
                     # However many there are now, what was there is looked at.
@@ -350,6 +350,11 @@ class Inventory:
             return ""
         finally:
             os.close(number)
+
+
+def _weight(place: bytes, found: _Listing) -> int:
+    """As how many entries a directory counts: paths of those in it are held, and may have 4 KiB each."""
+    return found.size + len(found.directories) * (len(place) // 256)
 
 
 def _root(place: bytes) -> int:
