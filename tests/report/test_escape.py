@@ -50,6 +50,13 @@ def test_markdown_gives_the_text_back_and_means_nothing(text: str) -> None:
     assert not re.search(":[a-z_+-]", plain)
 
 
+def test_a_name_is_no_link_in_markdown() -> None:
+    shown = escape.markdown("no rule allows www.evil.test port 443, nor WwW.a.test")
+    assert not re.search(r"www\.", shown, re.IGNORECASE)
+    assert html.unescape(shown) == "no rule allows www.evil.test port 443, nor WwW.a.test"
+    assert escape.markdown("ww.evil.test") == "ww.evil.test"
+
+
 @given(hostile)
 def test_a_span_of_code_ends_where_it_ends(text: str) -> None:
     span = escape.code(text)

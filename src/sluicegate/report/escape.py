@@ -11,8 +11,9 @@ import re
 
 # Characters of one text that anybody reads. What is cut is in the packet.
 MAX_TEXT = 300
-# A colon only where it could begin an emoji or follow a link's scheme: `pol.yaml:8` stays readable as source.
-_MARKUP = re.compile(r"([\\`*_{}\[\]<>#|!&~@$]|:(?=//|[a-z_+-])|^[-+=.])")
+# A colon only where it could begin an emoji or follow a link's scheme: `pol.yaml:8` stays readable as source. The dot
+# of `www.`, which GitHub takes for a link without a scheme.
+_MARKUP = re.compile(r"([\\`*_{}\[\]<>#|!&~@$]|:(?=//|[a-z_+-])|(?<=[Ww]{3})\.|^[-+=.])")
 
 
 def visible(text: object, most: int = MAX_TEXT) -> str:
