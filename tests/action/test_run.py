@@ -206,6 +206,17 @@ def test_verdicts_and_an_empty_run(
         assert "the packet is invalid: PINNED" in messages(done, kind)
 
 
+@pytest.mark.parametrize("put", ["mkfifo", "mkdir"])
+def test_what_the_command_puts_where_the_page_belongs_stops_no_report(
+    job: HouseJob, put: str
+) -> None:
+    done = use(job, run=f"{put} pipelock-audit-packet.html; curl -sS http://denied.test/; true")
+    assert (done.outcome, done.outputs["verifier-verdict"]) == ("success", "self_consistent_only")
+    assert done.outputs["report-path"] == ""
+    assert "denied.test" in done.summary
+    assert "denied.test" in messages(done, "warning")
+
+
 def test_a_packet_of_another_run_says_nothing_of_this_one(job: HouseJob) -> None:
     job.write("noop.sh", "true\n")
     path, public = key(job, "run.key", 3)

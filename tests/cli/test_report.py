@@ -149,6 +149,14 @@ def test_a_pipe_is_written_to(where: Path, tmp_path: Path) -> None:
         os.close(reader)
 
 
+def test_a_pipe_that_nobody_reads_is_not_waited_for(
+    where: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    os.mkfifo(tmp_path / "page.html")
+    assert run(where, "--html", tmp_path / "page.html") == 2
+    assert "page.html" in capsys.readouterr().err
+
+
 def test_stdout_has_its_limit(
     where: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -38,22 +38,26 @@ def tell(inputs: Inputs, ending: verdict.Ending, pins: Sequence[bytes]) -> None:
 
 
 def _report(inputs: Inputs, page: str, pins: Sequence[bytes]) -> bool:
-    """Whether there is a report of the packet now: in the summary, as annotations, and in the file `page`.
+    """Whether there is a page now; the report is in the summary and as annotations also where the page can not be.
 
     A report that can not be written changes nothing about the run; it says so itself.
     """
-    argv = [inputs.packet, f"--html={page}", "--annotations"]
+    argv = [inputs.packet, "--annotations"]
     if summary := os.environ.get(SUMMARY):
         argv += ["--summary", summary]
     argv += [word for pin in pins for word in ("--key", pin.hex())]
     named = next(iter(inputs.policies), inputs.config or policyfiles.DEFAULT)
     argv.append(f"--policy-file={named}")
-    heard = io.StringIO()
-    with contextlib.redirect_stdout(heard):
-        code = report.main(argv)
+    # Where the page belongs, the command may have put something else.
+    for more in ([f"--html={page}"], []):
+        heard = io.StringIO()
+        with contextlib.redirect_stdout(heard):
+            done = report.main([*argv, *more]) in {0, 1}
+        if done:
+            break
     if os.environ.get("GITHUB_ACTIONS") == "true":
         out(heard.getvalue())
-    return code in {0, 1}
+    return done and bool(more)
 
 
 def _append(variable: str, text: str) -> None:

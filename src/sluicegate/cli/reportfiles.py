@@ -167,7 +167,10 @@ def _is_special(name: str) -> bool:
 def _into(name: str, text: str, *, appended: bool) -> None:
     data = text.encode()
     flags = os.O_WRONLY | os.O_CLOEXEC | os.O_NOFOLLOW | (os.O_APPEND if appended else 0)
+    # Not blocking: nobody may ever read from a pipe that the command has put there.
+    flags |= os.O_NONBLOCK
     descriptor = os.open(name, flags | (os.O_CREAT if appended else 0), 0o644)
+    os.set_blocking(descriptor, True)
     with os.fdopen(descriptor, "wb") as file:
         if appended and os.fstat(descriptor).st_size + len(data) > MAX_BYTES:
             raise OutputError(
