@@ -18,7 +18,7 @@ TOTALS = ("allow", "block", "warn", "ask", "strip", "forward", "redirect", "othe
 PROVIDERS = frozenset(["github_actions", "self_hosted", "local"])
 # Beyond this the list of domains is left out: packet.json is read whole by its consumers.
 MAX_DOMAINS = 4096
-MAX_LISTED = 1024  # targets of which it is remembered that their domain is listed; the rest are looked at each time
+MAX_LISTED = 64  # targets of which it is remembered that their domain is listed; the rest are looked at each time
 POSTURE = {
     "raw_socket_status": ("denied", "allowed", "unknown"),
     "docker_socket_status": ("denied", "masked", "allowed", "absent", "unknown"),

@@ -102,7 +102,8 @@ def checked(
 
 def _known(record: Mapping[str, object]) -> object:
     """The form of a record that needs no other look: its form has had one, and what varies is as it must be."""
-    names, kinds = tuple(record), tuple(map(type, record.values()))
+    # By a list: a tuple that has to grow while it is made leaves a block behind each time, up to 2,000 of them.
+    names, kinds = tuple(record), tuple([type(found) for found in record.values()])
     picked = _picked(names, kinds)
     if picked is None:
         return None
