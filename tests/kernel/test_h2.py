@@ -349,7 +349,7 @@ def test_a_server_that_takes_nothing_stops_only_its_own_stream(tmp_path: Path) -
 def test_a_client_that_does_not_acknowledge_our_settings(tmp_path: Path) -> None:
     """Until it does, each of its streams may send four times as much before anybody takes it."""
     site = Site2(tmp_path)
-    with house(site, open_to(site), head_s=0.3) as place:
+    with house(site, open_to(site), head_s=1.5) as place:
         context = place.context()
         context.set_alpn_protocols(["h2"])
         own = place.connect(context=context)
