@@ -1,7 +1,11 @@
-"""Whose policy holds: the base branch's, the translated one, the mode that was asked for (sluicegate.cli.policyref)."""
+"""Whose policy holds: the base branch's, the translated one, the mode that was asked for.
+
+By sluicegate.cli.policyref and sluicegate.cli.actionpolicy.
+"""
 
 from __future__ import annotations
 
+import os
 import subprocess
 from pathlib import Path
 
@@ -150,6 +154,7 @@ def test_a_pipelock_configuration_is_found_and_its_errors_stop_the_run(job: Hous
     assert bad.outcome == "failure"
     # A policy of ours goes first, and both hold where both are named.
     job.write("sluicegate.yaml", "version: 1\n")
+    (job.temp / "sluicegate-no-policy").unlink()  # as another job
     own = use(job, run="curl -sS http://allowed.test/", audit_packet_dir="three")
     assert "host: allowed.test" in own.log
     both = use(
@@ -211,6 +216,25 @@ def test_the_command_does_not_write_the_policy_of_the_next_step(job: HouseJob) -
     assert (job.workspace / ".pipelock/ci.yaml").read_text().startswith("mode: strict")
     assert (job.workspace / "sluicegate.yaml").read_text() == ALLOW
     assert sorted(p.name for p in (job.workspace / ".pipelock").iterdir()) == ["ci.yaml"]
+
+
+@pytest.mark.parametrize("name", ["sluicegate.yaml", ".pipelock/ci.yaml"])
+def test_the_command_makes_no_policy_of_the_next_step(job: HouseJob, name: str) -> None:
+    text = ALLOW if name == "sluicegate.yaml" else "mode: strict\\napi_allowlist: [allowed.test]\\n"
+    evil = text.replace("\n", "\\n")
+    first = use(job, run=f"mkdir -p .pipelock; printf '{evil}' >{name}; test -s {name}")
+    assert first.outcome == "success", first.log
+    done = use(job, run="touch ran", audit_packet_dir="two")
+    assert done.outcome == "failure"
+    assert "was not there when an earlier step ran a command" in messages(done, "error")
+    assert not (job.workspace / "ran").exists()
+    key = "policy" if name == "sluicegate.yaml" else "config"
+    assert use(job, run="true", audit_packet_dir="three", **{key: name}).outcome == "success"
+    job.house.give(job.workspace)
+    (job.workspace / name).unlink()
+    os.mkfifo(job.workspace / name)
+    done = use(job, run="touch ran", audit_packet_dir="five", **{key: name})
+    assert "policy is not a regular file" in messages(done, "error")
 
 
 def test_presets_are_added(job: HouseJob) -> None:

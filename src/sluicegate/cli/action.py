@@ -16,7 +16,16 @@ from collections.abc import Iterator, Sequence
 from sluicegate.action import inputs as asked
 from sluicegate.action import plan, verdict, words
 from sluicegate.action.inputs import InputError, Inputs
-from sluicegate.cli import actionrun, actiontell, convert, policyfiles, policyref, presetting, say
+from sluicegate.cli import (
+    actionpolicy,
+    actionrun,
+    actiontell,
+    convert,
+    policyfiles,
+    policyref,
+    presetting,
+    say,
+)
 from sluicegate.evidence.keys import KeyTextError
 from sluicegate.policy.model import PolicyError
 from sluicegate.verify import library, packet
@@ -28,7 +37,7 @@ usage: sluicegate action
 What action.yml starts: reads the action's inputs from INPUT_ variables and runs one command behind the wall. In a
 shell, use `sluicegate run`.
 """
-PIPELOCK = ".pipelock/ci.yaml"
+PIPELOCK = actionpolicy.PIPELOCK
 LEVELS = (packet.Level.INTACT, packet.Level.CLOSED, packet.Level.ACCOUNTED)
 
 
@@ -123,6 +132,10 @@ def _policies(inputs: Inputs, workdir: str) -> Iterator[tuple[tuple[str, ...], t
             named, config = _from_ref(inputs, workdir, place)
         elif not named and not config and not inputs.presets:
             config = _unnamed(workdir)
+        if not inputs.ref:
+            actionpolicy.ordinary((*named, *filter(None, (config,))))
+            if not named:
+                actionpolicy.not_made_since(above, workdir, (config,) if not inputs.config else ())
         if not config:
             yield named, ()
             return
