@@ -29,6 +29,13 @@ LOOSER = [
         "agent: {bind: [~/.cache]}",
         "agent.bind: now the command may write to ~/.cache",
     ),
+    # A credential store below a directory that is bound stays hidden; one that is bound itself is shown.
+    (
+        "agent: {bind: [~/.config]}",
+        "agent: {bind: [~/.config/gh]}",
+        "agent.bind: now ~/.config/gh is named itself,"
+        " which shows and lets change what is hidden or read-only in ~/.config",
+    ),
     (
         "",
         "agent: {outputs: [result]}",
@@ -82,7 +89,6 @@ def test_each_grant_more_is_said_and_its_reverse_is_less(old: str, new: str, sai
 @pytest.mark.parametrize(
     ("old", "new"),
     [
-        ("agent: {bind: [~/.cache]}", "agent: {bind: [~/.cache/pip]}"),
         (
             'secrets: [{env: K, hosts: ["*.b.example"], query: k}]',
             "secrets: [{env: K, hosts: [x.b.example], methods: [GET], query: k}]",

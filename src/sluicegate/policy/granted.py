@@ -47,7 +47,14 @@ def _more(less: tuple[Policy, ...], more: tuple[Policy, ...], when: str) -> Iter
         if name not in few.env:
             yield f"agent.env: {when} the command is given the variable {name}"
     for path in many.bind:
-        if not any(path == other or path.startswith(f"{other}/") for other in few.bind):
+        around = [other for other in few.bind if path.startswith(f"{other}/")]
+        if path not in few.bind and around:
+            # A credential store is shown to whom it is named itself, and a guarded file is not guarded then.
+            yield (
+                f"agent.bind: {when} {path} is named itself,"
+                f" which shows and lets change what is hidden or read-only in {around[0]}"
+            )
+        elif path not in few.bind:
             yield f"agent.bind: {when} the command may write to {path}"
     for name in many.outputs:
         if name not in few.outputs:
