@@ -33,8 +33,10 @@ LOOSER = [
     (
         "agent: {bind: [~/.config]}",
         "agent: {bind: [~/.config/gh]}",
-        "agent.bind: now ~/.config/gh is named itself,"
-        " which shows and lets change what is hidden or read-only in ~/.config",
+        (
+            "agent.bind: now ~/.config/gh is named itself,"
+            " which shows and lets change what is hidden or read-only in ~/.config"
+        ),
     ),
     (
         "",
