@@ -29,8 +29,18 @@ run it on ubuntu-24.04, or another machine with Linux"
 for example: install.sh /opt/sluicegate"
 python=
 cache=${RUNNER_TOOL_CACHE:-${AGENT_TOOLSDIRECTORY:-/opt/hostedtoolcache}}
+# None of the workspace: a command of an earlier step may have written it.
+work=$(cd -P -- "${GITHUB_WORKSPACE:-/nowhere}" 2>/dev/null && pwd) || work=/nowhere
+outside=
+IFS=: read -r -a places <<<"$PATH"
+for place in "${places[@]}"; do
+  case $(cd -P -- "$place" 2>/dev/null && pwd)/ in
+    "$work"/*) ;;
+    /?*) outside+=${outside:+:}$place ;;
+  esac
+done
 for name in python3 python3.13 python3.12 python3.11 "$cache"/Python/3.1[1-9]*/*/bin/python3; do
-  found=$(type -P -- "$name") || continue
+  found=$(PATH=$outside && type -P -- "$name") || continue
   if fits "$found"; then python=$found && break; fi
 done
 [ "$python" ] || die "no Python from 3.11 on with venv and ensurepip on the PATH or in $cache

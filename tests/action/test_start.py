@@ -72,6 +72,17 @@ def test_without_a_python_the_remedy_is_said(tmp_path: Path) -> None:
     assert len(done.stdout.splitlines()) == 1
 
 
+def test_a_python_of_the_workspace_is_not_started(tmp_path: Path) -> None:
+    work = tmp_path / "work"
+    executable(work / ".venv/bin/python3", f"#!/bin/sh\ntouch {tmp_path}/ran\n")
+    path = f"{work}/.venv/bin:{tmp_path}/bin"
+    env = {"PATH": path, "GITHUB_WORKSPACE": str(work), "RUNNER_TOOL_CACHE": str(tmp_path / "t")}
+    done = start(tmp_path, **env)
+    assert done.returncode == 125
+    assert "no Python from 3.11 on" in done.stdout
+    assert not (tmp_path / "ran").exists()
+
+
 def test_the_tool_cache_is_looked_into(tmp_path: Path) -> None:
     """As on ubuntu-22.04, whose own Python is 3.10."""
     executable(tmp_path / "bin/python3", FAKE)

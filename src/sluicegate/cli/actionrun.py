@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from types import FrameType
 
 from sluicegate.action import plan
+from sluicegate.cli import ownpath
 
 # A cancelled job's step gets SIGINT, 7.5 s later SIGTERM, and 2.5 s later SIGKILL (actions/runner, ProcessInvoker).
 # The command has this long after the first; then it is killed, so that the packet is whole before ours comes.
@@ -36,7 +37,7 @@ def root() -> tuple[str, ...]:
 
     None too where we are root.
     """
-    words = plan.sudo(os.environ)
+    words = (ownpath.program("sudo"), *plan.sudo(os.environ)[1:])
     if os.geteuid() == 0:
         return ()
     try:

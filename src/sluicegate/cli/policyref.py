@@ -6,6 +6,7 @@ import os
 import re
 import subprocess
 
+from sluicegate.cli import ownpath
 from sluicegate.policy import document
 from sluicegate.policy.model import PolicyError
 
@@ -83,7 +84,7 @@ def _git(*words: str) -> bytes | None:
         PolicyError: there is no git, or it does not answer.
     """
     # In a container's job the clone is often another user's, which git refuses unless told (safe.directory).
-    argv = ["git", "-c", "safe.directory=*", "-c", "core.fsmonitor=false", *words]
+    argv = [ownpath.program("git"), "-c", "safe.directory=*", "-c", "core.fsmonitor=false", *words]
     try:
         done = subprocess.run(
             argv,
