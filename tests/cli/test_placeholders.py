@@ -54,3 +54,26 @@ def test_nothing_is_made_elsewhere(tmp_path: Path) -> None:
     (tmp_path / ".github").unlink()
     assert placeholders.make((str(tmp_path),), (f"{tmp_path}/.github",)) == ()
     assert names(tmp_path) == {".git"}
+
+
+def test_they_stand_until_the_last_run_has_ended(tmp_path: Path) -> None:
+    (tmp_path / ".git").mkdir()
+    (tmp_path / ".git/HEAD").touch()
+    before, trees = names(tmp_path), (str(tmp_path),)
+    first = placeholders.standing(trees, ())
+    second = placeholders.standing(trees, ())
+    with first:
+        there = names(tmp_path)
+        second.__enter__()
+    assert names(tmp_path) == there > before
+    second.__exit__(None, None, None)
+    assert names(tmp_path) == before
+
+
+def test_what_a_repository_has_itself_stays(tmp_path: Path) -> None:
+    (tmp_path / ".git/hooks").mkdir(parents=True)
+    (tmp_path / ".git/HEAD").touch()
+    before = names(tmp_path)
+    with placeholders.standing((str(tmp_path),), ()):
+        assert names(tmp_path) > before
+    assert names(tmp_path) == before

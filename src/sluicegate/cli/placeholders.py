@@ -1,8 +1,12 @@
-"""Empty directories and files where a repository has none: what is there can be made read-only."""
+"""Empty directories and files where a repository has none: what is there can be made read-only.
+
+What is removed takes the mount over it along, in every run: so none is removed while another run holds the tree.
+"""
 
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import os
 from collections.abc import Iterator, Sequence
 
@@ -12,10 +16,55 @@ from sluicegate.boundary.plan import within
 _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
-def make(trees: Sequence[str], free: Sequence[str]) -> tuple[str, ...]:
+@contextlib.contextmanager
+def standing(trees: Sequence[str], free: Sequence[str]) -> Iterator[None]:
+    """They stand until the last of the runs that have one of `trees` has ended.
+
+    Each run holds its trees by a shared lock (flock(2)) of the supervisor's; where a file system has no locks, a run
+    is taken for the only one.
+
+    Raises:
+        BoundaryError: there are more git directories than can be guarded.
+    """
+    with contextlib.ExitStack() as stack:
+        held = [fd for tree in trees if (fd := _opened(tree, stack)) is not None]
+        shared = [not _alone(fd) for fd in held]
+        for fd in held:
+            with contextlib.suppress(OSError):
+                fcntl.flock(fd, fcntl.LOCK_SH)
+        made = make(trees, free, adopt=any(shared))
+        try:
+            yield
+        finally:
+            if all(_alone(fd) for fd in held):
+                remove(made)
+
+
+def _opened(tree: str, stack: contextlib.ExitStack) -> int | None:
+    try:
+        fd = os.open(tree, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    except OSError:
+        return None  # a file that is bound, or what we may not read
+    stack.callback(os.close, fd)
+    return fd
+
+
+def _alone(fd: int) -> bool:
+    """Whether no other run holds the tree; none can begin while we do."""
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError:
+        return True
+    return True
+
+
+def make(trees: Sequence[str], free: Sequence[str], *, adopt: bool = False) -> tuple[str, ...]:
     """What was made, directories above others first; nothing at or below one of `free` is.
 
-    Where one can not be made, the command can not make it either: it is no more than we are.
+    Where one can not be made, the command can not make it either: it is no more than we are. `adopt`: another run is
+    there, and what stands may be what it made; it counts as made.
 
     Raises:
         BoundaryError: there are more git directories than can be guarded.
@@ -31,14 +80,19 @@ def make(trees: Sequence[str], free: Sequence[str]) -> tuple[str, ...]:
                 continue
             with contextlib.suppress(OSError):
                 for place in (above, path):
-                    if not os.path.lexists(place):
-                        os.mkdir(place)
-                        made.append(place)
-                        _owned(place)
+                    if os.path.lexists(place):
+                        made += [place] * adopt
+                        continue
+                    os.mkdir(place)
+                    made.append(place)
+                    _owned(place)
         for directory in _directories(tree):
             for name, text in guarded.PLACEHOLDER_FILES.items():
                 path = f"{directory}/{name}"
-                if os.path.lexists(path) or any(within(path, top) for top in free):
+                if any(within(path, top) for top in free):
+                    continue
+                if os.path.lexists(path):
+                    made += [path] * adopt
                     continue
                 with contextlib.suppress(OSError):
                     with open(path, "x", opener=_new) as file:

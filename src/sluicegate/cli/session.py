@@ -57,8 +57,8 @@ def perform(plan: Plan, state: supervise.Signals, key: keysource.Source) -> clos
             file = checkpoints.create(plan.checkpoints, plan.owner)
             stack.callback(checkpoints.let_go, plan.checkpoints, file)
         heads = checkpoints.Checkpoints(file, quiet=plan.options.quiet)
-        made = placeholders.make((plan.spec.workspace, *plan.spec.binds), plan.spec.free)
-        stack.callback(placeholders.remove, made)
+        trees = (plan.spec.workspace, *plan.spec.binds)
+        stack.enter_context(placeholders.standing(trees, plan.spec.free))
         shown = stack.enter_context(live.new(plan.options))
         command = plan.spec.command
         handed = stack.enter_context(outputs.opened(plan.handing, command.uid, command.gid))
