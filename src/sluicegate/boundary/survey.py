@@ -17,8 +17,8 @@ def survey(spec: Spec) -> plan.Host:
     """The facts of this host that matter to `spec`. Reads /proc, so call it outside."""
     homes = tuple(dict.fromkeys((spec.home, *_homes(spec))))
     writable = (spec.workspace, *spec.binds)
-    below = [found for top in writable for found in _below(top)]
-    gits = [path for path, is_socket in below if not is_socket]
+    there = [found for top in writable for found in below(top)]
+    gits = [path for path, is_socket in there if not is_socket]
     return plan.Host(
         mounts=tuple(_mounts()),
         entries=tuple(_entries()) if spec.tier == ROOTLESS_TIER else (),
@@ -26,7 +26,7 @@ def survey(spec: Spec) -> plan.Host:
             [*stores.candidates(homes), *_perhaps(homes), *_matches(homes, spec.workspace)]
         ),
         hidden=_covers([spec.packet, *spec.hidden, *_beside(spec.workspace)]),
-        sockets=tuple(sorted({*_sockets(), *(path for path, is_socket in below if is_socket)})),
+        sockets=tuple(sorted({*_sockets(), *(path for path, is_socket in there if is_socket)})),
         abstract=tuple(sorted({path for path in _bound_names() if path.startswith("@")})),
         texts=tuple(_texts(spec.command)),
         home_exists=os.path.isdir(spec.home),
@@ -113,7 +113,7 @@ def _sockets() -> Iterator[str]:
             yield os.path.realpath(path)
 
 
-def _below(top: str) -> Iterator[tuple[str, bool]]:
+def below(top: str) -> Iterator[tuple[str, bool]]:
     """Every socket file in the tree, whoever listens there, and every `.git`; whether it is a socket."""
     left = [top]
     while left:

@@ -10,7 +10,7 @@ import fcntl
 import os
 from collections.abc import Iterator, Sequence
 
-from sluicegate.boundary import guarded, repositories
+from sluicegate.boundary import guarded, repositories, survey
 from sluicegate.boundary.plan import within
 
 _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -105,9 +105,7 @@ def make(trees: Sequence[str], free: Sequence[str], *, adopt: bool = False) -> t
 def _directories(tree: str) -> Iterator[str]:
     """The git directories in `tree`, free of links."""
     gits = [tree] if repositories.is_bare(tree) else []
-    for place, names, files in os.walk(tree):
-        if ".git" in names or ".git" in files:
-            gits.append(f"{place}/.git")
+    gits += [path for path, is_socket in survey.below(tree) if not is_socket]
     found = dict.fromkeys(directory for git in gits for directory in repositories.directories(git))
     for directory in found:
         inside = within(directory, tree) and os.path.realpath(directory) == directory
