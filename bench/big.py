@@ -100,6 +100,7 @@ def _lines(book: journal.Journal, flows: int, sums: Reckoning) -> Iterator[tuple
 
 def _finish(where: Path, files: dict[str, bytes], sign: keys.Sign) -> None:
     """The files that a run makes of its own verified copy."""
+    files["workspace.json"] = made.WORKSPACE
     for name, data in files.items():
         (where / name).write_bytes(data)
     with reading.packet(str(where)) as found:

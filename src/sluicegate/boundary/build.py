@@ -11,7 +11,7 @@ import socket
 import time
 from dataclasses import replace
 
-from sluicegate.boundary import counters, measure, warden
+from sluicegate.boundary import counters, measure
 from sluicegate.boundary.model import ROOTLESS_TIER, BoundaryError, Spec
 from sluicegate.boundary.network import Sockets
 from sluicegate.boundary.probe import QUESTION
@@ -196,6 +196,9 @@ def begin(spec: Spec) -> Boundary:
     pid = os.fork()
     if pid == 0:
         streams.install()
+        # In the child alone, beside what the supervisor loads meanwhile.
+        from sluicegate.boundary import warden
+
         warden.run(spec, theirs, inner)
     streams.keep_outer()
     theirs.close()

@@ -7,9 +7,7 @@ import os
 from collections.abc import Sequence
 
 from sluicegate.cli import presetting
-from sluicegate.policy import document, grammar
 from sluicegate.policy.model import Policy, PolicyError, Rule
-from sluicegate.policy.presets import numbered
 
 DEFAULT = "sluicegate.yaml"
 
@@ -45,7 +43,11 @@ def load(
             raise PolicyError(DEFAULT, 0, 0, "policy is not a regular file", "remove or replace it")
         policies = (read(default, DEFAULT, presets, more),)
     else:
-        allow = numbered(more, "allow", 0)
+        allow: tuple[Rule, ...] = ()
+        if more:
+            from sluicegate.policy.presets import numbered
+
+            allow = numbered(more, "allow", 0)
         policies = (Policy(f"{DEFAULT} (missing)", allow=allow),)
     if observe:
         policies = tuple(dataclasses.replace(policy, observe=True) for policy in policies)
@@ -71,6 +73,10 @@ def read(
     Raises:
         PolicyError: it can not be read or is not a policy.
     """
+    from sluicegate.policy import (
+        grammar,
+    )  # with YAML, a tenth of a start's imports: not without a file
+
     return grammar.parse(text(path, source), source, presets or presetting.here(os.curdir), more)
 
 
@@ -80,6 +86,8 @@ def text(path: str, source: str) -> str:
     Raises:
         PolicyError: it can not be read, or is not UTF-8.
     """
+    from sluicegate.policy import document
+
     try:
         with open(path, "rb") as file:
             raw = file.read(document.MAX_BYTES + 1)

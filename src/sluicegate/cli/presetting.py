@@ -12,9 +12,9 @@ from sluicegate.boundary.repositories import readable
 from sluicegate.cli import say
 from sluicegate.cli.options import Options
 from sluicegate.policy.model import PolicyError, Rule
-from sluicegate.policy.presets import PresetError, Row, is_repo, made
 
 if TYPE_CHECKING:
+    from sluicegate.policy.presets import Row
     from sluicegate.presets.machine import Machine
 
 OPTION = "--preset"
@@ -72,6 +72,10 @@ class Presets:
         Raises:
             PolicyError: what `__call__` raises, or text that is no such thing.
         """
+        if not given:
+            return ()
+        from sluicegate.policy.presets import PresetError, is_repo, made  # YAML comes with it
+
         asked = dict[str, tuple[str, ...]]()
         for text in given:
             name, equals, after = text.partition("=")
