@@ -151,3 +151,23 @@ def test_two_runs_at_once_do_not_meet() -> None:
         assert json.loads(said.readline()) == {"exit": {"code": 0}}
         second.close()
     assert subprocess.run(["ip", "netns"], capture_output=True, check=True).stdout == b""
+
+
+def test_a_child_that_fails_before_it_is_the_warden_is_no_second_supervisor(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def fails(_: object) -> None:
+        raise OSError("no descriptor is left")
+
+    with ground() as top:
+        monkeypatch.setattr(build.Streams, "install", fails)
+        # Raised in the parent alone: a child that came back would leave this block as well.
+        ours = os.getpid()
+        try:
+            with pytest.raises(BoundaryError):
+                build.start(spec(ROOT_TIER, top, "true"))
+        finally:
+            if os.getpid() != ours:
+                (top / "second").touch()
+                os._exit(0)
+        assert not (top / "second").exists()

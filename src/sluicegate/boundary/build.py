@@ -11,7 +11,7 @@ import socket
 import time
 from dataclasses import replace
 
-from sluicegate.boundary import counters, measure
+from sluicegate.boundary import counters, measure, warden
 from sluicegate.boundary.model import ROOTLESS_TIER, BoundaryError, Spec
 from sluicegate.boundary.network import Sockets
 from sluicegate.boundary.probe import QUESTION
@@ -195,11 +195,12 @@ def begin(spec: Spec) -> Boundary:
     streams = Streams(command.tty, None if command.rootless else (command.uid, command.gid))
     pid = os.fork()
     if pid == 0:
-        streams.install()
-        # In the child alone, beside what the supervisor loads meanwhile.
-        from sluicegate.boundary import warden
-
-        warden.run(spec, theirs, inner)
+        try:
+            streams.install()
+            warden.run(spec, theirs, inner)
+        finally:
+            # Whatever fails here must not go on as a second supervisor, which would clean up after the first.
+            os._exit(1)
     streams.keep_outer()
     theirs.close()
     inner.close()
