@@ -9,6 +9,8 @@ from dataclasses import dataclass
 class Verdict(enum.Enum):
     """What the gate does with one flow."""
 
+    # There is one of each member. Enum's own hash asks for its name, in Python, for every fact that is looked up.
+    __hash__ = object.__hash__
     ALLOW = "allow"
     DENY = "deny"
 
@@ -19,6 +21,7 @@ class Protocol(enum.Enum):
     HTTPS is one request inside a TLS connection that the gate opened.
     """
 
+    __hash__ = object.__hash__
     TLS = "tls"
     HTTP = "http"
     HTTPS = "https"
@@ -29,6 +32,7 @@ class Protocol(enum.Enum):
 class Via(enum.Enum):
     """How the client named its destination: by connecting to it, or by asking a proxy."""
 
+    __hash__ = object.__hash__
     DIRECT = "direct"
     CONNECT = "connect"
     ABSOLUTE = "absolute-form"

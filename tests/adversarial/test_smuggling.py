@@ -23,7 +23,7 @@ from hypothesis import strategies as st
 
 from sluicegate.facts import Facts, Protocol
 from sluicegate.gate.bodies import Body
-from sluicegate.gate.exchange import head
+from sluicegate.gate.head import head
 from sluicegate.gate.machine import Judge, Machine
 from sluicegate.policy.model import Policy, Rule
 from sluicegate.wire.cursor import WireError

@@ -34,7 +34,7 @@ def test_what_nobody_waits_for_goes_behind_the_next_or_when_it_is_due() -> None:
         with pytest.raises(BlockingIOError):
             notary.recv(100)
         ledger.submit({"n": 2}, lambda: done.append(2))
-        assert ledger.pressing
+        assert ledger.pressing  # one client: to wait without sleeping takes nothing from others
         ledger.flush(10)
         assert notary.recv(100) == b'{"n":2}\n{"n":1}\n'
         assert not ledger.waiting
@@ -92,3 +92,16 @@ def test_it_is_full_once_so_many_bytes_were_submitted() -> None:
         assert not ledger.full
         ledger.submit({"n": 2}, list, lazy_at=0)
         assert ledger.full
+
+
+def test_where_several_wait_nobody_is_pressing() -> None:
+    ours, notary = socket.socketpair()
+    with ours, notary:
+        ledger = Ledger(ours)
+        for _ in range(3):
+            ledger.submit({"n": 1}, list)
+        assert not ledger.pressing
+        ledger.flush(0)
+        notary.sendall(b'{"committed": 2}\n')
+        ledger.readable()
+        assert ledger.pressing

@@ -501,6 +501,29 @@ def test_a_response_head_in_too_many_pieces() -> None:
         loop.close()
 
 
+def test_a_client_that_says_more_before_its_answer_wakes_the_gate_once() -> None:
+    (ours, theirs), (gate_side, client) = joined(), joined()
+    ended = list[Result]()
+    with ours, theirs, gate_side, client:
+        loop = Loop()
+        for peer in (ours, gate_side):
+            peer.setblocking(False)
+        request = read_request_head(b"GET / HTTP/1.1\r\nHost: ok.test\r\n\r\n")
+        assert request is not None
+        facts = Facts(Protocol.HTTP, "192.0.2.1", 80, host="ok.test")
+        Exchange(
+            loop, gate_side, ours, request, facts, free(facts), b"", Limits(), ended.append
+        ).start()
+        client.sendall(b"GET /next HTTP/1.1\r\n")
+        loop.turn(1)
+        assert not loop._epoll.poll(0)  # the next turn sleeps until somebody else speaks
+        theirs.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+        loop.turn(1)
+        assert ended[0].reason == "complete"
+        assert gate_side.recv(99) == b"GET /next HTTP/1.1\r\n"
+        loop.close()
+
+
 def test_a_full_record_begins_nothing_new_and_counts_what_it_refused(web: Web) -> None:
     with gate(named(web.server_port, "ok.test"), names=NAMES, record_bytes=9000) as house:
         kept, served = to(house, web), 0

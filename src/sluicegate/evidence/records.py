@@ -18,8 +18,10 @@ MAX_PATH = 8192
 MAX_ADDRESSES = 16
 # The reason of an outcome that ran to its end: both sides ended, or a response was passed on whole.
 COMPLETE = "complete"
-_READ = frozenset(("GET", "HEAD", "OPTIONS", "TRACE"))
-_WRITE = frozenset(("POST", "PUT", "PATCH", "DELETE"))
+_TYPES = {
+    **dict.fromkeys(("GET", "HEAD", "OPTIONS", "TRACE"), "read"),
+    **dict.fromkeys(("POST", "PUT", "PATCH", "DELETE"), "write"),
+}
 _SCHEME = {Protocol.TLS: "tls", Protocol.HTTP: "http", Protocol.HTTPS: "https"}
 SECRET = "secret"  # noqa: S105 - the rule of a denial because of a secret where it does not belong
 # What readers of the published format know our rules as.
@@ -31,6 +33,10 @@ _LAYERS = {
 }
 # What a URL leaves out.
 _USUAL = {"http": 80, "https": 443}
+_WORDS = {member: member.value for member in (*Protocol, *Via)}  # `value` is a call, in Python
+_PROXIED = (Via.CONNECT, Via.SOCKS)
+# What a decision and its outcome say alike: the line of facts, and the message without it.
+Common = tuple[dict[str, Json], dict[str, Json]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,20 +92,21 @@ def decision(
     ech: bool = False,
     asked: bool = False,
     addresses: tuple[str, ...] = (),
+    known: Common | None = None,
 ) -> dict[str, Json]:
     """The receipt of a decision: `block`, or the `intent` of what is allowed.
 
     `asked`: a proxy client's target alone was judged. `addresses`: what a name had, where that is why it is denied.
+    `known`: what `common` says of the first three.
     """
     allowed = judged.verdict is Verdict.ALLOW
-    flow = _facts(client, facts, judged)
+    flow, message = _begun(known or common(client, facts, judged), action_id)
     for name, said in (("ech", ech), ("asked", asked)):
         if said:
             flow[name] = True
     if addresses:
         flow["addresses"] = list(addresses[:MAX_ADDRESSES])
     _attribute(flow, client)
-    message = _message(flow, facts, judged, action_id)
     message["verdict"] = "allow" if allowed else "block"
     if allowed:
         message["phase"] = "intent"
@@ -112,9 +119,8 @@ def decision(
 
 def warning(client: Client, facts: Facts, judged: Decision, action_id: str) -> dict[str, Json]:
     """The receipt that says what observe mode let through."""
-    flow = _facts(client, facts, judged)
+    flow, message = _begun(common(client, facts, judged), action_id)
     _attribute(flow, client)
-    message = _message(flow, facts, judged, action_id)
     message["verdict"] = "warn"
     message["layer"], message["pattern"] = _layer(judged), printable(judged.rule)
     return message
@@ -127,36 +133,36 @@ def _attribute(flow: dict[str, Json], client: Client) -> None:
 
 
 def outcome(
-    client: Client, facts: Facts, judged: Decision, action_id: str, end: Outcome
+    client: Client,
+    facts: Facts,
+    judged: Decision,
+    action_id: str,
+    end: Outcome,
+    known: Common | None = None,
 ) -> dict[str, Json]:
-    """The second receipt of an allowed flow."""
-    flow = _facts(client, facts, judged)
-    flow |= {
-        "outcome": printable(end.reason),
-        "bytes_up": end.bytes_up,
-        "bytes_down": end.bytes_down,
-        "duration_ms": end.duration_ms,
-    }
-    optional: dict[str, Json] = {"peer": end.peer, "status": end.status, "counted_up": end.counted}
+    """The second receipt of an allowed flow; `known` as for `decision`."""
+    flow, message = _begun(known or common(client, facts, judged), action_id)
+    flow["outcome"] = printable(end.reason)
+    flow["bytes_up"], flow["bytes_down"] = end.bytes_up, end.bytes_down
+    flow["duration_ms"] = end.duration_ms
+    for name, said in (("peer", end.peer), ("status", end.status), ("counted_up", end.counted)):
+        if said is not None:
+            flow[name] = said
     if end.kernel is not None:
-        optional |= {"kernel_up": end.kernel[0], "kernel_down": end.kernel[1]}
+        flow["kernel_up"], flow["kernel_down"] = end.kernel
     if end.contents is not None:
         for way, (digest, size) in zip(("up", "down"), end.contents, strict=True):
-            optional |= {f"sha256_{way}": digest, f"content_{way}": size}
+            flow[f"sha256_{way}"], flow[f"content_{way}"] = digest, size
     if end.frames is not None:
-        optional |= {"frames_up": end.frames[0], "frames_down": end.frames[1]}
-    if end.addresses:
-        optional["addresses"] = list(end.addresses[:MAX_ADDRESSES])
-    if end.address_count > len(end.addresses[:MAX_ADDRESSES]):
-        optional["address_count"] = end.address_count
-    flow |= {key: value for key, value in optional.items() if value is not None}
-    message = _message(flow, facts, judged, action_id)
-    message |= {
-        "verdict": "allow",
-        "phase": "outcome",
-        "layer": "outcome",
-        "pattern": outcome_pattern(end),
-    }
+        flow["frames_up"], flow["frames_down"] = end.frames
+    shown = end.addresses[:MAX_ADDRESSES]
+    if shown:
+        flow["addresses"] = list(shown)
+    if end.address_count > len(shown):
+        flow["address_count"] = end.address_count
+    message["verdict"] = "allow"
+    message["phase"] = message["layer"] = "outcome"
+    message["pattern"] = outcome_pattern(end)
     return message
 
 
@@ -193,59 +199,55 @@ def _whole(facts: Facts) -> tuple[str | None, int | None]:
     return cut, len(query) if mark else None
 
 
-def _facts(client: Client, facts: Facts, judged: Decision) -> dict[str, Json]:
+def common(client: Client, facts: Facts, judged: Decision) -> Common:
+    """What every receipt about these says."""
+    url, method = target(facts, judged), facts.method
+    path, query = _whole(facts)
     flow: dict[str, Json] = {
         "kind": "connection",
         "connection": client.connection,
         "client_port": client.port,
         "address": facts.address,
         "port": facts.port,
-        "protocol": facts.protocol.value,
-        "via": facts.via.value,
-        "url": target(facts, judged),
+        "protocol": _WORDS[facts.protocol],
+        "via": _WORDS[facts.via],
+        "url": url,
         "rule": printable(judged.rule),
         "reason": printable(judged.reason),
     }
-    path, query = _whole(facts)
-    optional: dict[str, Json] = {
-        "query": [list(pair) for pair in facts.query] or None,
-        "headers": [list(pair) for pair in facts.headers] or None,
-        "synthetic": facts.synthetic,
-        "target": facts.target,
-        "target_port": facts.target_port,
-        "sni": facts.sni,
-        "host": facts.host,
-        "host_port": facts.host_port,
-        "method": facts.method,
-        "path": path,
-        "query_bytes": query,
-        "answer": facts.answer,
-        "fault": None if facts.fault is None else printable(facts.fault),
-        "remedy": judged.remedy,
-        "observed": True if judged.observed else None,
-        "opened": True if judged.opened else None,
-        "counted": judged.counted,
+    optional: tuple[tuple[str, Json], ...] = (
+        ("query", [list(pair) for pair in facts.query] if facts.query else None),
+        ("headers", [list(pair) for pair in facts.headers] if facts.headers else None),
+        ("synthetic", facts.synthetic),
+        ("target", facts.target),
+        ("target_port", facts.target_port),
+        ("sni", facts.sni),
+        ("host", facts.host),
+        ("host_port", facts.host_port),
+        ("method", method),
+        ("path", path),
+        ("query_bytes", query),
+        ("answer", facts.answer),
+        ("fault", None if facts.fault is None else printable(facts.fault)),
+        ("remedy", judged.remedy),
+        ("observed", True if judged.observed else None),
+        ("opened", True if judged.opened else None),
+        ("counted", judged.counted),
+    )
+    flow.update([pair for pair in optional if pair[1] is not None])
+    message: dict[str, Json] = {
+        "action_type": _TYPES.get(method or "", "unclassified"),
+        "target": url,
+        "transport": "connect" if facts.via in _PROXIED else "forward",
+        "method": method,
     }
-    return flow | {key: value for key, value in optional.items() if value is not None}
+    return flow, message
 
 
-def _message(
-    flow: dict[str, Json], facts: Facts, judged: Decision, action_id: str
-) -> dict[str, Json]:
-    kind = "unclassified"
-    if facts.method in _READ:
-        kind = "read"
-    elif facts.method in _WRITE:
-        kind = "write"
-    proxied = facts.via in {Via.CONNECT, Via.SOCKS}
-    return {
-        "flow": flow,
-        "action_id": action_id,
-        "action_type": kind,
-        "target": target(facts, judged),
-        "transport": "connect" if proxied else "forward",
-        "method": facts.method,
-    }
+def _begun(known: Common, action_id: str) -> Common:
+    """A message of its own, with its own line of facts, for the receipt `action_id`."""
+    flow = known[0].copy()
+    return flow, {"flow": flow, "action_id": action_id, **known[1]}
 
 
 def _layer(judged: Decision) -> str:

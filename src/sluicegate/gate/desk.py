@@ -239,10 +239,8 @@ class Desk:
         self.counts["proxied"] += facts.via in PROXIED
         if self.news is not None:
             self.news.denied(facts, decision)
-        more = {"ech": ech, "asked": asked}
-        message = records.decision(
-            client, facts, decision, action_id(), **more, addresses=addresses
-        )
+        known = (client, facts, decision, action_id())
+        message = records.decision(*known, ech=ech, asked=asked, addresses=addresses)
         self.submit(message, done)
 
     def overload(self, limit: str) -> None:
@@ -262,9 +260,9 @@ class Deed:
     """One allowed action, from its intent to its outcome."""
 
     __slots__ = (
-        *("_action", "_begun", "_client", "_closed", "_desk", "address_count", "addresses"),
-        *("bytes_down", "bytes_up", "decision", "facts", "frames", "kernel", "passage", "peer"),
-        "status",
+        *("_action", "_begun", "_client", "_closed", "_desk", "_known", "address_count"),
+        *("addresses", "bytes_down", "bytes_up", "decision", "facts", "frames", "kernel"),
+        *("passage", "peer", "status"),
     )
 
     def __init__(
@@ -280,6 +278,7 @@ class Deed:
         self.frames: tuple[int, int] | None = None  # of a WebSocket
         self.passage = Passage(desk, facts, decision)
         self._desk, self._client, self._action = desk, client, ""
+        self._known: records.Common | None = None  # of what was recorded last
         self._begun, self._closed = desk.loop.now, False
 
     @property
@@ -302,7 +301,8 @@ class Deed:
         self._action = action_id()
         moment = ids.moment_ms(self._action)
         desk.allowance.began(self.facts.protocol, self.decision, moment)
-        desk.submit(records.decision(*known, self._action, ech=ech), done)
+        self._known = records.common(*known)
+        desk.submit(records.decision(*known, self._action, ech=ech, known=self._known), done)
 
     def turn(
         self,
@@ -376,7 +376,8 @@ class Deed:
             self.kernel,
             *(self.frames, *self._passed),
         )
-        message = records.outcome(self._client, self.facts, self.decision, self._action, end)
+        known = (self._client, self.facts, self.decision, self._action, end, self._known)
+        message = records.outcome(*known)
         if in_order:
             self._desk.submit(message, nothing)
         else:

@@ -10,6 +10,7 @@ from sluicegate.facts import Decision, Facts, Protocol
 from sluicegate.gate import denials
 from sluicegate.gate.bodies import Body
 from sluicegate.gate.dial import reset
+from sluicegate.gate.head import head
 from sluicegate.gate.limits import Limits
 from sluicegate.gate.loop import BROKEN, READ, WRITE, Loop
 from sluicegate.gate.machine import MAX_WORK_BYTES
@@ -29,7 +30,7 @@ _REPEATABLE = frozenset(("GET", "HEAD", "OPTIONS"))  # RFC 9110 section 9.2.1
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Result:
     """How it ended. `rest`: the client's bytes after the request, None if the connection is over.
 
@@ -87,7 +88,7 @@ class Exchange:
         self._kernel: tuple[int, int] | None = None
         if facts.protocol is not Protocol.HTTPS:
             self._meter = Meter(upstream, client)
-        self._client_ended = self._switched = False
+        self._client_ended = self._switched = self._early = False
         self._frames: WebSocket | None = None
         self._began = rest
         self._limits, self._seen = limits, -1
@@ -128,6 +129,8 @@ class Exchange:
             # Not a half-close, which hangs up nothing: nobody is left to answer.
             self.abort("client reset")
             return
+        # Its next request, or its end. Until there is one, it costs less to be told than not to ask.
+        self._early = not self._reads_client and bool(events & READ)
         if events & ~WRITE and self._reads_client:
             try:
                 data = self._client.recv(READ_BYTES)
@@ -206,7 +209,9 @@ class Exchange:
         framing = response.framing
         if framing is http.Framing.CHUNKED and not chunked:
             framing = http.Framing.UNTIL_CLOSE
-        self._say(replace(response, framing=framing, keep_alive=self._keeps(response)))
+        keeps = self._keeps(response)
+        same = framing is response.framing and keeps == response.keep_alive
+        self._say(response if same else replace(response, framing=framing, keep_alive=keeps))
         self._response = response
         return True
 
@@ -267,7 +272,8 @@ class Exchange:
         ):
             events = (READ if reads else 0) | (WRITE if out else 0)
             if peer is self._client:
-                events |= BROKEN  # watched even when nothing is wanted, so that its reset is seen
+                # Watched even when nothing is wanted, so that its reset is seen.
+                events = (events if self._early else events | READ) or BROKEN
             self._loop.want(peer.fileno(), events, handler)
 
     def _switch(self) -> None:
@@ -301,20 +307,20 @@ class Exchange:
         return None
 
     def _complete(self) -> None:
-        self._release()
-        response, upstream = self._response, self._upstream
-        whole = self._sending.done and not self._up
-        kept = whole and not self._last and response is not None and response.keep_alive
-        kept = kept and not self._stray()
-        if not kept:
+        self._settle()
+        response, upstream, loop = self._response, self._upstream, self._loop
+        keeps = self._keeps(response)
+        kept = keeps and not self._up and not self._last
+        kept = kept and response is not None and response.keep_alive and not self._stray()
+        (loop.rest if keeps else loop.forget)(self._client.fileno())
+        if kept:
+            loop.rest(upstream.fileno())
+        else:
+            loop.drop(upstream.fileno())
             upstream.close()
         result = Result(records.COMPLETE, self._bytes_up, self._bytes_down, self._status)
-        if self._keeps(response):
-            rest = self._sending.rest
-            self._finish(replace(result, rest=rest, upstream=upstream if kept else None))
-            return
-        if kept:
-            upstream.close()
+        if keeps:
+            result.rest, result.upstream = self._sending.rest, upstream if kept else None
         self._finish(result)
 
     def _stray(self) -> bool:
@@ -349,7 +355,8 @@ class Exchange:
             self._down.clear()  # it had not begun for the client, who is told why it does not
         result = Result(f"refused: {denied.reason}", self._bytes_up, self._bytes_down, self._status)
         # A 100 that waits goes before the refusal.
-        self._finish(replace(result, last=bytes(self._down), barred=denied))
+        result.last, result.barred = bytes(self._down), denied
+        self._finish(result)
 
     def _fault(self, why: str) -> None:
         self._release()
@@ -365,11 +372,14 @@ class Exchange:
         self._seen = moved
         self._timer = self._loop.after(self._limits.idle_http_s / 2, self._check)
 
-    def _release(self) -> None:
+    def _settle(self) -> None:
         self._timer.cancel()
         if not self._over and self._meter is not None:
             before, (up, down) = self._kernel or (0, 0), self._meter.settle()
             self._kernel = before[0] + up, before[1] + down
+
+    def _release(self) -> None:
+        self._settle()
         for peer in (self._client, self._upstream):
             if peer.fileno() >= 0:
                 self._loop.forget(peer.fileno())
@@ -380,21 +390,7 @@ class Exchange:
             if self._frames is not None:
                 up, down = self._frames.up, self._frames.down
                 moved = (result.bytes_up + up.moved, result.bytes_down + down.moved)
-                result = replace(result, bytes_up=moved[0], bytes_down=moved[1])
-                result = replace(result, frames=(up.frames, down.frames))
-            self._done(replace(result, kernel=self._kernel))
-
-
-def head(request: http.Request, facts: Facts) -> bytes:
-    """The head to send upstream. Its Host is the judged name; the gate answers 100-continue itself."""
-    headers = tuple(pair for pair in request.headers if pair[0].lower() != "expect")
-    upgrade = request.upgrade if request.upgrade == websocket.PROTOCOL else None
-    if upgrade is not None:
-        headers = websocket.offer(headers)
-    host, port = request.host, request.host_port
-    if host is None:
-        host = facts.synthetic or facts.target or facts.address
-        port = facts.port if facts.target_port is None else facts.target_port
-        port = None if port == (443 if facts.protocol is Protocol.HTTPS else 80) else port
-    request = replace(request, headers=headers, host=host, host_port=port, upgrade=upgrade)
-    return http.write_request(request)
+                result.bytes_up, result.bytes_down = moved
+                result.frames = up.frames, down.frames
+            result.kernel = self._kernel
+            self._done(result)

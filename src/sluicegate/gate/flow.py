@@ -163,28 +163,28 @@ class Flow:
     def _late(self) -> None:
         if self._resumed and not self._machine.buffer:
             self._finish()
-        elif self._machine.buffer:
-            self._perform(self._machine.late())
-        else:
-            self._perform(self._machine.silent())
+            return
+        self._perform(self._machine.late() if self._machine.buffer else self._machine.silent())
 
     # Deciding: nothing is done before the notary has it.
 
     def _judged(self, facts: Facts, decision: Decision, *, asked: bool = False) -> None:
-        self._stage = Stage.DECIDING
+        desk, self._stage = self._desk, Stage.DECIDING
         self._times.stop()
-        self._desk.loop.forget(self._client.fileno())
-        if self._resumed and self._desk.ledger.full:
-            self._desk.refused["requests"] += 1
-            self._desk.counts["refused_requests"] += 1
+        # Only a request's exchange takes it up again as it is.
+        leave = desk.loop.forget if self._machine.request is None else desk.loop.rest
+        leave(self._client.fileno())
+        if self._resumed and desk.ledger.full:
+            desk.refused["requests"] += 1
+            desk.counts["refused_requests"] += 1
             self._say_last(denials.FULL)
             return
         ech = self._machine.ech
         if decision.verdict is Verdict.DENY:
             done = functools.partial(self._refuse, facts, decision)
-            self._desk.block(self.who, facts, decision, done, ech=ech, asked=asked)
+            desk.block(self.who, facts, decision, done, ech=ech, asked=asked)
             return
-        self._deed = Deed(self._desk, self.who, facts, decision)
+        self._deed = Deed(desk, self.who, facts, decision)
         self._deed.intend(self._go, ech=ech)
 
     def _refuse(self, facts: Facts, made: Decision, before: bytes = b"", more: bool = True) -> None:
@@ -196,6 +196,7 @@ class Flow:
         """Send `data` and close without a reset that would overtake it; no data is a reset."""
         self._drop_kept()
         if not data or self._client.fileno() < 0:
+            self._desk.loop.drop(self._client.fileno())
             reset(self._client)
             self._finish()
             return
@@ -210,15 +211,15 @@ class Flow:
         deed = self._deed
         if self._stage is not Stage.DECIDING or deed is None:
             return
-        kept, self._kept = self._kept, None
+        kept = self._kept
         if kept is not None and same(kept.decision, deed.decision) and kept.alive:
+            self._kept = None
             deed.addresses, deed.address_count = kept.addresses, kept.address_count
             deed.peer = kept.peer
             self._reused = True
             self._carry(kept.socket)
             return
-        if kept is not None:
-            kept.socket.close()
+        self._drop_kept()
         self._reach(deed)
 
     def _reach(self, deed: Deed) -> None:
@@ -315,10 +316,8 @@ class Flow:
             deed.close(result.reason)
             return
         deed.close(result.reason, in_order=result.rest is not None)
-        if result.upstream is not None and result.rest is not None:
+        if result.upstream is not None:
             self._keep(result.upstream, deed)
-        elif result.upstream is not None:
-            result.upstream.close()
         if result.last:
             self._say_last(result.last)
         elif self._client.fileno() < 0:
@@ -333,7 +332,7 @@ class Flow:
         self._resumed, self._stage = True, Stage.READING
         self._machine = Machine(self._base, desk.names.name, desk.named, resumed=True)
         self._times.resume(bool(rest))
-        desk.loop.watch(self._client.fileno(), READ, self._readable)
+        desk.loop.want(self._client.fileno(), READ, self._readable)
         if rest:
             # From the loop, not from here: many short requests in one segment must not nest.
             desk.loop.after(0, lambda: self._pipelined(rest))
@@ -383,7 +382,7 @@ class Flow:
 
     def _drop_kept(self) -> None:
         if self._kept is not None:
-            self._kept.socket.close()
+            self._kept.close(self._desk.loop)
             self._kept = None
 
     def _finish(self) -> None:

@@ -6,6 +6,7 @@ import socket
 from dataclasses import dataclass
 
 from sluicegate.facts import Decision
+from sluicegate.gate.loop import Loop
 from sluicegate.gate.meter import Stream
 
 
@@ -18,6 +19,11 @@ class Kept:
     addresses: tuple[str, ...]
     address_count: int
     peer: str
+
+    def close(self, loop: Loop) -> None:
+        """It is not used again; it may rest on `loop`."""
+        loop.drop(self.socket.fileno())
+        self.socket.close()
 
     @property
     def alive(self) -> bool:

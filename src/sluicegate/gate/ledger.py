@@ -52,8 +52,8 @@ class Ledger:
 
     @property
     def pressing(self) -> bool:
-        """Whether a client waits for an answer that is under way."""
-        return self._urgent > self.committed
+        """Whether one client waits for an answer that is under way, and no other."""
+        return self._urgent - self.committed == 1
 
     @property
     def congested(self) -> bool:

@@ -62,22 +62,30 @@ class Loop:
         """
         if not events:
             self.forget(descriptor)
-        elif descriptor in self._handlers:
+        elif descriptor in self._masks:
             self._handlers[descriptor] = handler
             self.change(descriptor, events)
         else:
             self.watch(descriptor, events, handler)
 
+    def rest(self, descriptor: int) -> None:
+        """No handler until the next `want`, which comes soon: the kernel is told nothing meanwhile.
+
+        Only for one that is open, and that nobody closes without `forget` or `drop`: another descriptor with its
+        number would be taken for it.
+        """
+        self._handlers.pop(descriptor, None)
+
     def forget(self, descriptor: int) -> None:
         """No more events; also right for one that was never watched."""
-        if self._handlers.pop(descriptor, None) is not None:
-            del self._masks[descriptor]
+        self._handlers.pop(descriptor, None)
+        if self._masks.pop(descriptor, None) is not None:
             self._epoll.unregister(descriptor)
 
     def drop(self, descriptor: int) -> None:
         """As `forget`, for one that is closed right after: the kernel forgets it by itself."""
-        if self._handlers.pop(descriptor, None) is not None:
-            del self._masks[descriptor]
+        self._handlers.pop(descriptor, None)
+        self._masks.pop(descriptor, None)
 
     def after(self, seconds: float, call: Callable[[], None]) -> Timer:
         """`call` once, `seconds` from now."""
@@ -105,8 +113,12 @@ class Loop:
         self._fresh.clear()
         for descriptor, events in ready:
             handler = self._handlers.get(descriptor)
-            if handler is not None and descriptor not in self._fresh:
+            if descriptor in self._fresh:
+                continue
+            if handler is not None:
                 handler(events)
+            else:
+                self.forget(descriptor)  # it rests, and would wake every turn
         while self._due and self._due[0][0] <= self.now:
             call = heapq.heappop(self._due)[2].call
             if call is not None:

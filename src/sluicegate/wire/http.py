@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import enum
+import functools
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from sluicegate.wire import names
@@ -23,11 +24,12 @@ _VALUE = re.compile(r"[\t\x20-\x7e\x80-\xff]*")
 _TARGET = re.compile(r"[\x21-\x7e]+")
 _LENGTH = re.compile(r"[0-9]{1,16}", re.ASCII)
 _STATUS = re.compile(r"HTTP/1\.([01]) ([1-9][0-9]{2})(?: (.*))?")
+# What is said to the next reader alone, or written anew; the gate answers Expect itself.
 _HOP = frozenset(
     (
         *("connection", "keep-alive", "proxy-connection", "proxy-authenticate"),
         *("proxy-authorization", "te", "trailer", "transfer-encoding", "upgrade"),
-        *("http2-settings", "content-length", "host"),
+        *("http2-settings", "content-length", "host", "expect"),
     )
 )
 _ODD = frozenset(("transfer_encoding", "content_length"))
@@ -36,8 +38,15 @@ _TELLING = _ODD | {
     *("host", "expect", "upgrade", "connection", "proxy-connection"),
     *("transfer-encoding", "content-length"),
 }
+# Where a sender names what is for the next reader alone.
+_OPTIONAL = ("connection", "proxy-connection")
 _NO_OPTIONS = frozenset[str]()
 Headers = tuple[tuple[str, str], ...]
+# The values of what is telling, by name.
+Said = Mapping[str, Sequence[str]]
+# Heads that are read or written often: a client asks again with the headers that it asked with before. What is longer
+# (in bytes) is read each time; all that are kept are a quarter of a MB at most.
+MAX_KEPT, MAX_KEPT_BYTES = 64, 2048
 
 
 class Form(enum.Enum):
@@ -102,7 +111,7 @@ def read_request_head(stream: bytes) -> Request | None:
     head = _head(stream)
     if head is None:
         return None
-    line, headers, size = head
+    line, headers, said, size = head
     parts = line.split(" ")
     if len(parts) != 3 or parts[2] not in {"HTTP/1.0", "HTTP/1.1"}:
         raise WireError("request line is not 'method target HTTP/1.x'")
@@ -111,8 +120,7 @@ def read_request_head(stream: bytes) -> Request | None:
         raise WireError("method or target has an illegal character")
     minor = int(version[-1])
     form, scheme, where, path = _target(method, target)
-    said = _said(headers)
-    hosts = said.get("host", [])
+    hosts = said.get("host", ())
     if len(hosts) > 1 or (minor and not hosts):
         raise WireError("not exactly one Host")
     if hosts and not hosts[0].isascii():
@@ -125,8 +133,8 @@ def read_request_head(stream: bytes) -> Request | None:
     if form is Form.AUTHORITY and (framing is Framing.CHUNKED or length):
         raise WireError("CONNECT with a body")
     options = _options(said)
-    expect = [value.lower() for value in said.get("expect", ())]
-    if expect not in ([], ["100-continue"]):
+    expect = said.get("expect", ())
+    if expect and [value.lower() for value in expect] != ["100-continue"]:
         raise WireError("unknown Expect")
     upgrade = said.get("upgrade")
     return Request(
@@ -164,12 +172,11 @@ def read_response_head(stream: bytes, method: str) -> Response | None:
     head = _head(stream)
     if head is None:
         return None
-    line, headers, size = head
+    line, headers, said, size = head
     match = _STATUS.fullmatch(line)
     if match is None or not _VALUE.fullmatch(match[3] or ""):
         raise WireError("status line is not 'HTTP/1.x status reason'")
     minor, status = int(match[1]), int(match[2])
-    said = _said(headers)
     framing, length = _framing(said, minor)
     stated = framing is not Framing.NONE
     # RFC 9112 section 6.3, rules 1, 2 and 8.
@@ -203,7 +210,7 @@ def write_request(request: Request) -> bytes:
         text += f":{port}"
     target = "*" if request.form is Form.ASTERISK else request.path
     lines = [f"{request.method} {target} HTTP/1.1", f"Host: {text}"]
-    lines += _carried(request.headers, request.upgrade is not None)
+    lines += _carried(request, upgrading=request.upgrade is not None)
     lines += _framed(request.framing, request.length)
     if request.upgrade is not None:
         lines += ["Connection: Upgrade", f"Upgrade: {request.upgrade}"]
@@ -220,7 +227,7 @@ def write_response(response: Response, version_minor: int = 1) -> bytes:
     chunked = response.framing is Framing.CHUNKED
     alive = response.keep_alive and (version_minor == 1 or not chunked)
     lines = [f"HTTP/1.1 {response.status} {response.reason}"]
-    lines += [text for text in _carried(response.headers, False) if text[:8].lower() != "alt-svc:"]
+    lines += _carried(response)
     if version_minor or not chunked:
         lines += _framed(response.framing, response.length)
     if response.framing is Framing.NONE and response.status >= 200 and response.status != 204:
@@ -250,7 +257,7 @@ def denial(status: int, body: str, close: bool = True, allow: Collection[str] = 
     return ("\r\n".join(lines) + "\r\n\r\n").encode("ascii") + data
 
 
-def _head(stream: bytes) -> tuple[str, Headers, int] | None:
+def _head(stream: bytes) -> tuple[str, Headers, Said, int] | None:
     end = stream.find(b"\r\n\r\n", 0, MAX_HEAD_BYTES)
     block = stream[: MAX_HEAD_BYTES if end < 0 else end + 2]
     # Said at once: a bare LF or CR would otherwise wait for an end that never comes.
@@ -262,43 +269,46 @@ def _head(stream: bytes) -> tuple[str, Headers, int] | None:
         if len(stream) >= MAX_HEAD_BYTES:
             raise WireError("head is larger than 64 KiB")
         return None
-    lines = block[:-2].decode("latin-1").split("\r\n")
-    if len(lines) - 1 > MAX_HEADERS:
+    line, _, rest = block.partition(b"\r\n")
+    headers, said = (_fields if len(rest) <= MAX_KEPT_BYTES else _fields.__wrapped__)(rest)
+    return line.decode("latin-1"), headers, said, end + 4
+
+
+@functools.lru_cache(MAX_KEPT)
+def _fields(block: bytes) -> tuple[Headers, Said]:
+    """The headers of whole lines, and of those the values that say how a message is framed and passed on."""
+    lines = block[:-2].decode("latin-1").split("\r\n") if block else []
+    if len(lines) > MAX_HEADERS:
         raise WireError("more than 200 headers")
-    return lines[0], tuple(_field(line) for line in lines[1:]), end + 4
-
-
-def _field(line: str) -> tuple[str, str]:
-    found = _FIELD.fullmatch(line)
-    if found is None:
-        if line[:1] in {" ", "\t"}:
-            raise WireError("folded header")
-        raise WireError("header is not 'name: value'")
-    return found[1], found[2].strip(" \t")
+    fields, said = [], dict[str, list[str]]()
+    for line in lines:
+        found = _FIELD.fullmatch(line)
+        if found is None:
+            folded = line[:1] in {" ", "\t"}
+            raise WireError("folded header" if folded else "header is not 'name: value'")
+        name, value = found[1], found[2].strip(" \t")
+        fields.append((name, value))
+        if (lower := name.lower()) in _TELLING:
+            said.setdefault(lower, []).append(value)
+    return tuple(fields), said
 
 
 def _all(headers: Headers, name: str) -> list[str]:
     return [value for key, value in headers if key.lower() == name]
 
 
-def _said(headers: Headers) -> dict[str, list[str]]:
-    """The values of the headers that say how a message is framed and passed on, by name in lower case."""
-    found: dict[str, list[str]] = {}
-    for key, value in headers:
-        if (name := key.lower()) in _TELLING:
-            found.setdefault(name, []).append(value)
-    return found
-
-
-def _options(said: dict[str, list[str]]) -> frozenset[str]:
-    both = [*said.get("connection", ()), *said.get("proxy-connection", ())]
-    if not both:
+def _options(said: Said) -> frozenset[str]:
+    if said.keys().isdisjoint(_OPTIONAL):
         return _NO_OPTIONS
-    listed = ",".join(both).split(",")
-    return frozenset(option.strip(" \t").lower() for option in listed if option.strip())
+    return _listed([value for name in _OPTIONAL for value in said.get(name, ())])
 
 
-def _framing(said: dict[str, list[str]], minor: int) -> tuple[Framing, int]:
+def _listed(values: Sequence[str]) -> frozenset[str]:
+    options = ",".join(values).split(",")
+    return frozenset(option.strip(" \t").lower() for option in options if option.strip())
+
+
+def _framing(said: Said, minor: int) -> tuple[Framing, int]:
     codings, lengths = said.get("transfer-encoding", ()), said.get("content-length", ())
     # A name that differs only in '_' for '-' is the same name to CGI-like readers.
     if not _ODD.isdisjoint(said):
@@ -342,10 +352,18 @@ def _target(
     return Form.ABSOLUTE, scheme, where, path if path[:1] == "/" else "/" + path
 
 
-def _carried(headers: Headers, upgrading: bool) -> list[str]:
-    named = _options(_said(headers)) - ({"upgrade"} if upgrading else set())
-    drop = _HOP | named
-    return [f"{key}: {value}" for key, value in headers if key.lower() not in drop]
+def _carried(head: Request | Response, *, upgrading: bool = False) -> Sequence[str]:
+    lines = _lines if head.size <= MAX_KEPT_BYTES else _lines.__wrapped__
+    return lines(head.headers, upgrading, isinstance(head, Response))
+
+
+@functools.lru_cache(MAX_KEPT)
+def _lines(headers: Headers, upgrading: bool, answer: bool) -> tuple[str, ...]:
+    """What is passed on of a request's headers, or of an `answer`'s."""
+    options = [value for key, value in headers if key.lower() in _OPTIONAL]
+    named = _listed(options) - ({"upgrade"} if upgrading else set())
+    drop = _HOP | named | ({"alt-svc"} if answer else set())
+    return tuple(f"{key}: {value}" for key, value in headers if key.lower() not in drop)
 
 
 def _framed(framing: Framing, length: int) -> list[str]:
