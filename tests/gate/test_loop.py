@@ -1,8 +1,9 @@
 from __future__ import annotations
 
 import socket
+import time
 
-from sluicegate.gate.loop import READ, WRITE, Loop
+from sluicegate.gate.loop import READ, SECOND, WRITE, Alarm, Loop
 
 
 def test_what_rests_is_taken_up_again_without_telling_the_kernel() -> None:
@@ -50,3 +51,39 @@ def test_a_number_that_was_dropped_or_forgotten_while_it_rested_is_another_descr
             loop.turn(0)
             assert heard == [WRITE]
             loop.close()
+
+
+def test_an_alarm_is_put_off_without_a_timer_and_brought_forward_with_one() -> None:
+    loop, rung = Loop(), list[str]()
+    alarm = Alarm(loop)
+    alarm.set(100, lambda: rung.append("first"))
+    for _ in range(1000):
+        alarm.set(200, lambda: rung.append("later"))
+    assert len(loop._due) == 1
+    loop.now += 150 * SECOND
+    alarm._due()  # its only timer is due, and it is not
+    assert not rung
+    loop.now = time.monotonic_ns()
+    alarm.set(0, lambda: rung.append("now"))
+    loop.turn(1)
+    assert rung == ["now"]
+    loop.turn(0)
+    assert rung == ["now"]
+    loop.close()
+
+
+def test_an_alarm_that_was_stopped_or_closed_is_silent() -> None:
+    loop, rung = Loop(), list[str]()
+    for end in (Alarm.stop, Alarm.close):
+        alarm = Alarm(loop)
+        alarm.set(0, lambda: rung.append("late"))
+        end(alarm)
+        loop.turn(0)
+        assert not rung
+        alarm.set(0, lambda: rung.append("again"))
+        loop.turn(1)
+        assert rung.pop() == "again"
+    alarm.set(100, list)
+    alarm.close()
+    assert [timer.call for _, _, timer in loop._due] == [None]
+    loop.close()

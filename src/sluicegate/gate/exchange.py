@@ -12,7 +12,7 @@ from sluicegate.gate.bodies import Body
 from sluicegate.gate.dial import reset
 from sluicegate.gate.head import head
 from sluicegate.gate.limits import Limits
-from sluicegate.gate.loop import BROKEN, READ, WRITE, Loop
+from sluicegate.gate.loop import BROKEN, READ, WRITE, Alarm, Loop
 from sluicegate.gate.machine import MAX_WORK_BYTES
 from sluicegate.gate.meter import Meter, Stream
 from sluicegate.gate.passage import Barred, Passage
@@ -68,6 +68,7 @@ class Exchange:
         rest: bytes,
         limits: Limits,
         done: Callable[[Result], None],
+        alarm: Alarm | None = None,
     ) -> None:
         self._loop, self._client, self._upstream = loop, client, upstream
         self._request, self._done, self._over = request, done, False
@@ -92,7 +93,8 @@ class Exchange:
         self._frames: WebSocket | None = None
         self._began = rest
         self._limits, self._seen = limits, -1
-        self._timer = loop.after(limits.idle_http_s, self._check)
+        self._alarm = alarm or Alarm(loop)
+        self._alarm.set(limits.idle_http_s, self._check)
 
     def start(self) -> None:
         """Begin; `done` may be called before this returns."""
@@ -278,7 +280,7 @@ class Exchange:
 
     def _switch(self) -> None:
         """Frames from here on, both ways."""
-        self._timer.cancel()
+        self._alarm.stop()
         waiting = (self._up, self._down)
         known = (self._loop, self._client, self._upstream, waiting, self._passage)
         self._frames = WebSocket(*known, self._limits.idle_opaque_s, self._framed)
@@ -370,10 +372,10 @@ class Exchange:
             self.abort("idle for too long")
             return
         self._seen = moved
-        self._timer = self._loop.after(self._limits.idle_http_s / 2, self._check)
+        self._alarm.set(self._limits.idle_http_s / 2, self._check)
 
     def _settle(self) -> None:
-        self._timer.cancel()
+        self._alarm.stop()
         if not self._over and self._meter is not None:
             before, (up, down) = self._kernel or (0, 0), self._meter.settle()
             self._kernel = before[0] + up, before[1] + down

@@ -103,7 +103,7 @@ class Flow:
         while step is not None:
             if self._desk.ask(self.who, step, self._answered):
                 self._stage, self._asked = Stage.ASKING, step
-                self._times.stop()
+                self._times.pause()
                 self._desk.loop.forget(self._client.fileno())
                 return
             if isinstance(step, Judge):
@@ -170,7 +170,7 @@ class Flow:
 
     def _judged(self, facts: Facts, decision: Decision, *, asked: bool = False) -> None:
         desk, self._stage = self._desk, Stage.DECIDING
-        self._times.stop()
+        self._times.pause()
         # Only a request's exchange takes it up again as it is.
         leave = desk.loop.forget if self._machine.request is None else desk.loop.rest
         leave(self._client.fileno())
@@ -258,7 +258,7 @@ class Flow:
             rest = machine.buffer[machine.request.size :]
             self._carrier = exchange = Exchange(
                 *(desk.loop, self._client, upstream, machine.request, deed.facts),
-                *(deed.passage, rest, desk.limits, self._exchanged),
+                *(deed.passage, rest, desk.limits, self._exchanged, self._times.alarm),
             )
             exchange.start()
             return

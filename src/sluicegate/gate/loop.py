@@ -29,6 +29,49 @@ class Timer:
         self.call = None
 
 
+class Alarm:
+    """One thing at a time that may be due, put off again and again: to set it later than before costs no timer."""
+
+    __slots__ = ("_at", "_call", "_loop", "_timer")
+
+    def __init__(self, loop: Loop) -> None:
+        self._loop, self._at = loop, 0
+        self._call: Callable[[], None] | None = None
+        self._timer: Timer | None = None
+
+    def set(self, seconds: float, call: Callable[[], None]) -> None:
+        """`call` once, `seconds` from now, and not what it was set for before."""
+        self._at, self._call = self._loop.now + int(seconds * SECOND), call
+        if self._timer is None or self._at < self._timer.when:
+            self._start()
+
+    def stop(self) -> None:
+        """Nothing is called until it is set again, which is soon: its timer waits for that."""
+        self._call = None
+
+    def close(self) -> None:
+        """As `stop`, and its timer holds nothing any more."""
+        self._call = None
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _start(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer = self._loop.at(self._at, self._due)
+
+    def _due(self) -> None:
+        call, self._timer = self._call, None
+        if call is None:
+            return
+        if self._at > self._loop.now:
+            self._start()
+            return
+        self._call = None
+        call()
+
+
 class Loop:
     """Handlers by descriptor, level-triggered; `now` is the turn's time in nanoseconds."""
 
@@ -89,7 +132,11 @@ class Loop:
 
     def after(self, seconds: float, call: Callable[[], None]) -> Timer:
         """`call` once, `seconds` from now."""
-        timer = Timer(self.now + int(seconds * SECOND), call)
+        return self.at(self.now + int(seconds * SECOND), call)
+
+    def at(self, when: int, call: Callable[[], None]) -> Timer:
+        """`call` once, when `now` is `when`."""
+        timer = Timer(when, call)
         self._order += 1
         heapq.heappush(self._due, (timer.when, self._order, timer))
         return timer

@@ -163,14 +163,16 @@ class Secure:
             self._in.write_eof()
 
     def _flush(self) -> None:
-        while True:
-            if not self._waiting:
-                self._waiting = self._out.read()
-                if not self._waiting:
-                    return
-            sent = self.peer.send(self._waiting)
-            self.sent += sent
-            self._waiting = self._waiting[sent:]
+        waiting = self._waiting or self._out.read()
+        try:
+            while waiting:
+                sent = self.peer.send(waiting)
+                self.sent += sent
+                waiting = waiting[sent:]
+                if not waiting and self._out.pending:
+                    waiting = self._out.read()
+        finally:
+            self._waiting = waiting
 
     def _flush_quietly(self) -> None:
         with contextlib.suppress(OSError):  # nobody is there to hear it
