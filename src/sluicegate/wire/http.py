@@ -45,7 +45,7 @@ Headers = tuple[tuple[str, str], ...]
 # The values of what is telling, by name.
 Said = Mapping[str, Sequence[str]]
 # Heads that are read or written often: a client asks again with the headers that it asked with before. What is longer
-# (in bytes) is read each time; all that are kept are a quarter of a MB at most.
+# (in bytes) is read each time; all that is kept is under a MB.
 MAX_KEPT, MAX_KEPT_BYTES = 64, 2048
 
 
