@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import orjson
 
 # RFC 8785 numbers are IEEE 754 doubles: integers beyond this are not exact (section 3.2.2.3).
 MAX_SAFE_INTEGER = 2**53 - 1
-_SMALL = 2**32
+_SCALARS = frozenset([str, int, bool, type(None)])
 
 Json = None | bool | int | str | list["Json"] | tuple["Json", ...] | dict[str, "Json"]
 
@@ -18,31 +20,28 @@ def encode(value: Json) -> bytes:
     the RFC's UTF-16 order for ASCII keys, and floats are the one kind it writes otherwise: both are refused.
 
     Raises:
-        ValueError: a float, an integer beyond 2^53 - 1, or a key that is not ASCII.
+        ValueError: a float, an integer beyond 2^53 - 1, a key that is not ASCII, or half of a surrogate pair.
     """
     _check(value)
-    return orjson.dumps(value, option=orjson.OPT_SORT_KEYS)
+    try:
+        return orjson.dumps(value, option=orjson.OPT_SORT_KEYS | orjson.OPT_STRICT_INTEGER)
+    except orjson.JSONEncodeError as error:
+        raise ValueError(f"not exact in RFC 8785: {error}") from error
 
 
 def _check(value: object) -> None:
-    if value is None or isinstance(value, bool | str):
-        return
-    if isinstance(value, int):
-        if abs(value) > MAX_SAFE_INTEGER:
-            raise ValueError(f"integer {value} is not exact in RFC 8785")
-    elif isinstance(value, dict):
+    """Raises ValueError at what orjson would write, but not as the RFC does."""
+    items: Iterable[object] = ()
+    if isinstance(value, dict):
         _keys(value)
-        for item in value.values():
-            # Most values are texts or small numbers, and a call for each would cost more than all the rest.
-            kind = type(item)
-            if kind is str or (kind is int and -_SMALL < item < _SMALL):
-                continue
-            _check(item)
+        items = value.values()
     elif isinstance(value, list | tuple):
-        for item in value:
-            _check(item)
-    else:
+        items = value
+    elif not isinstance(value, str | int | None):
         raise ValueError(f"{type(value).__name__} has no place in our canonical form")  # noqa: TRY004
+    # Most are texts or numbers, and a call for each would cost more than all the rest.
+    for item in [item for item in items if type(item) not in _SCALARS]:
+        _check(item)
 
 
 def _keys(value: dict[object, object]) -> None:

@@ -58,3 +58,23 @@ def test_there_are_58_fields() -> None:
 )
 def test_time(nanoseconds: int, text: str) -> None:
     assert canonical.timestamp(nanoseconds) == text
+
+
+TEXTS = st.text(st.characters(exclude_categories=["Cs"])) | st.sampled_from(["%b", "%", "\ufffd"])
+
+
+@given(TEXTS, TEXTS, st.integers(0, 2**63))
+def test_a_filled_template_is_the_text_itself(kept: str, said: str, number: int) -> None:
+    gaps = {"a": canonical.TEXT, "b": canonical.JSON, "c": canonical.NUMBER, kept: kept}
+    filled = {"a": "plain", "b": said, "c": number, kept: kept}
+    values = (b"plain", canonical.encode(said), number)
+    shown = tuple(v for n, v in zip("abc", values, strict=True) if n != kept)
+    assert canonical.template(gaps) % shown == canonical.encode(filled)
+
+
+@given(st.text(st.sampled_from("a<>&\u2028\u2029\u2030\xe9\U0001f600")))
+def test_what_go_escapes(text: str) -> None:
+    plain = json.dumps(text, ensure_ascii=False)
+    for sign in "<>&\u2028\u2029":
+        plain = plain.replace(sign, f"\\u{ord(sign):04x}")
+    assert canonical.encode(text) == plain.encode()

@@ -1,8 +1,12 @@
 from __future__ import annotations
 
+import hashlib
 import json
 
-from sluicegate.evidence import recorder
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sluicegate.evidence import canonical, recorder
 from tests.evidence.test_journal import VECTOR
 
 
@@ -38,10 +42,38 @@ def test_the_last_two_details() -> None:
 
 def test_every_part_is_hashed() -> None:
     parts = ["ts", "type", "event", "transport", "summary"]
-    base = recorder.entry_hash(1, *parts, b"raw", "prev")  # type: ignore[arg-type]
+    base = recorder.line(1, *parts, b"raw", "prev")[1]  # type: ignore[arg-type]
     for at in range(len(parts)):
         changed = [*parts[:at], "other", *parts[at + 1 :]]
-        assert recorder.entry_hash(1, *changed, b"raw", "prev") != base  # type: ignore[arg-type]
-    assert recorder.entry_hash(2, *parts, b"raw", "prev") != base  # type: ignore[arg-type]
-    assert recorder.entry_hash(1, *parts, b"war", "prev") != base  # type: ignore[arg-type]
-    assert recorder.entry_hash(1, *parts, b"raw", "other") != base  # type: ignore[arg-type]
+        assert recorder.line(1, *changed, b"raw", "prev")[1] != base  # type: ignore[arg-type]
+    assert recorder.line(2, *parts, b"raw", "prev")[1] != base  # type: ignore[arg-type]
+    assert recorder.line(1, *parts, b"war", "prev")[1] != base  # type: ignore[arg-type]
+    assert recorder.line(1, *parts, b"raw", "other")[1] != base  # type: ignore[arg-type]
+
+
+TEXTS = st.text(st.characters(exclude_categories=["Cs"])) | st.sampled_from(["%b", "%%", "\ufffd"])
+
+
+@given(st.integers(0, 2**63), TEXTS, TEXTS, TEXTS, TEXTS)
+def test_a_line_is_what_its_members_written_out_are(
+    seq: int, kind: str, event: str, transport: str, summary: str
+) -> None:
+    text, digest = recorder.line(seq, "now", kind, event, transport, summary, b'"%b"', "prev")
+    head = "\0".join(("2", str(seq), "now", "proxy", "", kind, event, transport, summary, ""))
+    hashed = head.encode() + b'"%b"\0\0prev'
+    assert digest == hashlib.sha256(hashed).hexdigest()
+    assert text == canonical.encode(
+        {
+            "v": 2,
+            "seq": seq,
+            "ts": "now",
+            "session_id": "proxy",
+            "type": kind,
+            "event_kind": event,
+            "transport": transport,
+            "summary": summary,
+            "detail": "%b",
+            "prev_hash": "prev",
+            "hash": digest,
+        }
+    )

@@ -128,6 +128,13 @@ def test_joining_a_hash_is_growing_by_its_data() -> None:
     assert functools.reduce(tree.joined, HASHES, tree.EMPTY) == over(LEAVES)
 
 
+def test_it_grows_by_many_as_by_one_after_the_other() -> None:
+    for first in range(len(HASHES) + 1):
+        start = over(LEAVES[:first])
+        for end in range(first, len(HASHES) + 1):
+            assert tree.extended(start, HASHES[first:end]) == over(LEAVES[:end])
+
+
 @pytest.mark.parametrize("length", [0, 31, 33])
 def test_a_leaf_hash_of_another_length(length: int) -> None:
     with pytest.raises(ValueError, match=f"a leaf hash has 32 bytes, not {length}"):

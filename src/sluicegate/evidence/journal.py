@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import re
 from collections.abc import Mapping
 from typing import Any, cast
 
 from sluicegate import jcs
-from sluicegate.evidence import chain, ids, receipt, recorder
+from sluicegate.evidence import canonical, chain, ids, receipt, recorder
 
 # One line of evidence or message; peers read lines with 64 KiB buffers.
 MAX_LINE_BYTES = 65_535
@@ -18,15 +19,16 @@ _TYPES = {
 }
 _WANTED = {"flow", "action_id", "action_type", "verdict", "target", "transport"}
 _OPTIONAL = {"method", "layer", "pattern", "severity", "phase"}
-# Fields from transport to chain_prev_hash.
-_BETWEEN = ("method", "layer", "pattern", "severity", "request_id")
+_MEMBERS = _WANTED | _OPTIONAL
+_VERDICTS, _PHASES = {"allow", "block", "warn"}, {None, "intent", "outcome"}
 _PRINTABLE = re.compile(r"[\x20-\x7e]*\Z")
 # Printable ASCII; the one control character that can be meant is the line's end within a remedy.
 _FACTS = re.compile(rb'(?:[ -\[\]-~]++|\\["\\n])*+\Z')
-_ASCII = bytes(range(0x20, 0x7F))
+_USUAL = bytes(set(range(0x20, 0x7F)) - set(b"{[\\"))
 _KIND = re.compile(r"[a-z][a-z0-9-]{0,31}\Z")
 # A line of drops or questions is a list of up to 256 groups, each an object; more nesting is not the gate's.
 MAX_BRACKETS = 1024
+KEPT_FORMS = 64  # a run has a dozen: by method, verdict, phase, transport and layer
 MAX_DEPTH = 8
 # Only the supervisor may say this: it is what boundary.json and the counters hang on.
 BOUNDARY = "boundary"
@@ -54,10 +56,11 @@ def _facts(flow: object) -> bytes:
         raise MessageError(f"a flow that is not strict JSON: {error}") from error
     if len(facts) > MAX_LINE_BYTES:
         raise MessageError(f"a flow of {len(facts)} bytes")
-    brackets = facts.count(b"{") + facts.count(b"[")
+    odd = facts.translate(None, _USUAL)
+    brackets = odd.count(b"{") + odd.count(b"[")
     deep = brackets > MAX_DEPTH and _depth(flow) > MAX_DEPTH
-    # Without escapes, as most are, there is nothing to understand.
-    plain = b"\\" not in facts and not facts.translate(None, _ASCII)
+    # Where nothing else is odd, as in most, there are no escapes to understand.
+    plain = brackets == len(odd)
     if brackets > MAX_BRACKETS or deep or not (plain or _FACTS.match(facts)):
         raise MessageError("a flow that is not plain: too deep, or not printable ASCII")
     return facts
@@ -71,15 +74,40 @@ def check(message: object) -> dict[str, object]:
     """
     if not isinstance(message, dict):
         raise MessageError("a message is an object")
-    if not _WANTED <= message.keys() <= _WANTED | _OPTIONAL:
+    if not _WANTED <= message.keys() <= _MEMBERS:
         raise MessageError(f"wrong members {sorted(map(str, message))}")
     flow = message["flow"]
-    if not isinstance(flow, dict) or not _KIND.match(str(flow.get("kind"))):
+    if not isinstance(flow, dict) or not _KIND.match(str(kind := flow.get("kind"))):
         raise MessageError("flow is an object with a kind")
-    if BOUNDARY in {flow["kind"], message["transport"]}:
+    if kind == BOUNDARY or message["transport"] == BOUNDARY:
         raise MessageError("the boundary speaks through the supervisor")
     if message["transport"] == LIFECYCLE:
         raise MessageError("the lifecycle is the notary's own")
+    _texts(message)
+    if not ids.is_id(str(message["action_id"]), ids.GATE):
+        raise MessageError("action_id is not a UUIDv7: that is how the gate's ids differ from ours")
+    if message["action_type"] not in _TYPES:
+        raise MessageError("unknown action_type")
+    if message["verdict"] not in _VERDICTS:
+        raise MessageError("unknown verdict")
+    phase = message.get("phase")
+    if phase not in _PHASES:
+        raise MessageError("unknown phase")
+    if phase and message["verdict"] != "allow":
+        raise MessageError("a phase belongs to what is allowed")
+    return message
+
+
+def _texts(message: Mapping[str, object]) -> None:
+    """Raises MessageError unless every member but the flow is printable ASCII, or absent where it may be."""
+    said = [value for name, value in message.items() if name != "flow" and value is not None]
+    try:
+        plain = _PRINTABLE.match("".join(said))  # type: ignore[arg-type]
+    except TypeError:
+        plain = None  # one is no text: told below
+    # Ten texts a message: each is looked at alone only where one of them is wrong.
+    if plain and message["target"] and message["transport"]:
+        return
     for name, value in message.items():
         if name == "flow" or (value is None and name in _OPTIONAL):
             continue
@@ -87,17 +115,6 @@ def check(message: object) -> dict[str, object]:
             raise MessageError(f"{name} is not printable ASCII")
         if name in _WANTED and not value:
             raise MessageError(f"{name} is empty")
-    if not ids.is_id(str(message["action_id"]), ids.GATE):
-        raise MessageError("action_id is not a UUIDv7: that is how the gate's ids differ from ours")
-    if message["action_type"] not in _TYPES:
-        raise MessageError("unknown action_type")
-    if message["verdict"] not in {"allow", "block", "warn"}:
-        raise MessageError("unknown verdict")
-    if message.get("phase") not in {None, "intent", "outcome"}:
-        raise MessageError("unknown phase")
-    if message.get("phase") and message["verdict"] != "allow":
-        raise MessageError("a phase belongs to what is allowed")
-    return message
 
 
 def boundary_message(flow: Mapping[str, object], action_id: str) -> dict[str, Any]:
@@ -120,10 +137,12 @@ class Journal:
         "_beat",
         "_entry",
         "_first",
-        "_head",
+        "_form",
         "_key",
         "_last",
         "_prev",
+        "_receipts",
+        "_root",
         "_run",
         "_sign",
     )
@@ -131,19 +150,20 @@ class Journal:
     def __init__(self, run: chain.Run, sign: receipt.Sign, actor: str = ANONYMOUS) -> None:
         self._actor = actor
         self._run, self._key, self._sign = run, run.signer_key, sign
-        self._head = chain.Head(0, chain.genesis(run))
+        self._receipts, self._root = 0, chain.genesis(run)
+        self._form = functools.lru_cache(KEPT_FORMS)(self._template)
         self._prev, self._entry, self._beat = recorder.GENESIS, 0, 0
         self._first = self._last = ""
 
     @property
     def root(self) -> str:
         """The hash of the last receipt."""
-        return self._head.prev
+        return self._root
 
     @property
     def receipts(self) -> int:
         """Receipts so far, those of the lifecycle included."""
-        return self._head.seq
+        return self._receipts
 
     def open(self, action_id: str, now: str) -> bytes:
         """The session_open line."""
@@ -152,10 +172,10 @@ class Journal:
     def heartbeat(self, action_id: str, now: str) -> bytes:
         """The next heartbeat line."""
         self._beat += 1
-        control = chain.heartbeat(self._run, self._head, self._beat, now)
+        control = chain.heartbeat(self._run, self._head(), self._beat, now)
         return self._lifecycle("heartbeat", action_id, control, now)
 
-    def flow(self, message: Mapping[str, object], now: str) -> tuple[bytes, bytes]:
+    def flow(self, message: Mapping[str, Any], now: str) -> tuple[bytes, bytes]:
         """The flows line and the evidence line of a checked message.
 
         `request_id` is `sha256:` of the flows line without its LF.
@@ -164,10 +184,24 @@ class Journal:
             MessageError: the flow is not strict JSON, or a line would be too long.
         """
         facts = _facts(message["flow"])
-        given = {"decision_phase": message.get("phase")}
-        given |= {name: message.get(name) for name in _BETWEEN}
-        given["request_id"] = "sha256:" + hashlib.sha256(facts).hexdigest()
-        return facts + b"\n", self._receipt(message, given, self._actor, now)
+        kind, verdict, transport = (
+            message["action_type"],
+            message["verdict"],
+            message["transport"],
+        )
+        said = message.get
+        pattern = said("pattern")
+        few = said("phase"), said("method"), said("layer"), said("severity"), bool(pattern)
+        record = self._form(kind, verdict, transport, *few) % (
+            message["action_id"].encode(),
+            now.encode(),
+            canonical.encode(message["target"]),
+            *([canonical.encode(pattern)] if pattern else ()),
+            b"sha256:%b" % hashlib.sha256(facts).hexdigest().encode(),
+            self._root.encode(),
+            self._receipts,
+        )
+        return facts + b"\n", self._receipt(record, kind, verdict, transport, now)
 
     def boundary(self, flow: Mapping[str, object], action_id: str, now: str) -> tuple[bytes, bytes]:
         """The last flow before the close: what the supervisor measured, as `flow` has it.
@@ -179,7 +213,7 @@ class Journal:
 
     def close(self, action_id: str, reason: str, now: str) -> bytes:
         """The last three lines: session_close, transcript_root, signed checkpoint."""
-        control = chain.closing(self._run, self._head, reason)
+        control = chain.closing(self._run, self._head(), reason)
         last = self._lifecycle("close", action_id, control, now)
         raw, summary = recorder.root_detail(self.receipts, self.root, self._first, self._last)
         last += self._line(now, "transcript_root", "transcript_root", "", summary, raw)
@@ -187,50 +221,69 @@ class Journal:
         raw, summary = recorder.checkpoint_detail(self._entry, signature)
         return last + self._line(now, "checkpoint", "checkpoint", "", summary, raw)
 
-    def _lifecycle(self, what: str, action_id: str, control: object, now: str) -> bytes:
-        message = {
-            "action_id": action_id,
-            "action_type": "unclassified",
-            "target": f"pipelock://session/{what}",
-            "verdict": "allow",
-            "transport": LIFECYCLE,
-        }
-        return self._receipt(message, {"session_control": control}, OURSELVES, now)
+    def _head(self) -> chain.Head:
+        return chain.Head(self._receipts, self._root)
 
-    def _receipt(
-        self, message: Mapping[str, object], given: Mapping[str, object], actor: str, now: str
-    ) -> bytes:
-        """The line of the receipt that says `message`; `given` are the fields that not every one has."""
-        kind, verdict = str(message["action_type"]), str(message["verdict"])
-        transport = str(message["transport"])
-        side_effect, reversibility = receipt.effects(kind)
-        # In the order in which they are signed: to sort them would cost a fifth of the receipt.
-        fields: dict[str, object] = {
-            "version": 1,
-            "action_id": message["action_id"],
-            "action_type": kind,
+    def _lifecycle(self, what: str, action_id: str, control: object, now: str) -> bytes:
+        words = "unclassified", "allow", LIFECYCLE
+        fields = self._fields(OURSELVES, *words) | {
+            "action_id": action_id,
             "timestamp": now,
+            "target": f"pipelock://session/{what}",
+            "chain_prev_hash": self._root,
+            "chain_seq": self._receipts,
+            "session_control": control,
+        }
+        return self._receipt(canonical.encode(canonical.record(fields)), *words, now)
+
+    def _fields(self, actor: str, kind: str, verdict: str, transport: str) -> dict[str, object]:
+        """The fields that are the same in every record with such words."""
+        side_effect, reversibility = receipt.effects(kind)
+        return {
+            "version": 1,
+            "action_type": kind,
             "principal": "local",
             "actor": actor,
             "delegation_chain": None,
-            "target": message["target"],
             "side_effect_class": side_effect,
             "reversibility": reversibility,
             "policy_hash": self._run.policy_hash,
             "verdict": verdict,
+            "transport": transport,
+            "run_nonce": self._run.nonce,
         }
-        if phase := given.get("decision_phase"):
-            fields["decision_phase"] = phase
-        fields["transport"] = transport
-        for name in _BETWEEN:
-            if value := given.get(name):
-                fields[name] = value
-        fields["chain_prev_hash"], fields["chain_seq"] = self._head.prev, self._head.seq
-        fields["run_nonce"] = self._run.nonce
-        if control := given.get("session_control"):
-            fields["session_control"] = control
-        raw = receipt.sealed(fields, self._key, self._sign)
-        self._head = chain.Head(self._head.seq + 1, receipt.receipt_hash(raw))
+
+    def _template(
+        self,
+        kind: str,
+        verdict: str,
+        transport: str,
+        phase: str | None,
+        method: str | None,
+        layer: str | None,
+        severity: str | None,
+        pattern: bool,
+    ) -> bytes:
+        """What `%` makes the canonical text of a message's record of, with a tuple of what differs in each."""
+        fields = self._fields(self._actor, kind, verdict, transport) | {
+            "action_id": canonical.TEXT,
+            "timestamp": canonical.TEXT,
+            "target": canonical.JSON,
+            "decision_phase": phase,
+            "method": method,
+            "layer": layer,
+            "pattern": canonical.JSON if pattern else None,
+            "severity": severity,
+            "request_id": canonical.TEXT,
+            "chain_prev_hash": canonical.TEXT,
+            "chain_seq": canonical.NUMBER,
+        }
+        return canonical.template(canonical.record(fields))
+
+    def _receipt(self, record: bytes, kind: str, verdict: str, transport: str, now: str) -> bytes:
+        """The line of the receipt over the canonical text `record`, which has these words."""
+        raw = receipt.envelope(record, self._key, self._sign)
+        self._root, self._receipts = receipt.receipt_hash(raw), self._receipts + 1
         self._first, self._last = self._first or now, now
         summary = recorder.receipt_summary(verdict, kind, transport)
         return self._line(now, "action_receipt", kind, transport, summary, raw)

@@ -69,7 +69,7 @@ class Signer:
     tenth of it.
     """
 
-    __slots__ = ("_key", "public")
+    __slots__ = ("_ffi", "_half", "_key", "_lib", "public")
 
     def __init__(self, seed: Secret | None) -> None:
         """Take the key of `seed`, or make one that nobody else ever held; `public`: its public half, 64 hex digits.
@@ -90,6 +90,7 @@ class Signer:
         else:
             lib.crypto_sign_seed_keypair(*halves, ffi.from_buffer(seed))
         self._key: bytearray | None = key
+        self._ffi, self._lib, self._half = ffi, lib, halves[1]
         self.public = public.hex()
 
     def __call__(self, message: bytes) -> bytes:
@@ -98,12 +99,11 @@ class Signer:
         Raises:
             RuntimeError: the key is forgotten.
         """
-        from nacl._sodium import ffi, lib
-
         if self._key is None:
             raise RuntimeError("the key is forgotten")
+        ffi = self._ffi
         signed = ffi.new("unsigned char[]", SIGNATURE_BYTES + len(message))
-        lib.crypto_sign(signed, ffi.NULL, message, len(message), ffi.from_buffer(self._key))
+        self._lib.crypto_sign(signed, ffi.NULL, message, len(message), self._half)
         return bytes(ffi.buffer(signed, SIGNATURE_BYTES))
 
     def forget(self) -> None:

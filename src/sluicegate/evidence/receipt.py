@@ -28,7 +28,11 @@ def sign_input(record: Mapping[str, object]) -> bytes:
 
 def sealed(fields: Mapping[str, object], signer_key: str, sign: Sign) -> bytes:
     """The canonical text of the signed receipt over `fields`."""
-    record = canonical.encode(canonical.record(fields))
+    return envelope(canonical.encode(canonical.record(fields)), signer_key, sign)
+
+
+def envelope(record: bytes, signer_key: str, sign: Sign) -> bytes:
+    """The canonical text of the signed receipt over `record`, which is canonical."""
     signature = sign(hashlib.sha256(record).digest()).hex()
     tail = f',"signature":"ed25519:{signature}","signer_key":"{signer_key}"}}'
     return b'{"version":1,"action_record":' + record + tail.encode()

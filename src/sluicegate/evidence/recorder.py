@@ -2,41 +2,48 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 
 from sluicegate.evidence import canonical
 from sluicegate.evidence.chain import SESSION
 
 GENESIS = "genesis"
-
-
-def entry_hash(
-    seq: int, ts: str, kind: str, event: str, transport: str, summary: str, raw: bytes, prev: str
-) -> str:
-    """The hash of a version 2 entry over the raw bytes of its detail."""
-    head = f"2\0{seq}\0{ts}\0{SESSION}\0\0{kind}\0{event}\0{transport}\0{summary}\0"
-    return hashlib.sha256(b"%b%b\0\0%b" % (head.encode(), raw, prev.encode())).hexdigest()
+KEPT_WORDS = 64  # a run has a dozen: by verdict, kind of action and transport
 
 
 def line(
     seq: int, ts: str, kind: str, event: str, transport: str, summary: str, raw: bytes, prev: str
 ) -> tuple[bytes, str]:
-    """One line without its LF, and its hash."""
-    digest = entry_hash(seq, ts, kind, event, transport, summary, raw, prev)
-    outer = {
+    """One line without its LF, and its hash, which is over the raw bytes of its detail.
+
+    `ts` is a canonical timestamp, `prev` a hash or `GENESIS`: nothing in them is escaped.
+    """
+    hashed, text = _templates(kind, event, transport, summary)
+    rest = seq, ts.encode(), raw, prev.encode()
+    digest = hashlib.sha256(hashed % rest).hexdigest()
+    return text % (*rest, digest.encode()), digest
+
+
+@functools.lru_cache(maxsize=KEPT_WORDS)
+def _templates(kind: str, event: str, transport: str, summary: str) -> tuple[bytes, bytes]:
+    """What `%` makes the hashed bytes and the line of, with a tuple of the rest as it is given to `line`."""
+    words = f"{SESSION}\0\0{kind}\0{event}\0{transport}\0{summary}\0".encode()
+    hashed = b"2\0%d\0%b\0" + words.replace(b"%", b"%%") + b"%b\0\0%b"
+    line = {
         "v": 2,
-        "seq": seq,
-        "ts": ts,
+        "seq": canonical.NUMBER,
+        "ts": canonical.TEXT,
         "session_id": SESSION,
         "type": kind,
         "event_kind": event,
         "transport": transport,
         "summary": summary,
+        "detail": canonical.JSON,
+        "prev_hash": canonical.TEXT,
+        "hash": canonical.TEXT,
     }
-    front = canonical.encode(outer)[:-1]
-    # Hex, or the word of the first: nothing in them is escaped.
-    back = f',"prev_hash":"{prev}","hash":"{digest}"}}'
-    return b'%b,"detail":%b%b' % (front, raw, back.encode()), digest
+    return hashed, canonical.template(line)
 
 
 def receipt_summary(verdict: str, action_type: str, transport: str) -> str:

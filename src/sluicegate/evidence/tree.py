@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 HASH_BYTES = 32
@@ -47,15 +47,27 @@ def joined(tree: Tree, leaf: bytes) -> Tree:
     Raises:
         ValueError: `leaf` is not 32 bytes long.
     """
-    if len(leaf) != HASH_BYTES:
-        raise ValueError(f"a leaf hash has {HASH_BYTES} bytes, not {len(leaf)}")
-    peaks = list(tree.peaks)
-    # Each low bit that is set is a subtree as large as the one just made: they become one.
-    carry = tree.size
-    while carry & 1:
-        leaf = node_hash(peaks.pop(), leaf)
-        carry >>= 1
-    return Tree(tree.size + 1, (*peaks, leaf))
+    return extended(tree, (leaf,))
+
+
+def extended(tree: Tree, leaves: Iterable[bytes]) -> Tree:
+    """`tree` with a leaf more for each hash in `leaves`, in their order.
+
+    Raises:
+        ValueError: one of `leaves` is not 32 bytes long.
+    """
+    size, peaks = tree.size, list(tree.peaks)
+    for leaf in leaves:
+        if len(leaf) != HASH_BYTES:
+            raise ValueError(f"a leaf hash has {HASH_BYTES} bytes, not {len(leaf)}")
+        # Each low bit that is set is a subtree as large as the one just made: they become one.
+        made, carry = leaf, size
+        while carry & 1:
+            made = node_hash(peaks.pop(), made)
+            carry >>= 1
+        peaks.append(made)
+        size += 1
+    return Tree(size, tuple(peaks))
 
 
 def root(tree: Tree) -> bytes:
@@ -135,4 +147,4 @@ def _split(size: int) -> int:
 
 
 def _range_root(leaves: Sequence[bytes], start: int, stop: int) -> bytes:
-    return root(functools.reduce(joined, leaves[start:stop], EMPTY))
+    return root(extended(EMPTY, leaves[start:stop]))
