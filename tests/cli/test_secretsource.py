@@ -59,6 +59,7 @@ def test_of_the_environment_only_what_looks_like_a_secret() -> None:
         "NPM_TOKEN": "true",
         "OTHER_TOKEN": "0" * 40,
         "SECRET_FILE": "/run/secrets/that-is-a-path",
+        "TOKEN_HOST": "tokens.internal.example.com:8443",
         "TWO_SECRET": "a passphrase of some words 123",
         "PLAIN": VALUE,
         "OWN_KEY": VALUE,

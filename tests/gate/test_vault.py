@@ -170,6 +170,62 @@ def test_of_many_that_are_withheld_all_are_looked_for(way: Callable[[bytes], byt
     assert seen == [number < THOROUGH for number in range(20)]
 
 
+@pytest.mark.parametrize("claim", ["target", "sni", "host"])
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (PLACEHOLDER, "the placeholder of API_KEY (plain)"),
+        (VALUE, "the value of API_KEY (plain)"),
+        (TOKEN.replace("_", "."), None),
+        (TOKEN[:9] + "." + TOKEN[9:], "the value of GITHUB_TOKEN (plain)"),
+        (TOKEN.encode().hex(), "the value of GITHUB_TOKEN (hex)"),
+        (TOKEN[::-1], "the value of GITHUB_TOKEN (reversed)"),
+        (base64.b64encode(b"x:" + TOKEN.encode()).decode(), "the value of GITHUB_TOKEN (base64)"),
+    ],
+)
+def test_what_is_called_by_it_is_an_alarm_and_not_on_record(
+    claim: str, text: str, said: str | None
+) -> None:
+    """As a client spells a name: in small letters."""
+    name = f"{text.lower()}.evil.example"
+    facts = replace(FACTS, **{claim: name}, path=f"/{text}", query=(("a", text),))  # type: ignore[arg-type]
+    judged: list[Facts] = []
+
+    def judge(seen: Facts) -> Decision:
+        judged.append(seen)
+        return replace(YES, observed=True, opened=True, counted=3, remedy="- host: x")
+
+    found = vault().called(facts, judge)
+    if said is None:
+        assert found is None
+        return
+    assert found is not None
+    hidden, decision = found
+    assert judged == [hidden]
+    assert getattr(hidden, claim) == "redacted.invalid"
+    assert (hidden.path, hidden.query) == (REDACTED, ())
+    assert [hidden.target, hidden.sni, hidden.host].count("redacted.invalid") == 1
+    assert decision.reason == f"{said} is in the name, where it does not belong"
+    assert (decision.verdict, decision.rule) == (Verdict.DENY, "secret")
+    marks = (decision.observed, decision.opened, decision.counted, decision.remedy)
+    assert marks == (False, False, None, None)
+
+
+def test_what_is_asked_for_by_it_is_told() -> None:
+    kept = vault()
+    assert kept.asked(b"packages.example.com") is None
+    assert kept.asked(TOKEN.lower().encode() + b".test") == "the value of GITHUB_TOKEN (plain)"
+    escaped = "".join(f"%{byte:02X}" for byte in VALUE.encode()).encode()
+    assert kept.asked(escaped) == "the value of API_KEY (escaped)"
+
+
+def test_a_limit_that_was_reached_as_well_counts_nothing() -> None:
+    """What a denial by a limit counted has no place in another one."""
+    no = replace(YES, verdict=Verdict.DENY, rule="limits.requests_per_minute", counted=8)
+    _, decision, _ = vault().weigh(FACTS, no, request("GET /", f"X: {PLACEHOLDER}"))
+    assert (decision.rule, decision.counted) == ("secret", None)
+
+
 def test_what_is_denied_anyway_is_an_alarm_and_not_on_record() -> None:
     no = replace(YES, verdict=Verdict.DENY, rule="default", reason="no rule", remedy="- host: x")
     facts, decision, _ = vault().weigh(

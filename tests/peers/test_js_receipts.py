@@ -10,8 +10,10 @@ from pathlib import Path
 import pytest
 
 from sluicegate import posture
-from sluicegate.evidence import records
+from sluicegate.evidence import counts, records
+from sluicegate.evidence.counts import HIDDEN_NAME
 from sluicegate.facts import Decision, Facts, Protocol, Verdict
+from sluicegate.jcs import Json
 from sluicegate.policy import allowance, conditions, normal
 from sluicegate.policy import decide as policy
 from sluicegate.policy.model import Policy, Rule, Secret
@@ -368,12 +370,48 @@ def test_a_denial_of_a_secret_shows_nothing_and_ends_its_flow(
         "in no denial": ([intent, end], INVALID),
         "of another request": ([intent, other, end], INVALID),
     }
+    cases |= names_with_a_secret()
     packets = [
         Case(name, record(tmp_path / str(number), HELD, messages, monkeypatch))
         for number, (name, (messages, _)) in enumerate(cases.items())
     ]
     (tmp_path / "work").mkdir()
     assert agree(packets, tmp_path / "work") == [level for _, level in cases.values()]
+
+
+def names_with_a_secret() -> dict[str, tuple[Messages, int]]:
+    hidden = Facts(Protocol.TLS, "192.0.2.1", 443, target=HIDDEN_NAME, target_port=443)
+    shown = dataclasses.replace(hidden, target="b.example")
+    asked: dict[str, Json] = {
+        "name": "(redacted)",
+        "type": "A",
+        "via": "udp",
+        "rcode": "REFUSED",
+        "reason": "secret",
+        "secret": "the placeholder of A_KEY (hex)",
+        "count": 2,
+    }
+    plain = asked | {"name": "10.0.0.1", "reason": "address"}
+    del plain["secret"]
+
+    def told(*groups: dict[str, Json]) -> Messages:
+        return [{**counts.questions(groups, 0, made.action(1))}]
+
+    return {
+        "in a name": ([leak(hidden, "name")], UNPROVEN),
+        "in a Host": ([leak(change(query=(), headers=(), host=HIDDEN_NAME), "name")], UNPROVEN),
+        "in a name, which is shown": ([leak(shown, "name")], INVALID),
+        "in the head of what has none": ([leak(hidden, "head")], INVALID),
+        "in a question": (told(asked), UNPROVEN),
+        "in many": (told(asked, asked | {"name": "(other)", "type": "-"}), UNPROVEN),
+        "in a question that is shown": (told(asked | {"name": "a.example"}), INVALID),
+        "beside other questions": (told(asked, plain), INVALID),
+        "of another key": (
+            told(asked | {"secret": "the placeholder of B_KEY (hex)"}),
+            INVALID,
+        ),
+        "in a question, and without words": (told({**plain, "reason": "secret"}), INVALID),
+    }
 
 
 def test_a_request_ends_before_its_connection(

@@ -22,11 +22,16 @@ REFUSED: Group = {
     "reason": "address",
     "count": 1,
 }
+LEAKED: Group = REFUSED | {
+    "name": "(redacted)",
+    "reason": "secret",
+    "secret": "the value of JOB_TOKEN (base64)",
+}
 GONE = object()
 
 
 def check(*messages: dict[str, Any]) -> None:
-    counted = Counted(Bound())
+    counted = Counted(Bound(), frozenset({"API_KEY"}))
     for message in messages:
         record = {**message, "decision_phase": message.get("phase")}
         counted.check(record, message["flow"], "receipt 7")
@@ -52,6 +57,7 @@ HONEST = [
     counts.questions([ASKED, changed(ASKED, name="(other)", type="-", address=GONE)], None, ID),
     counts.questions([REFUSED], 0, ID),
     counts.questions([], 9, ID),
+    counts.questions([LEAKED, changed(LEAKED, name="(other)", type="-")], 0, ID),
     counts.overload(2, "requests", ID),
     counts.overload(2, "memory", ID),
     counts.changes([{"what": "new link x mtu 1500 up", "count": 2}], ID),
@@ -135,6 +141,15 @@ def test_groups_of_packets_that_there_can_not_be(changes: dict[str, object], sai
         (ASKED, {"count": 0}, "count: none"),
         (ASKED, {"note": 1}, "members"),
         (ASKED, {"via": GONE}, "members"),
+        (LEAKED, {"name": "sk-live-7Gq2.evil.test"}, "not as it is shown"),
+        (LEAKED, {"name": "a.example"}, "not as it is shown"),
+        (LEAKED, {"secret": GONE}, "secret"),
+        (LEAKED, {"secret": "sk-live-7Gq2"}, "the policies have none"),
+        (LEAKED, {"secret": "the placeholder of OTHER (plain)"}, "the policies have none"),
+        (LEAKED, {"reason": "name"}, "secret"),
+        (LEAKED, {"address": "198.18.0.9"}, "not that of secret"),
+        (LEAKED, {"rcode": "NOERROR"}, "rcode is not that"),
+        (REFUSED, {"name": "(redacted)"}, "not as it is shown"),
         (REFUSED, {"address": "198.18.0.9"}, "not that of address"),
         (REFUSED, {"reason": "malformed", "rcode": "FORMERR"}, "a name of what was not read"),
         (REFUSED, {"reason": "exhausted", "type": "TXT"}, "not that of name and type"),
@@ -159,6 +174,7 @@ def test_groups_of_questions_that_there_can_not_be(
         (counts.questions([ASKED, REFUSED], None, ID), "answered and refused"),
         (counts.questions([ASKED], 0, ID), "lost of its facts"),
         (counts.questions([REFUSED], None, ID), "lost: not a count"),
+        (counts.questions([REFUSED, LEAKED], 0, ID), "secrets and other questions"),
         (counts.overload(0, "record", ID), "count: none"),
         (counts.overload(True, "record", ID), "not a count"),
         (counts.overload(1, "patience", ID), "unknown limit"),

@@ -4,11 +4,12 @@ from typing import Any
 import pytest
 
 from sluicegate.evidence import records
+from sluicegate.evidence.counts import HIDDEN_NAME
 from sluicegate.facts import Decision, Facts, Protocol, Verdict
 from sluicegate.policy import normal
-from sluicegate.policy.decide import decide
+from sluicegate.policy.decide import decide, preliminary, relaxed
 from sluicegate.policy.model import Policy, Rule, Secret
-from sluicegate.verify.leaked import denial
+from sluicegate.verify.leaked import denial, question
 from sluicegate.verify.redecide import Redecide
 from sluicegate.verify.strict import VerificationError
 from tests.verify.test_redecide import ID, WHO, record
@@ -63,6 +64,46 @@ def test_only_in_words_that_hold_nothing_else(reason: str) -> None:
     made = judged(WEB, reason)
     with pytest.raises(VerificationError, match="the reason of another denial"):
         denial(POLICIES, made, {"reason": reason, "method": "GET"}, "receipt 7")
+
+
+NAME = "the value of OTHER (base64) is in the name, where it does not belong"
+SHUT = Facts(Protocol.TLS, "198.18.0.1", 443, synthetic="web.example", sni=HIDDEN_NAME)
+
+
+@pytest.mark.parametrize(
+    "facts",
+    [
+        *(SHUT, replace(WEB, host=HIDDEN_NAME), replace(SHUT, sni=None, target=HIDDEN_NAME)),
+        replace(SHUT, protocol=Protocol.OPAQUE, synthetic=None, sni=None, target=HIDDEN_NAME),
+    ],
+)
+@pytest.mark.parametrize("asked", [False, True])
+def test_a_name_of_any_flow_is_not_on_record(facts: Facts, asked: bool) -> None:
+    made = preliminary(relaxed(POLICIES), facts) if asked else decide(POLICIES, facts)
+    said = replace(made, verdict=Verdict.DENY, rule="secret", reason=NAME, remedy=None)
+    again(records.decision(WHO, facts, said, ID, asked=asked))
+    shown = replace(facts, target=None, sni=None, host="web.example")
+    made = preliminary(relaxed(POLICIES), shown) if asked else decide(POLICIES, shown)
+    said = replace(made, verdict=Verdict.DENY, rule="secret", reason=NAME, remedy=None)
+    with pytest.raises(VerificationError, match="a name with a secret, on record"):
+        again(records.decision(WHO, shown, said, ID, asked=asked))
+
+
+def test_who_calls_a_host_so_is_denied_as_for_any_other() -> None:
+    facts = replace(WEB, host=HIDDEN_NAME, synthetic=None)
+    again(records.decision(WHO, facts, judged(facts), ID))
+    again(records.decision(WHO, facts, decide(POLICIES, facts), ID))
+
+
+@pytest.mark.parametrize("found", ["the value of X (hex)", "the placeholder of API_KEY (plain)"])
+def test_a_question(found: str) -> None:
+    question(found, frozenset({"API_KEY"}), "receipt 7")
+    for names in (frozenset[str](), frozenset({"OTHER"})):
+        if not names or "placeholder" in found:
+            with pytest.raises(VerificationError, match="the policies have none"):
+                question(found, names, "receipt 7")
+    with pytest.raises(VerificationError, match="the policies have none"):
+        question(found + " and more", frozenset({"API_KEY"}), "receipt 7")
 
 
 def test_only_of_requests_and_where_policies_have_secrets() -> None:

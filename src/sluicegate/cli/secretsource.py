@@ -31,6 +31,8 @@ MIN_DIFFERENT = 8  # characters: `0000000000000000` is in many files
 MIN_APART = 8
 _SECRET_NAME = re.compile(r"TOKEN|SECRET|PASSW|PASSPHRASE|CREDENTIAL|API_?KEY|ACCESS_?KEY|_PAT$")
 _SECRET_VALUE = re.compile(rb"[!-~]+")
+# A variable that is called a secret's may name the host that has it, which is there to be asked for.
+_HOST = re.compile(rb"(?:[a-z0-9-]+\.)+[a-z]{2,}(?::[0-9]+)?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,12 +143,13 @@ def looked_for(
 
 
 def _plausible(value: bytes) -> bool:
-    """Whether it is a text that nothing has by accident: neither a path, nor a word, nor a switch."""
+    """Whether it is a text that nothing has by accident: neither a path, nor a host, nor a word, nor a switch."""
     long = MIN_WITHHELD_BYTES <= len(value) <= MAX_VALUE_BYTES
     path = value.startswith((b"/", b"~", b"."))
     return (
         long
         and not path
+        and not _HOST.fullmatch(value)
         and len({*value}) >= MIN_DIFFERENT
         and bool(_SECRET_VALUE.fullmatch(value))
     )

@@ -24,10 +24,13 @@ UNKNOWN, UNREADABLE = "unknown", "unreadable"
 PROTOCOLS = {1: "icmp", 2: "igmp", 6: "tcp", 17: "udp", 47: "gre", 50: "esp", 58: "icmpv6"}
 PROTOCOLS |= {33: "dccp", 132: "sctp", 136: "udplite", 255: UNREADABLE}
 PORTED = frozenset(("tcp", "udp", "dccp", "sctp", "udplite"))
+# What stands for a name that has a secret in it: of a question, and of a connection, where names have a form. Nobody
+# can have the second one (RFC 6761).
+REDACTED, HIDDEN_NAME = "(redacted)", "redacted.invalid"
 # Why a question has its answer, and that answer's code: first what can not be read, then what is refused.
 RCODES = {"answer": "FORMERR", "malformed": "FORMERR", "opcode": "NOTIMP"}
 UNREAD = frozenset(RCODES)
-RCODES |= dict.fromkeys(("class", "name", "address", "exhausted"), "REFUSED")
+RCODES |= dict.fromkeys(("class", "name", "address", "exhausted", "secret"), "REFUSED")
 RCODES |= {"reverse": "NXDOMAIN", "loopback": "NOERROR", "empty": "NOERROR", "bound": "NOERROR"}
 ANSWERED = frozenset(("NOERROR", "NXDOMAIN"))
 # A datagram that the kernel counted, one at the command's own loopback, which it does not count, and a frame.
@@ -84,7 +87,7 @@ def questions(groups: Groups, lost: int | None, action_id: str) -> dict[str, Jso
     """The receipt of questions to the resolver, in groups with a `count`.
 
     `lost`, of questions that were refused: how many more came faster than they could be read. None: these were
-    answered.
+    answered. Those whose names have a secret in them, which each `secret` tells, are in receipts of their own.
     """
     flow: dict[str, Json] = {"kind": "dns", "questions": list[Json](groups)}
     message: dict[str, Json] = {
@@ -98,6 +101,8 @@ def questions(groups: Groups, lost: int | None, action_id: str) -> dict[str, Jso
     if lost is not None:
         flow["lost"] = lost
         message |= {"verdict": "block", "layer": "resolver", "pattern": "refused-question"}
+        if any("secret" in group for group in groups):
+            message |= {"layer": "dlp", "pattern": "secret", "severity": "high"}
     return message
 
 

@@ -139,6 +139,8 @@ class Desk:
         if self.questions is None or not self.questions.open or not isinstance(step, Judge | Ask):
             return False
         facts = step.facts
+        if self.alarm(facts) is not None:
+            return False  # nobody is shown the name, whose answer would be on record with it
         policies, seen = self._seen(facts, target=isinstance(step, Ask))
         made = decide(policies, seen)
         if not askable(policies, seen, made):
@@ -160,8 +162,22 @@ class Desk:
             return self.loose, replace(facts, protocol=Protocol.SERVER_FIRST)
         return self.policies, facts
 
+    def alarm(self, facts: Facts, *, target: bool = False) -> tuple[Facts, Decision] | None:
+        """What is to be recorded and decided where a name in `facts` has a secret in it; None: none has."""
+        judge = self.preliminary if target else self.judge
+        return None if self.vault is None else self.vault.called(facts, judge)
+
+    def target(self, who: records.Client, facts: Facts) -> tuple[Facts, Decision]:
+        """What is to be recorded of a proxy client's target, and decided of it alone."""
+        if (alarm := self.alarm(facts, target=True)) is not None:
+            return alarm
+        facts = self.informed(who, facts, target=True)
+        return facts, self.preliminary(facts)
+
     def weigh(self, who: records.Client, facts: Facts, asking: Asking) -> tuple[Facts, Decision]:
         """What is to be recorded of `facts`, and decided; a request gets its secrets, if none is elsewhere in it."""
+        if (alarm := self.alarm(facts)) is not None:
+            return alarm
         facts = self.informed(who, facts)
         decision = self.judge(facts)
         if self.vault is None or asking.request is None:
@@ -382,14 +398,3 @@ class Deed:
             self._desk.submit(message, nothing)
         else:
             self._desk.note(message)
-
-
-def gone(desk: Desk, client: records.Client, facts: Facts, asking: Asking, reason: str) -> None:
-    """Judge and record what a client left before its decision: it is on record all the same."""
-    facts, decision = desk.weigh(client, facts, asking)
-    if decision.verdict is Verdict.DENY:
-        desk.block(client, facts, decision, nothing)
-        return
-    deed = Deed(desk, client, facts, decision)
-    deed.intend(nothing)
-    deed.close(reason)

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING
 from sluicegate.evidence import records
 from sluicegate.facts import Decision, Facts, Protocol, Verdict
 from sluicegate.gate import denials
-from sluicegate.gate.cut import cut
-from sluicegate.gate.desk import Deed, Desk, gone
+from sluicegate.gate.cut import cut, gone
+from sluicegate.gate.desk import Deed, Desk
 from sluicegate.gate.dial import reset
 from sluicegate.gate.exchange import READ_BYTES, Exchange, Result
 from sluicegate.gate.kept import Kept
@@ -110,8 +110,7 @@ class Flow:
                 self._judged(*self._desk.weigh(self.who, step.facts, self._machine))
                 return
             if isinstance(step, Ask):
-                facts = self._desk.informed(self.who, step.facts, target=True)
-                decision = self._desk.preliminary(facts)
+                facts, decision = self._desk.target(self.who, step.facts)
                 if decision.verdict is Verdict.DENY:
                     self._judged(facts, decision, asked=True)
                     return

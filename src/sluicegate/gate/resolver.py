@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import socket
+from collections.abc import Callable
 from typing import NamedTuple
 
 from sluicegate import jcs
@@ -35,7 +36,7 @@ class Asked(NamedTuple):
     """One kind of question as the record groups it.
 
     `via` is udp (a datagram the kernel counted), udp-loopback (asked at the command's own loopback,
-    which it does not count) or tcp.
+    which it does not count) or tcp. `secret`: which one is in the name, and so stands in its place.
     """
 
     name: str
@@ -44,6 +45,11 @@ class Asked(NamedTuple):
     rcode: str
     reason: str
     address: str | None
+    secret: str | None = None
+
+
+# Says which secret is in the name of a question, if there is one.
+Leaks = Callable[[bytes], str | None]
 
 
 def widen(sock: socket.socket) -> None:
@@ -59,16 +65,24 @@ class Resolver:
     kernel's counter saw, `streamed` those over TCP; `lost` the datagrams that came faster than they could be read.
     """
 
-    def __init__(self, udp: socket.socket, bound: Names, ledger: Ledger, now_ns: int = 0) -> None:
+    def __init__(
+        self,
+        udp: socket.socket,
+        bound: Names,
+        ledger: Ledger,
+        now_ns: int = 0,
+        leaks: Leaks | None = None,
+    ) -> None:
         udp.setblocking(False)
         udp.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_RECVPKTINFO, 1)
         udp.setsockopt(socket.IPPROTO_IPV6, _IPV6_FREEBIND, 1)
         widen(udp)
         self.socket = udp
         self.asked = self.captured = self.streamed = self.lost = 0
-        self._names, self._ledger = bound, ledger
+        self._names, self._ledger, self._leaks = bound, ledger, leaks
         self._answered = Groups(_group, _other, now_ns)
         self._refused = Groups(_group, _other, now_ns)
+        self._alarms = Groups(_group, _other, now_ns)
         self._told_lost = 0
 
     def readable(self, now_ns: int) -> None:
@@ -95,6 +109,8 @@ class Resolver:
         for line in self._answered.drain():
             self._record(line, refused=False)
         for line in self._refused.drain() or ([[]] if self.lost > self._told_lost else []):
+            self._record(line, refused=True)
+        for line in self._alarms.drain():
             self._record(line, refused=True)
 
     def _read(self) -> bool:
@@ -126,9 +142,9 @@ class Resolver:
 
     def _answer(self, packet: bytes, via: str) -> bytes:
         self.asked += 1
-        reply, asked = reply_to(packet, self._names, via)
-        accepted = asked.rcode in counts.ANSWERED
-        (self._answered if accepted else self._refused).add(asked)
+        reply, asked = reply_to(packet, self._names, via, self._leaks)
+        groups = self._answered if asked.rcode in counts.ANSWERED else self._refused
+        (groups if asked.secret is None else self._alarms).add(asked)
         return reply
 
     def _submit(self, now_ns: int) -> None:
@@ -136,8 +152,9 @@ class Resolver:
             return  # it keeps: groups only grow in count, and their number is bounded
         for line in self._answered.lines(now_ns):
             self._record(line, refused=False)
-        for line in self._refused.lines(now_ns):
-            self._record(line, refused=True)
+        for groups in (self._refused, self._alarms):
+            for line in groups.lines(now_ns):
+                self._record(line, refused=True)
 
     def _record(self, line: Line, *, refused: bool) -> None:
         lost = None
@@ -146,7 +163,9 @@ class Resolver:
         self._ledger.submit(counts.questions(line, lost, action_id()), nothing)
 
 
-def reply_to(packet: bytes, bound: Names, via: str) -> tuple[bytes, Asked]:
+def reply_to(
+    packet: bytes, bound: Names, via: str, leaks: Leaks | None = None
+) -> tuple[bytes, Asked]:
     """The answer to `packet` (empty if none is due) and how it is counted."""
 
     def unread(reason: str) -> tuple[bytes, Asked]:
@@ -165,6 +184,10 @@ def reply_to(packet: bytes, bound: Names, via: str) -> tuple[bytes, Asked]:
     except WireError:
         return unread("malformed")
     kind = dns.type_text(query.qtype)
+    secret = None if leaks is None else leaks(query.spelled)
+    if secret is not None:
+        asked = Asked(counts.REDACTED, kind, via, counts.RCODES["secret"], "secret", None, secret)
+        return dns.error(query, dns.REFUSED), asked
     reason, address = _judge(query, kind, bound)
     asked = Asked(query.shown, kind, via, counts.RCODES[reason], reason, address)
     if code := dns.RCODES.index(asked.rcode):

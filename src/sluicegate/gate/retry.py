@@ -46,7 +46,7 @@ class Retry:
         facts = replace(deed.facts, fault=why, answer=None)
         if second is not None:
             facts = replace(facts, sni=second.sni)
-        decision = self._desk.judge(facts)
+        facts, decision = self._desk.alarm(facts) or (facts, self._desk.judge(facts))
 
         def done() -> None:
             if not relay.over:

@@ -109,7 +109,8 @@ def serve_from(
     )
     gate = _Gate(desk, tcp, dns_tcp, control, destination)
     if dns_udp is not None:
-        gate.resolver = Resolver(dns_udp, names, ledger, loop.now)
+        leaks = None if vault is None else vault.asked
+        gate.resolver = Resolver(dns_udp, names, ledger, loop.now, leaks)
     if nflog is not None:
         gate.drops = Drops(nflog, ledger, loop.now)
     gate.watch = Watch(watched, ledger, gate.shut, gate.tell_change)

@@ -7,13 +7,15 @@ policy's secrets, and of what the run's own environment keeps from the command.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 
+from sluicegate.evidence.counts import HIDDEN_NAME
 from sluicegate.evidence.records import SECRET
 from sluicegate.facts import Decision, Facts, Verdict
 from sluicegate.policy.decide import placed
 from sluicegate.policy.model import Secret
+from sluicegate.scan.folded import Folded
 from sluicegate.scan.placeholder import Place, put
 from sluicegate.scan.stream import Finding, Patterns, Stream
 from sluicegate.wire import http
@@ -23,6 +25,9 @@ REDACTED = "/[redacted]"
 # Of what is withheld, so many are looked for in every encoding: each takes a tenth of a second to compile, and the
 # command waits for it. The others are literals, of which sixty take 25 ms.
 THOROUGH = 4
+# What a client names that it wants to reach: each may be another one, and all are on record.
+_CLAIMS = ("target", "sni", "host")
+KEPT = 1024  # names of which we remember what is in them: programs ask for the same few
 _PLACES: dict[str, Place] = {
     "header": "header",
     "bearer": "bearer",
@@ -56,10 +61,47 @@ class Vault:
             sought[f"the value of {one.secret.name}"] = one.value.encode()
         self._values = frozenset(f"the value of {one.secret.name}" for one in held)
         self._patterns = Patterns(sought, dict(kept[THOROUGH:]))
+        self._names = Folded({**dict(kept), **sought})
+        self._known: dict[str, Finding | None] = {}
 
     def watch(self) -> Watch:
         """A look at the content of one request, from its first byte."""
         return Watch(self._patterns.stream(), self._values)
+
+    def asked(self, name: bytes) -> str | None:
+        """Which secret is in a name that is looked up, spelled as it was asked for; None: none is."""
+        found = self._names.find(name) or next(iter(self._found(name)), None)
+        return None if found is None else f"{found.name} ({found.encoding})"
+
+    def called(
+        self, facts: Facts, judge: Callable[[Facts], Decision]
+    ) -> tuple[Facts, Decision] | None:
+        """The denial of what is called by a name with a secret in it, and its facts without such names; None: no name
+        has one. `judge` gives the decision that a stranger makes of these facts.
+        """
+        found = {claim: finding for claim in _CLAIMS if (finding := self._named(facts, claim))}
+        if not found:
+            return None
+        hidden = replace(
+            facts,
+            target=HIDDEN_NAME if "target" in found else facts.target,
+            sni=HIDDEN_NAME if "sni" in found else facts.sni,
+            host=HIDDEN_NAME if "host" in found else facts.host,
+            path=None if facts.path is None else REDACTED,
+            query=(),
+            headers=(),
+        )
+        return hidden, denied(judge(hidden), next(iter(found.values())), "the name")
+
+    def _named(self, facts: Facts, claim: str) -> Finding | None:
+        name: str | None = getattr(facts, claim)
+        if name is None:
+            return None
+        if name not in self._known:
+            if len(self._known) >= KEPT:
+                self._known.clear()
+            self._known[name] = self._names.find(name.encode())
+        return self._known[name]
 
     def weigh(
         self, facts: Facts, decision: Decision, request: http.Request
@@ -120,6 +162,7 @@ def denied(decision: Decision, finding: Finding, where: str) -> Decision:
         remedy=None,
         observed=False,
         opened=False,
+        counted=None,
     )
 
 

@@ -96,7 +96,8 @@ def _group(row: Row, verdict: str, group: Mapping[str, object]) -> Flow:
     if row.kind == "dns":
         name, why = str(group.get("name", ""))[:MAX_TEXT], str(group.get("reason", ""))
         transport = "tcp" if group.get("via") == "tcp" else "udp"
-        return Flow(row, verdict, name, 53, transport, "dns", count=many, reason=why)
+        rule = "secret" if "secret" in group else ""
+        return Flow(row, verdict, name, 53, transport, "dns", count=many, reason=why, rule=rule)
     host, port = str(group.get("destination", "")), number(group, "port")
     word = str(group.get("protocol", ""))
     return Flow(

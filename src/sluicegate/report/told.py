@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from sluicegate.verify.account import refusal
 from sluicegate.verify.rows import Row
 
 # Told apart; what comes beyond is counted. A port scan must fill neither memory nor a page.
@@ -147,7 +148,7 @@ class Told:
         elif kind == "dns" and record["verdict"] == "block":
             for group in _groups(row.facts, "questions"):
                 name = str(group.get("name", "?"))
-                why = f"question refused: {group.get('reason', '')}"
+                why = refusal(group)
                 self._deny(row, name, f"dns://{name}", "dns", why, "", _count(group))
         elif kind == "overload":
             why = f"refused unread: the limit {row.facts.get('limit', '')} was reached"

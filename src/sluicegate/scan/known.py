@@ -62,7 +62,7 @@ def literally(name: str, value: bytes) -> Iterator[Sought]:
     """What of that needs no choice, and so next to no compiler's time: no escapes, and base64 on one line alone."""
     yield from _unencoded(name, value)
     for before in range(3):
-        usual = _alone(value, before)
+        usual = alone(value, before)
         for text in dict.fromkeys((usual, usual.translate(_URL_SAFE))):
             yield Sought(name, "base64", _parts(_literal(text), LITERAL_UNITS))
 
@@ -119,11 +119,11 @@ def _hex(digits: bytes) -> bytes:
 
 
 def _base64(value: bytes, before: int) -> list[bytes]:
-    """The characters of `_alone`, in all spellings."""
-    return [_BASE64.get(sign, b"%c" % sign) for sign in _alone(value, before)]
+    """The characters of `alone`, in all spellings."""
+    return [_BASE64.get(sign, b"%c" % sign) for sign in alone(value, before)]
 
 
-def _alone(value: bytes, before: int) -> bytes:
-    """The characters that `value` alone decides when `before` bytes (modulo 3) go ahead of it."""
+def alone(value: bytes, before: int) -> bytes:
+    """Of base64 the characters that `value` alone decides when `before` bytes (modulo 3) go ahead of it."""
     whole = base64.b64encode(bytes(before) + value)
     return whole[-(-before * 8 // 6) : (before + len(value)) * 8 // 6]

@@ -73,8 +73,7 @@ class Account:
             if len(self.named) < MAX_NAMES:
                 self.named.add(name)
             if refused:
-                why = f"question refused: {group.get('reason', '')}"
-                self._deny(Denial(f"dns://{name}", why, ""), many)
+                self._deny(Denial(f"dns://{name}", refusal(group), ""), many)
 
     def _drops(self, flow: Mapping[str, object]) -> None:
         for group in _groups(flow, "groups"):
@@ -99,6 +98,13 @@ class Account:
             self.denials[denial] = self.denials.get(denial, 0) + many
         else:
             self.unlisted += many
+
+
+def refusal(group: Mapping[str, object]) -> str:
+    """Why the questions of a group were refused, in words."""
+    found = group.get("secret")
+    why = group.get("reason", "") if found is None else f"{found} is in the name"
+    return f"question refused: {why}"
 
 
 def _denial(record: Mapping[str, object], flow: Mapping[str, object], before: str = "") -> Denial:

@@ -31,14 +31,14 @@ class Audit:
         """An audit of receipts under the policies in `policy_json`."""
         try:
             policies = Redecide(policy_json)
-            return Audit(policies, counted=Counted(policies.bound))
+            return Audit(policies, counted=Counted(policies.bound, policies.secrets))
         except VerificationError as error:
             return Audit(contradiction=str(error))
 
     @property
     def secrets(self) -> bool:
         """Whether the policies have a secret together; those that can not be read have none."""
-        return self.policies is not None and self.policies.secrets
+        return self.policies is not None and bool(self.policies.secrets)
 
     @property
     def outputs(self) -> tuple[str, ...]:

@@ -14,7 +14,7 @@ from typing import cast
 from sluicegate.evidence import counts, journal
 from sluicegate.jcs import Json
 from sluicegate.policy import decide as policy
-from sluicegate.verify import strict
+from sluicegate.verify import leaked, strict
 from sluicegate.verify.rebuilt import compared
 from sluicegate.verify.strict import VerificationError, need
 
@@ -65,10 +65,11 @@ class Bound:
 class Counted:
     """Checks one receipt after the other."""
 
-    __slots__ = ("_bound", "_changes")
+    __slots__ = ("_bound", "_changes", "_secrets")
 
-    def __init__(self, bound: Bound) -> None:
-        self._bound, self._changes = bound, 0
+    def __init__(self, bound: Bound, secrets: frozenset[str] = frozenset()) -> None:
+        """`secrets`: the names of those that the policies have, and the gate looks for."""
+        self._bound, self._changes, self._secrets = bound, 0, secrets
 
     def check(self, record: Mapping[str, object], flow: Mapping[str, object], what: str) -> None:
         """Nothing, if this receipt of another kind than a connection's is what its writer makes of its facts.
@@ -96,10 +97,13 @@ class Counted:
             return counts.questions(groups, None, name)
         lost = strict.count(flow.get("lost"), f"{what}: lost")
         need(groups or lost, f"{what}: questions: none")
+        alarms = sum("secret" in group for group in groups)
+        need(alarms in {0, len(groups)}, f"{what}: secrets and other questions in one receipt")
         return counts.questions(groups, lost, name)
 
     def _question(self, group: Mapping[str, object], what: str) -> None:
-        _members(group, {"name", "type", "via", "rcode", "reason", "count"}, {"address"}, what)
+        always = {"name", "type", "via", "rcode", "reason", "count"}
+        _members(group, always, {"address", "secret"}, what)
         texts = (strict.text(group[key], what) for key in ("name", "type", "reason", "via"))
         name, kind, why, via = texts
         need(via in counts.WAYS, f"{what}: via is none of {sorted(counts.WAYS)}")
@@ -107,12 +111,19 @@ class Counted:
         need(group["rcode"] == counts.RCODES[why], f"{what}: rcode is not that of {why}")
         address = group.get("address")
         need(address is not None or "address" not in group, f"{what}: address")
+        need((why == "secret") == ("secret" in group), f"{what}: secret")
+        if why == "secret":
+            leaked.question(strict.text(group["secret"], what), self._secrets, what)
         if why in counts.UNREAD or name == counts.OTHER:
             good = name in {counts.OTHER, counts.MALFORMED}
             need(good and kind == counts.NOTHING, f"{what}: a name of what was not read")
             need(address is None, f"{what}: an address that no question asked for")
             return
-        need(len(name) <= MAX_NAME and _NAME.match(name), f"{what}: name is not as it is shown")
+        shown = len(name) <= MAX_NAME and _NAME.match(name)
+        need(
+            name == counts.REDACTED if why == "secret" else shown,
+            f"{what}: name is not as it is shown",
+        )
         need(_TYPE.match(kind), f"{what}: type is none")
         if why in _PLAIN:
             plain = "bound" if why == "exhausted" else why

@@ -125,9 +125,9 @@ class Redecide:
         self._inside: dict[tuple[int, int], tuple[object, ...]] = {}
 
     @property
-    def secrets(self) -> bool:
-        """Whether every policy has the same secret: the gate looks for it then."""
-        return bool(together(self._policies).secrets)
+    def secrets(self) -> frozenset[str]:
+        """The names of those that every policy has: the gate looks for them, if there are any."""
+        return frozenset(secret.name for secret in together(self._policies).secrets)
 
     @property
     def outputs(self) -> tuple[str, ...]:
@@ -270,7 +270,8 @@ class Redecide:
         need("opened" not in flow or verdict != "block", f"{what}: opened, and denied")
         need("asked" not in flow or verdict == "block", f"{what}: more than its target was known")
         if flow["rule"] == records.SECRET and verdict == "block":
-            need("asked" not in flow and not addresses, f"{what}: a secret in no request")
+            good = "asked" not in flow or leaked.of_a_name(str(flow["reason"]))
+            need(good and not addresses, f"{what}: a secret in no request")
             made = leaked.denial(self._policies, made, flow, what)
             if leaked.in_the_middle(made.reason):
                 self._limited.cut(flow, made)

@@ -40,6 +40,15 @@ class Query:
     edns: bool
     question: bytes
 
+    @property
+    def spelled(self) -> bytes:
+        """The name as it was asked for, to the byte, with dots between its labels."""
+        labels, at = list[bytes](), 0
+        while size := self.question[at]:
+            labels.append(self.question[at + 1 : at + 1 + size])
+            at += 1 + size
+        return b".".join(labels)
+
 
 def read_query(packet: bytes) -> Query:
     """The question of `packet`.
