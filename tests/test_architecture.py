@@ -22,6 +22,7 @@ MAY_IMPORT = {
     "moments": set[str](),
     "orders": set[str](),
     "posture": set[str](),
+    "runner": set[str](),
     "wire": COMMON,
     "scan": set[str](),
     "policy": COMMON | {"wire"},
@@ -30,8 +31,8 @@ MAY_IMPORT = {
     "boundary": COMMON | {"wire"},
     "gate": COMMON | {"wire", "policy", "evidence", "scan"},
     "verify": COMMON | {"evidence", "policy"},
-    "action": set[str](),
-    "report": COMMON | {"verify", "__version__"},
+    "action": {"runner"},
+    "report": COMMON | {"verify", "runner", "__version__"},
     "cli": COMMON
     | {
         "action",

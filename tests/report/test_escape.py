@@ -71,16 +71,6 @@ def test_a_fence_is_ended_by_nobody(text: str) -> None:
     assert len(escape.lines(text)) == text.count("\n") + 1
 
 
-@given(hostile)
-def test_a_workflow_command_gives_the_text_back(text: str) -> None:
-    wanted = escape.logged(escape.visible(text))
-    for made in (escape.message(text), escape.value(text)):
-        assert unescaped(made) == wanted
-        assert not set("\r\n") & set(made)
-        assert "##[" not in made
-    assert not set(":,") & set(escape.value(text))
-
-
 def test_sizes_and_counts_are_words() -> None:
     assert [escape.size(n) for n in (0, 1023, 1024, 1536, 3 << 20, 5 << 40)] == [
         "0 B",

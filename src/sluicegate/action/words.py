@@ -1,9 +1,8 @@
-"""What the runner of GitHub Actions reads: workflow commands, and the lines of GITHUB_OUTPUT. Pure.
-
-Escapes: docs of GitHub Actions, "Workflow commands"; actions/toolkit, packages/core/src/command.ts.
-"""
+"""What the action tells the runner: annotations, masks, and the lines of GITHUB_OUTPUT. Pure."""
 
 from __future__ import annotations
+
+from sluicegate import runner
 
 KINDS = ("error", "warning", "notice")
 # The runner shows no more of one annotation; a longer line only hides the others.
@@ -15,12 +14,12 @@ def annotation(kind: str, message: str, title: str = "sluicegate") -> str:
     if kind not in KINDS:
         raise RuntimeError(f"no annotation is called {kind}")
     shown = message if len(message) <= MAX_MESSAGE else f"{message[:MAX_MESSAGE]}..."
-    return f"::{kind} title={_property(title)}::{_data(shown)}\n"
+    return runner.command(kind, shown, title=title) + "\n"
 
 
 def mask(secret: str) -> str:
     """The line from which on the runner writes `***` for `secret` wherever it keeps the log."""
-    return f"::add-mask::{_data(secret)}\n"
+    return runner.command("add-mask", secret) + "\n"
 
 
 def stop(token: str) -> str:
@@ -41,18 +40,3 @@ def output(name: str, value: str, token: str) -> str:
     if token in value:
         raise RuntimeError("the token is in the value")
     return f"{name}<<{token}\n{value}\n{token}\n"
-
-
-def _data(text: str) -> str:
-    return _printable(text).replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
-
-
-def _property(text: str) -> str:
-    return _data(text).replace(":", "%3A").replace(",", "%2C")
-
-
-def _printable(text: str) -> str:
-    return "".join(
-        c if c.isprintable() or c == "\n" else c.encode("unicode_escape", "surrogatepass").decode()
-        for c in text
-    )

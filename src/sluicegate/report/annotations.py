@@ -10,7 +10,8 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from sluicegate.report.escape import message, value
+from sluicegate import runner
+from sluicegate.report.escape import MAX_TEXT, visible
 from sluicegate.report.summary import ranked, severity
 from sluicegate.report.told import Denial, Denied, Told
 from sluicegate.report.verdict import Case, State
@@ -106,8 +107,8 @@ def _denied(denial: Denial, denied: Denied) -> Note:
 
 
 def _command(note: Note, root: str) -> str:
-    said = f"title={TITLE}"
     file = None if note.place is None else below(note.place.file, root)
+    where: dict[str, str] = {}
     if note.place is not None and file is not None:
-        said = f"file={value(file)},line={note.place.line},{said}"
-    return f"::{note.kind} {said}::{message(note.text, 2 * 300)}"
+        where = {"file": visible(file), "line": str(note.place.line)}
+    return runner.command(note.kind, visible(note.text, 2 * MAX_TEXT), **where, title=TITLE)

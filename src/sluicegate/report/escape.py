@@ -9,6 +9,8 @@ from __future__ import annotations
 import html
 import re
 
+from sluicegate.runner import logged
+
 # Characters of one text that anybody reads. What is cut is in the packet.
 MAX_TEXT = 300
 # A colon only where it could begin an emoji or follow a link's scheme: `pol.yaml:8` stays readable as source. The dot
@@ -55,24 +57,9 @@ def lines(text: object, most: int = MAX_TEXT) -> list[str]:
     return [line.replace("::", ": :") if line.lstrip().startswith("::") else line for line in shown]
 
 
-def logged(text: str) -> str:
-    """`text` without what a runner takes for a command of the old form, wherever in a line of a log it stands."""
-    return text.replace("##[", "# #[")
-
-
 def page(text: object, most: int = MAX_TEXT) -> str:
     """`text` as text or attribute of HTML or XML."""
     return html.escape(visible(text, most), quote=True)
-
-
-def message(text: object, most: int = MAX_TEXT) -> str:
-    """`text` as the message of a workflow command. Source: actions/toolkit, packages/core/src/command.ts."""
-    return logged(visible(text, most)).replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
-
-
-def value(text: object, most: int = MAX_TEXT) -> str:
-    """`text` as the value of a workflow command's property. Source: as `message`."""
-    return message(text, most).replace(":", "%3A").replace(",", "%2C")
 
 
 def size(count: int) -> str:
