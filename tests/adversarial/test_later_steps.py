@@ -103,6 +103,12 @@ ATTACKS = {
     "pipeline": "over('.gitlab-ci.yml')",
     "pipeline gone": "os.unlink('Jenkinsfile')",
     "pipeline's mode": "os.chmod('Jenkinsfile', 0o777)",
+    "a policy for the next run": "put('sluicegate.yaml', 'version: 1')",
+    "a policy moved there": "put('mine'); os.path.isdir('sluicegate.yaml') and os.rmdir('sluicegate.yaml');"
+    " os.rename('mine', 'sluicegate.yaml')",
+    "a policy linked": "os.symlink('mine', 'sluicegate.yaml')",
+    "a policy in its place": "os.rename('sluicegate.yaml', 'was') if os.path.exists('sluicegate.yaml') else 0;"
+    " put('sluicegate.yaml')",
 }
 READ = (
     "import os, sys\n"
@@ -143,7 +149,13 @@ class Place:
         places = [self.work / name for name in git]
         places += [self.work / name for name in (".husky", "conf", "sub/.git", "vendor/lib/.git")]
         places += [self.work / name for name in (".github", ".gitlab-ci.yml", "Jenkinsfile")]
-        places += [self.work / "scripts", self.temp, self.top / GITLAB, self.top / JENKINS]
+        places += [
+            self.work / "scripts",
+            self.work / "sluicegate.yaml",
+            self.temp,
+            self.top / GITLAB,
+            self.top / JENKINS,
+        ]
         files = [file for place in places for file in (place, *place.rglob("*"))]
         return {
             str(file): (
@@ -250,6 +262,7 @@ def test_behind_the_wall_none_does(world: World, top: Path, tier: str, temp: str
     before = place.state()
     behind(world, place, tier, script(list(ATTACKS)), str(place.temp), MARK)
     assert place.state() == before
+    assert not os.path.lexists(place.work / "sluicegate.yaml")
 
 
 @pytest.mark.parametrize("temp", TEMPS)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from sluicegate.cli import placeholders
+from sluicegate.cli import placeholders, policyfiles
+from sluicegate.policy.model import Policy
 
 
 def names(top: Path) -> set[str]:
@@ -18,7 +19,7 @@ def test_a_repository_has_them_for_the_time_of_the_run(tmp_path: Path) -> None:
     made = placeholders.make((str(tmp_path),), ())
     assert names(tmp_path) - before == {
         *(".git/hooks", ".git/commondir", ".git/config.worktree"),
-        *(".github", ".github/workflows"),
+        *(".github", ".github/workflows", "sluicegate.yaml"),
     }
     # What git takes for granted where there is none (gitrepository-layout(5)).
     assert (tmp_path / ".git/commondir").read_text() == ".\n"
@@ -40,6 +41,7 @@ def test_each_git_directory_has_files_that_lead_nowhere_else(tmp_path: Path) -> 
     assert {str(Path(path).relative_to(tmp_path)) for path in made} == {
         *("a/.git/commondir", "a/.git/config.worktree", "a/.git/worktrees/w/config.worktree"),
         *("a/.git/modules/x/y/commondir", "a/.git/modules/x/y/config.worktree"),
+        "sluicegate.yaml",
     }
     (gits[0] / "config.worktree").write_text("[core]\n")
     placeholders.remove(made)
@@ -47,13 +49,38 @@ def test_each_git_directory_has_files_that_lead_nowhere_else(tmp_path: Path) -> 
 
 
 def test_nothing_is_made_elsewhere(tmp_path: Path) -> None:
-    assert placeholders.make((str(tmp_path),), ()) == ()
+    top, own = str(tmp_path), f"{tmp_path}/sluicegate.yaml"
+    assert placeholders.make((top,), (own,)) == ()
     (tmp_path / ".git").touch()
     (tmp_path / ".github").symlink_to("/nowhere")
-    assert placeholders.make((str(tmp_path),), ()) == ()
+    assert placeholders.make((top,), (own,)) == ()
     (tmp_path / ".github").unlink()
-    assert placeholders.make((str(tmp_path),), (f"{tmp_path}/.github",)) == ()
+    assert placeholders.make((top,), (f"{tmp_path}/.github", own)) == ()
     assert names(tmp_path) == {".git"}
+
+
+def test_a_workspace_without_a_policy_has_a_directory_in_its_place(tmp_path: Path) -> None:
+    """Git sees no empty directory; a tree that is bound is nobody's working directory."""
+    for name in ("work", "bound", "with", "left"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "with/sluicegate.yaml").write_text("version: 1\n")
+    (tmp_path / "left/sluicegate.yaml").mkdir()
+    trees = (f"{tmp_path}/work", f"{tmp_path}/bound")
+    with placeholders.standing(trees, ()):
+        assert names(tmp_path / "work") == {"sluicegate.yaml"}
+        assert not policyfiles.there(f"{trees[0]}/sluicegate.yaml")
+        assert policyfiles.load([], trees[0]) == (Policy("sluicegate.yaml (missing)"),)
+        with placeholders.standing(trees, ()):
+            pass
+        assert names(tmp_path / "work") == {"sluicegate.yaml"}
+    assert names(tmp_path / "work") == set()
+    with placeholders.standing((f"{tmp_path}/with",), ()):
+        assert (tmp_path / "with/sluicegate.yaml").is_file()
+    assert names(tmp_path / "with") == {"sluicegate.yaml"}
+    # Of a run that was killed.
+    with placeholders.standing((f"{tmp_path}/left",), ()):
+        pass
+    assert names(tmp_path / "left") == set()
 
 
 def test_they_stand_until_the_last_run_has_ended(tmp_path: Path) -> None:

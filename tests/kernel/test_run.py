@@ -7,6 +7,7 @@ import json
 import os
 import shutil
 import signal
+import subprocess
 import sys
 from pathlib import Path
 
@@ -355,6 +356,28 @@ def test_the_command_can_not_rewrite_the_policy_for_the_next_run(tier: Tier) -> 
         done = tier.world.run(run, user=tier.user, cwd=tier.work)
         assert done.code == 0, done.err
         assert (named if chosen else default).read_text() == "version: 1\n"
+
+
+def test_nor_make_one_where_there_is_none(tier: Tier) -> None:
+    """And git sees nothing of what keeps it from that."""
+    subprocess.run(["git", "init", "-q", tier.work], check=True)
+    owner = tier.work.stat()
+    for path in (tier.work, *tier.work.rglob("*")):
+        os.chown(path, owner.st_uid, owner.st_gid, follow_symlinks=False)
+    script = (
+        "git status --porcelain; echo version: 1 >sluicegate.yaml; rmdir sluicegate.yaml; mv sluicegate.yaml away;"
+        " ln -sfT x sluicegate.yaml; echo version: 1 >sluicegate.yaml/x; ls"
+    )
+    argv, _ = tier.argv(["sh", "-c", script], "version: 1\n")
+    done = tier.world.run(argv, user=tier.user, cwd=tier.work)
+    assert (done.code, done.out) == (0, "sluicegate.yaml\n"), done.err
+    assert {path.name for path in tier.work.iterdir()} == {".git"}
+    # Who wants one made says so.
+    granted = "version: 1\nagent: {writable: [sluicegate.yaml]}\n"
+    argv, _ = tier.argv(["sh", "-c", "echo version: 1 >sluicegate.yaml"], granted)
+    done = tier.world.run(argv, user=tier.user, cwd=tier.work)
+    assert done.code == 0, done.err
+    assert (tier.work / "sluicegate.yaml").read_text() == "version: 1\n"
 
 
 def test_nor_move_the_directories_that_it_lies_in(tier: Tier) -> None:

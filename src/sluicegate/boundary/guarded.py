@@ -15,6 +15,9 @@ IN_GIT = ("hooks", *sorted(orders.GIT))
 # Made where they are missing, for as long as the run lasts, so that the command can not make them: (path, what must be
 # there already). Git does not see an empty directory, nor does a checkout.
 PLACEHOLDERS = ((".git/hooks", ".git/HEAD"), (".github/workflows", ".git"))
+# The same in the workspace itself, where the next run looks for its policy if none is named. A directory, for git and
+# whoever adds all that is new would see a file.
+POLICY_PLACEHOLDER = "sluicegate.yaml"
 # The same of files in each git directory. These say what git takes for granted where they are missing, but that the
 # command can not make its own: `commondir` leads git to another configuration, with other hooks.
 PLACEHOLDER_FILES = {"commondir": ".\n", "config.worktree": ""}

@@ -148,7 +148,7 @@ def _policies(inputs: Inputs, workdir: str) -> Iterator[tuple[tuple[str, ...], t
 
 def _unnamed(workdir: str) -> str:
     """The Pipelock configuration that counts where nobody named a policy."""
-    own = os.path.lexists(os.path.join(workdir, policyfiles.DEFAULT))
+    own = policyfiles.there(os.path.join(workdir, policyfiles.DEFAULT))
     return "" if own or not os.path.lexists(PIPELOCK) else PIPELOCK
 
 

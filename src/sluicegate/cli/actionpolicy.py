@@ -24,7 +24,7 @@ def ordinary(paths: Iterable[str]) -> None:
         PolicyError: one is something else.
     """
     for path in paths:
-        if os.path.lexists(path) and not os.path.isfile(path):
+        if policyfiles.there(path) and not os.path.isfile(path):
             raise PolicyError(path, 0, 0, "policy is not a regular file", "remove or replace it")
 
 
@@ -42,10 +42,10 @@ def not_made_since(temp: str | None, workdir: str, more: Iterable[str]) -> None:
     record = os.path.join(temp, _RECORD)
     missing = _missing(record)
     for path in (own, *map(os.path.abspath, filter(None, more))):
-        if os.path.lexists(path) and path in missing:
+        if policyfiles.there(path) and path in missing:
             message = "was not there when an earlier step ran a command, which may have made it"
             raise PolicyError(path, 0, 0, message, "if it is yours, name it: policy, or config")
-    missing |= {path for path in (own, pipelock) if not os.path.lexists(path)}
+    missing |= {path for path in (own, pipelock) if not policyfiles.there(path)}
     with open(record, "w", encoding="utf-8", errors="surrogateescape") as file:
         file.write("\0".join(sorted(missing)))
 

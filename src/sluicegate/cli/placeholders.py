@@ -18,7 +18,7 @@ _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 
 @contextlib.contextmanager
 def standing(trees: Sequence[str], free: Sequence[str]) -> Iterator[None]:
-    """They stand until the last of the runs that have one of `trees` has ended.
+    """They stand until the last of the runs that have one of `trees`, the workspace first, has ended.
 
     Each run holds its trees by a shared lock (flock(2)) of the supervisor's; where a file system has no locks, a run
     is taken for the only one.
@@ -70,18 +70,19 @@ def make(trees: Sequence[str], free: Sequence[str], *, adopt: bool = False) -> t
         BoundaryError: there are more git directories than can be guarded.
     """
     made = list[str]()
-    for tree in trees:
-        for name, there in guarded.PLACEHOLDERS:
-            path = f"{tree}/{name}"
-            if not os.path.lexists(f"{tree}/{there}") or any(within(path, top) for top in free):
+    for number, tree in enumerate(trees):
+        for path in _wanted(tree, workspace=not number):
+            if any(within(path, top) for top in free):
                 continue
             above = os.path.dirname(path)
             if os.path.islink(above):
                 continue
             with contextlib.suppress(OSError):
-                for place in (above, path):
+                for place in (above, path) if above != tree else (path,):
                     if os.path.lexists(place):
-                        made += [place] * adopt
+                        # An empty one stands for no policy: a run that was killed has left it.
+                        left = place == f"{tree}/{guarded.POLICY_PLACEHOLDER}"
+                        made += [place] * (adopt or left)
                         continue
                     os.mkdir(place)
                     made.append(place)
@@ -100,6 +101,14 @@ def make(trees: Sequence[str], free: Sequence[str], *, adopt: bool = False) -> t
                         file.write(text)
                     _owned(path)
     return tuple(made)
+
+
+def _wanted(tree: str, *, workspace: bool) -> Iterator[str]:
+    for name, there in guarded.PLACEHOLDERS:
+        if os.path.lexists(f"{tree}/{there}"):
+            yield f"{tree}/{name}"
+    if workspace and os.path.isdir(tree):
+        yield f"{tree}/{guarded.POLICY_PLACEHOLDER}"
 
 
 def _directories(tree: str) -> Iterator[str]:

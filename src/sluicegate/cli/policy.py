@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import getopt
 import importlib
-import os
 import sys
 from collections.abc import Sequence
 
@@ -69,7 +68,7 @@ def _check(words: list[str]) -> int:
         sys.stdout.write(USAGE)
         return OK
     files += [value for _, value in pairs]
-    if not files and not os.path.lexists(policyfiles.DEFAULT):
+    if not files and not policyfiles.there(policyfiles.DEFAULT):
         return _usage(f"no FILE given, and no {policyfiles.DEFAULT} here")
     policies = []
     code = OK

@@ -37,7 +37,7 @@ def load(
     more = presets.rules(given)
     if paths:
         policies = tuple(read(path, path, presets, more) for path in paths)
-    elif os.path.lexists(default):
+    elif there(default):
         # The workspace may be a stranger's: a pipe there would make us wait, a device never end.
         if not os.path.isfile(default):
             raise PolicyError(DEFAULT, 0, 0, "policy is not a regular file", "remove or replace it")
@@ -58,6 +58,20 @@ def paths(given: Sequence[str], workdir: str) -> tuple[str, ...]:
     """The files that `load` reads."""
     default = os.path.join(workdir, DEFAULT)
     return tuple(given) or ((default,) if os.path.isfile(default) else ())
+
+
+def there(path: str) -> bool:
+    """Whether something at `path` may be a policy, or must be refused as none.
+
+    Not an empty directory: it stands there for a run of another process, so that its command can make no policy.
+    """
+    if os.path.islink(path) or not os.path.isdir(path):
+        return os.path.lexists(path)
+    try:
+        with os.scandir(path) as entries:
+            return any(True for _ in entries)
+    except OSError:
+        return True  # nobody can say that it is empty
 
 
 def read(
