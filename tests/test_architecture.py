@@ -71,6 +71,7 @@ SHELLS = {
     "boundary/warden.py",
     "boundary/witness.py",
     "evidence/notary.py",
+    "gate/actions.py",
     "gate/authority.py",
     "gate/bell.py",
     "gate/cut.py",

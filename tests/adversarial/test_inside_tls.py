@@ -87,6 +87,9 @@ for line in {ODD}:
 for method in ("PUT", "POST", "DELETE", "PATCH", "get", "TRACE"):
     for via in ((), ("-x", PX)):
         say(method, curl(*via, "-X", method, "-d", TOK, f"https://four.test/ok/{TOK}")["out"][-6:])
+for version in ("--http1.1", "--http2"):
+    for name in ("X-HTTP-Method-Override", "X-HTTP-Method", "x_method_override"):
+        say(version, curl(version, "-H", f"{name}: DELETE", f"https://four.test/ok/{TOK}")["out"][-6:])
 """,
     "P24": """
 begin = f"GET / HTTP/1.1\\r\\nHost: {OK}\\r\\n"
@@ -174,6 +177,8 @@ def test_P22_methods_hold_inside(ran: Ran, leaks: Ran) -> None:
     for method in ("PUT", "POST", "DELETE", "PATCH"):
         denied = ran.denied(protocol="https", method=method, path=f"/ok/{case.token}")
         assert len(denied) == 2
+    said = ran.denied(protocol="https", method="GET", path=f"/ok/{case.token}", rule="fault")
+    assert [flow["fault"].count("the method is DELETE, ") for flow in said] == [1] * 6
 
 
 def test_P24_size_inside(ran: Ran, leaks: Ran) -> None:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from sluicegate.evidence import records
 from sluicegate.facts import Decision, Facts, Verdict
-from sluicegate.gate.desk import Asking, Deed, Desk, nothing
+from sluicegate.gate.actions import nothing
+from sluicegate.gate.desk import Asking, Deed, Desk
 from sluicegate.gate.relay import Relay
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping
@@ -12,6 +11,7 @@ from typing import Protocol as Protocols
 
 from sluicegate.evidence import ids, records
 from sluicegate.facts import Decision, Facts, Protocol, Verdict, Via
+from sluicegate.gate.actions import NS_PER_MS, action_id, nothing
 from sluicegate.gate.dial import interleaved
 from sluicegate.gate.h2store import Store
 from sluicegate.gate.ledger import Ledger
@@ -21,6 +21,7 @@ from sluicegate.gate.loop import Loop
 from sluicegate.gate.machine import UNNAMED, Ask, Judge, Named, Step
 from sluicegate.gate.names import Names
 from sluicegate.gate.news import News
+from sluicegate.gate.override import overridden
 from sluicegate.gate.passage import Contents, Passage
 from sluicegate.gate.pipes import Pipes
 from sluicegate.gate.questions import Questions
@@ -38,34 +39,12 @@ if TYPE_CHECKING:
     from sluicegate.gate.vault import Vault
 
 TLS_PORT = 443
-NS_PER_MS = 1_000_000
 PROXIED = (Via.CONNECT, Via.SOCKS)
 COUNTS = (
     *("connections", "flows", "allowed", "denied", "observed", "overload"),
     *("bytes_up", "bytes_down", "kernel_up", "kernel_down", "dns_tcp"),
     *("broken", "refused_requests", "proxied", "http", "http_up"),
 )
-
-
-def nothing() -> None:
-    """The callback of a receipt that nobody waits for."""
-
-
-_rising = ids.Rising(ids.GATE)
-_dice = bytearray()
-DICE_BYTES = 1000  # of one call to the kernel: a hundred ids
-
-
-def action_id() -> str:
-    """The id of the receipt that is submitted next: the record shows ids in the order in which they were made.
-
-    So it is made at once before `Ledger.submit`, and never for what may go behind others.
-    """
-    if len(_dice) < ids.SEED_BYTES:
-        _dice.extend(os.urandom(DICE_BYTES))
-    dice = bytes(_dice[-ids.SEED_BYTES :])
-    del _dice[-ids.SEED_BYTES :]
-    return _rising.next(time.time_ns() // NS_PER_MS, dice)
 
 
 # Decisions that are kept, by their facts: programs ask for the same again and again, and to decide takes a sixth of the
@@ -180,6 +159,8 @@ class Desk:
             return alarm
         facts = self.informed(who, facts)
         decision = self.judge(facts)
+        if asking.request is not None and asking.request.overrides:
+            facts, decision = overridden(self.judge, facts, decision, asking.request.overrides)
         if self.vault is None or asking.request is None:
             return facts, decision
         facts, decision, asking.request = self.vault.weigh(facts, decision, asking.request)
@@ -256,8 +237,7 @@ class Desk:
         if self.news is not None:
             self.news.denied(facts, decision)
         known = (client, facts, decision, action_id())
-        message = records.decision(*known, ech=ech, asked=asked, addresses=addresses)
-        self.submit(message, done)
+        self.submit(records.decision(*known, ech=ech, asked=asked, addresses=addresses), done)
 
     def overload(self, limit: str) -> None:
         """Count one connection that is refused unread because `limit` is reached."""

@@ -37,7 +37,7 @@ _NOT_AT_THE_END = frozenset(
         *("host", "content-length", "content-encoding", "content-type", "content-range", "te"),
         *("authorization", "proxy-authorization", "cookie", "set-cookie", "expect", "range"),
         *("cache-control", "max-forwards", "trailer", "www-authenticate", "location"),
-        *("x-http-method-override", "x-http-method", "x-method-override", "forwarded"),
+        *(*http.OVERRIDES, "forwarded"),
     )
 )
 
@@ -108,6 +108,7 @@ def read_request(raw: Raw, ended: bool) -> http.Request:
         expect_continue=any(name == "expect" for name, _ in fields),
         upgrade=None,
         size=0,
+        overrides=http.overriding(fields),
     )
 
 

@@ -18,7 +18,8 @@ from h2.events import (
 from sluicegate.evidence import records
 from sluicegate.facts import Facts
 from sluicegate.gate import denials, h2guard, h2head
-from sluicegate.gate.desk import Desk, nothing
+from sluicegate.gate.actions import nothing
+from sluicegate.gate.desk import Desk
 from sluicegate.gate.h2call import Call
 from sluicegate.gate.h2guard import ConnectionFaultError
 from sluicegate.gate.h2head import MalformedError

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from sluicegate import jcs
 from sluicegate.evidence import counts
-from sluicegate.gate.desk import action_id, nothing
+from sluicegate.gate.actions import action_id, nothing
 from sluicegate.gate.groups import Groups, Line
 from sluicegate.gate.ledger import Ledger
 from sluicegate.gate.names import Names

@@ -11,7 +11,8 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from sluicegate.evidence import counts, records
-from sluicegate.gate.desk import Desk, action_id, nothing
+from sluicegate.gate.actions import action_id, nothing
+from sluicegate.gate.desk import Desk
 from sluicegate.gate.dial import reset
 from sluicegate.gate.dnstcp import DnsConnection
 from sluicegate.gate.drops import Drops

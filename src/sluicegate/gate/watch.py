@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 from sluicegate import jcs
 from sluicegate.evidence import counts
-from sluicegate.gate.desk import action_id, nothing
+from sluicegate.gate.actions import action_id, nothing
 from sluicegate.gate.ledger import Ledger
 from sluicegate.wire import changes
 

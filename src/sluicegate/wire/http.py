@@ -5,7 +5,7 @@ from __future__ import annotations
 import enum
 import functools
 import re
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from sluicegate.wire import names
@@ -33,8 +33,14 @@ _HOP = frozenset(
     )
 )
 _ODD = frozenset(("transfer_encoding", "content_length"))
+# What some servers take for the method, whatever the request line says; by CGI, an underscore is the same.
+OVERRIDES = frozenset(
+    name.replace("-", sign)
+    for name in ("x-http-method-override", "x-http-method", "x-method-override")
+    for sign in "-_"
+)
 # Names in lower case of what is read of a head, whichever kind it is.
-_TELLING = _ODD | {
+_TELLING = _ODD.union(OVERRIDES) | {
     *("host", "expect", "upgrade", "connection", "proxy-connection"),
     *("transfer-encoding", "content-length"),
 }
@@ -69,7 +75,10 @@ class Framing(enum.Enum):
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """A request head. Hosts are canonical; `path` is the path and query as sent."""
+    """A request head. Hosts are canonical; `path` is the path and query as sent.
+
+    `overrides` are what headers say that the method is (OVERRIDES).
+    """
 
     method: str
     form: Form
@@ -87,6 +96,7 @@ class Request:
     expect_continue: bool
     upgrade: str | None
     size: int
+    overrides: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,7 +164,13 @@ def read_request_head(stream: bytes) -> Request | None:
         expect_continue=bool(expect) and minor == 1,
         upgrade=", ".join(upgrade).lower() if upgrade and "upgrade" in options else None,
         size=size,
+        overrides=() if OVERRIDES.isdisjoint(said) else overriding(headers),
     )
+
+
+def overriding(headers: Iterable[tuple[str, str]]) -> tuple[str, ...]:
+    """What the headers say that the method is."""
+    return tuple(value for name, value in headers if name.lower() in OVERRIDES)
 
 
 def _claimed(value: str) -> tuple[str, int | None]:
