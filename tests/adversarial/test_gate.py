@@ -178,6 +178,10 @@ say(address, attempt(udp, address, 443, TOK))
 for line in {ODD}:
     head = line.replace("TOK", TOK) + f" HTTP/1.1\\r\\nHost: {{OK}}\\r\\nConnection: close\\r\\n\\r\\n"
     say(line, px(head)["got"][:12])
+for host in (NO, "four.test"):
+    for ask in (px, lambda data: tcp(host, 80, data)):
+        said = ask(f"OPTIONS * HTTP/1.1\\r\\nHost: {{host}}\\r\\nX: {{TOK}}\\r\\nConnection: close\\r\\n\\r\\n")
+        say("OPTIONS *", said["got"][:12])
 """,
     "P22": """
 for method in ("PUT", "POST", "DELETE", "PATCH", "get"):
@@ -391,6 +395,8 @@ def test_P19_paths_hold(ran: Ran, leaks: Ran) -> None:
 def test_P21_odd_methods_and_schemes(ran: Ran, leaks: Ran) -> None:
     case = check(ran, leaks, "P21")
     assert not [line for line, reply in case.said if reply.startswith("HTTP/1.1 2")]
+    assert [reply for line, reply in case.said if line == "OPTIONS *"] == ["HTTP/1.1 403"] * 4
+    assert len(ran.denied(method="OPTIONS", path="*")) == 4
 
 
 def test_P22_methods_hold(ran: Ran, leaks: Ran) -> None:

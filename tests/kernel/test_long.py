@@ -28,6 +28,7 @@ from sluicegate.gate.loop import SECOND, Loop
 from sluicegate.gate.opened import Opener
 from sluicegate.gate.serve import serve_from
 from sluicegate.gate.upstream import Upstream
+from sluicegate.gate.vault import Vault
 from sluicegate.policy.model import Policy, Rule
 from sluicegate.wire.http import read_request_head
 from tests.kernel.gatehouse import Server, gate, local, named, read_all
@@ -59,7 +60,7 @@ def commit(peer: socket.socket) -> None:
 
 @contextlib.contextmanager
 def apart(
-    policy: Policy, port: int, opener: Opener | None
+    policy: Policy, port: int, opener: Opener | None, vault: Vault | None = None
 ) -> Iterator[tuple[Callable[[], socket.socket], int]]:
     """How to connect to a gate in a process of its own, and its pid; all leads to `port` of loopback."""
     listener = socket.create_server(("127.0.0.1", 0))
@@ -73,9 +74,8 @@ def apart(
         try:
             names = Lookup(lambda _: ("127.0.0.1",))
             ends = (listener, None, None, None, theirs, its)
-            serve_from(
-                lambda _: ("192.0.2.1", port), names, ends, (policy,), Limits(), (), None, opener
-            )
+            known = (names, ends, (policy,), Limits(), (), None, opener, vault)
+            serve_from(lambda _: ("192.0.2.1", port), *known)
         finally:
             os._exit(0)
     with listener, ours, theirs, control, its:

@@ -28,6 +28,22 @@ def test_public_resolvers_are_ways_out(rule: str, name: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("rule", "name"),
+    [
+        ("host: web.archive.org", "web.archive.org"),
+        ("host: denied-test.translate.goog", "translate.goog"),
+        ("host: '*.wp.com'", "wp.com"),
+        ("host: camo.githubusercontent.com, methods: [GET]", "camo.githubusercontent.com"),
+    ],
+)
+def test_relays_are_ways_out_unless_paths_are_named(rule: str, name: str) -> None:
+    (found,) = findings(f"allow: [{{{rule}}}]")
+    assert found.startswith(f"allow[0] p:2: {name} passes on what it is told to")
+    assert findings(f"allow: [{{{rule}, paths: [/a]}}]") == []
+    assert findings(f"allow: [{{host: a.example}}]\ndeny: [{{{rule}}}]") == []
+
+
+@pytest.mark.parametrize(
     ("allow", "deny"),
     [
         ("host: a.example", "host: a.example"),

@@ -31,6 +31,42 @@ RESOLVER_ADDRESSES = tuple(
         *("2001:4860:4860::8844", "2620:fe::fe", "2620:fe::9"),
     )
 )
+# Hosts whose whole use is to fetch, pass on or keep for others what a URL or a body says: a rule for one is a rule for
+# wherever it leads. Proxies of images and pages, translators, archives, boxes that show what they are sent.
+RELAYS = (
+    *(
+        "camo.githubusercontent.com",
+        "images.weserv.nl",
+        "wsrv.nl",
+        "wp.com",
+        "external-content.duckduckgo.com",
+    ),
+    *("translate.goog", "translate.google.com", "cdn.ampproject.org", "corsproxy.io", "r.jina.ai"),
+    *(
+        "allorigins.win",
+        "cors-anywhere.herokuapp.com",
+        "web.archive.org",
+        "archive.ph",
+        "archive.today",
+    ),
+    *(
+        "webhook.site",
+        "requestbin.com",
+        "pipedream.net",
+        "oast.pro",
+        "oast.fun",
+        "interact.sh",
+        "ngrok.io",
+    ),
+    *(
+        "ngrok-free.app",
+        "trycloudflare.com",
+        "hooks.zapier.com",
+        "transfer.sh",
+        "file.io",
+        "0x0.st",
+    ),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +87,12 @@ def lint(policy: Policy) -> tuple[Finding, ...]:
         if resolver is not None:
             message = f"{resolver} is a public DNS-over-HTTPS resolver: questions leave through it"
             found.append(Finding(rule, message, "remove the rule; names resolve without it"))
+        relay = None if rule.paths else _among(rule, RELAYS)
+        if relay is not None:
+            message = (
+                f"{relay} passes on what it is told to: whoever reaches it reaches what it leads to"
+            )
+            found.append(Finding(rule, message, "name the paths that are needed, or remove it"))
         beaten = next((deny for deny in policy.deny if _beats(deny, rule)), None)
         if beaten is not None:
             message = f"never allows anything: {beaten.label} denies all of it"
@@ -77,9 +119,16 @@ def _resolver(rule: Rule) -> str | None:
     if rule.network is not None:
         network = ipaddress.ip_network(rule.network)
         return next((str(a) for a in RESOLVER_ADDRESSES if a in network), None)
-    host = str(rule.host)
-    under = (name for name in RESOLVERS if host == name or host.endswith(f".{name}"))
-    above = (name for name in RESOLVERS if rule.wildcard and name.endswith(f".{host}"))
+    return _among(rule, RESOLVERS)
+
+
+def _among(rule: Rule, known: tuple[str, ...]) -> str | None:
+    """The first of `known` names that the rule is about, or that it is below."""
+    if rule.host is None:
+        return None
+    host = rule.host
+    under = (name for name in known if host == name or host.endswith(f".{name}"))
+    above = (name for name in known if rule.wildcard and name.endswith(f".{host}"))
     return next(under, None) or next(above, None)
 
 
