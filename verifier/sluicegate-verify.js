@@ -1581,6 +1581,7 @@ const sluicegate = (() => {
 
   const LEAKED =
     /^the (placeholder|value) of ([!-~]{1,128}) \([a-z0-9]{1,16}\) is in the (name|method|path|host|headers|head|content|response), where it does not belong$/;
+  const HIDDEN_METHOD = 'REDACTED'; // of a request with a secret for its method
   const HIDDEN_NAME = 'redacted.invalid', NAMING = ['target', 'sni', 'host']; // a name with a secret, and where one can be
   const ofAName = (reason) => LEAKED.exec(reason)?.[3] === 'name';
   // Of a question: which secret is in its name.
@@ -1746,6 +1747,8 @@ const sluicegate = (() => {
       else need(!CONDITIONED.some((name) => flow.has(name)), `${what}: a head with a secret, on record`);
       const hidden = flow.get('path') === '/[redacted]' && !flow.has('query_bytes');
       need(found[3] !== 'path' || hidden, `${what}: a path with a secret, on record`);
+      const unsaid = !['method', 'head'].includes(found[3]) || flow.get('method') === HIDDEN_METHOD;
+      need(unsaid, `${what}: a method with a secret, on record`);
       return { ...decision, allowed: false, rule: SECRET, reason, remedy: undefined, observed: false, opened: undefined };
     }
 

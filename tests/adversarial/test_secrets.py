@@ -25,6 +25,7 @@ from tests.kernel.twohouse import Client, Peer, Site2
 from tests.world import World
 
 VALUE = "sk-ant-api03-Zx81kQm2Lw93Rt77PqYc0aB"
+CAPITALS = "AKIA7QXW2LK9ZV4ZC1XM"  # as a method may be written
 KEPT = "tok_Vb52nHs8Gd06Wx41JkTe3u"  # of the environment, and of no policy
 # Everything but the secret would let the requests through: only its place is wrong.
 RULES = """\
@@ -81,6 +82,10 @@ for url in URLS:
                  "".join(f"%{ord(c):02x}" for c in KEY) + f"/{TOK}", f"{KEY[::-1]}/{TOK}",
                  base64.urlsafe_b64encode(KEY.encode()).decode() + f"/{TOK}", f"?q={KEY.encode().hex()}{TOK}"):
         say(path[:9], sent(url + path))
+""",
+    "odd": """
+for url in URLS:
+    say("odd", sent("-X", CAPITALS, f"{url}{TOK}"), sent("-H", f"x-capitals: {CAPITALS} {TOK}", url))
 """,
     "content": HIDING
     + """
@@ -172,7 +177,7 @@ USED = {
     "use": BEGIN + 'say(KEY, sent("-H", f"x-api-key: {KEY}", f"{URLS[0]}{TOK}"))\n',
     "closed": BEGIN + 'say(KEY, sent("-H", f"x-any: {KEY}", f"https://{FRONTED}/{TOK}"))\n',
 }
-WORDS = f"WORDS = {[VALUE.encode().hex(), KEPT.encode().hex()]}\n"
+WORDS = f"WORDS = {[VALUE.encode().hex(), KEPT.encode().hex()]}\nCAPITALS = {CAPITALS!r}\n"
 ALL = {name: WORDS + script for name, script in {**SCRIPTS, **USED}.items()}
 
 
@@ -184,6 +189,7 @@ def leaks(world: World) -> Ran:
 @pytest.fixture(scope="module", params=TIERS)
 def ran(request: pytest.FixtureRequest, world: World) -> Ran:
     env = {**os.environ, "SSL_CERT_FILE": str(world.ca), "API_KEY": VALUE, "JOB_TOKEN": KEPT}
+    env["ACCESS_KEY"] = CAPITALS
     return inside(world, request.param, ALL, RULES, env=env)
 
 
@@ -198,7 +204,7 @@ def test_P27_nothing_of_it_reaches_anybody(ran: Ran, leaks: Ran, name: str) -> N
     check(ran, leaks, name)
 
 
-@pytest.mark.parametrize("name", ["head", "path", "content", "value", "elsewhere"])
+@pytest.mark.parametrize("name", ["head", "path", "odd", "content", "value", "elsewhere"])
 def test_P27_whoever_asks_is_told(ran: Ran, name: str) -> None:
     wrong = [one for one in words(ran[name]) if one[1] != ["403", True]]
     # A path with dots between is refused as it stands, before anybody looks for secrets.
@@ -247,7 +253,10 @@ def test_P27_each_is_an_alarm_on_record_without_the_text(ran: Ran) -> None:
     lines = (ran.run.packet / "evidence.jsonl").read_text().splitlines()
     told = [flow for flow in ran.flows if flow["kind"] == "dns" and "secret" in str(flow)]
     assert sum('"severity":"high"' in line for line in lines) == len(denied) + len(told)
-    texts = [ran["use"].said[0][0], VALUE, KEPT]
+    texts = [ran["use"].said[0][0], VALUE, KEPT, CAPITALS]
+    assert {flow["method"] for flow in denied if "is in the method" in flow["reason"]} == {
+        "REDACTED"
+    }
     texts += [text.encode().hex() for text in texts]
     for path in ran.run.packet.iterdir():
         shown = path.read_text("latin-1").lower().replace(".", "")

@@ -33,7 +33,7 @@ def weigh(
     asked: http.Request, kept: Vault | None = None, **changes: object
 ) -> tuple[Decision, bytes]:
     facts = replace(FACTS, method=asked.method, path=asked.path, **changes)  # type: ignore[arg-type]
-    _, decision, sent = (kept or vault()).weigh(facts, YES, asked)
+    _, decision, sent = (kept or vault()).weigh(facts, YES, asked, lambda _: YES)
     return decision, http.write_request(sent)
 
 
@@ -77,7 +77,7 @@ def test_only_inside_tls(changes: dict[str, object]) -> None:
 def test_of_hosts_and_methods_that_the_secret_names() -> None:
     asked = request("GET /", f"X-Api-Key: {PLACEHOLDER}")
     for decision in (replace(YES, name="other.example"), replace(YES, name=None, address="::1")):
-        _, made, sent = vault().weigh(FACTS, decision, asked)
+        _, made, sent = vault().weigh(FACTS, decision, asked, lambda _: YES)
         assert made.verdict is Verdict.DENY
         assert sent is asked
     assert weigh(asked, vault(methods=("POST",)))[0].verdict is Verdict.DENY
@@ -100,7 +100,7 @@ def test_of_hosts_and_methods_that_the_secret_names() -> None:
 )
 def test_anywhere_else_it_is_an_alarm(asked: http.Request, where: str, encoding: str) -> None:
     facts = replace(FACTS, method="GET", path=asked.path, headers=(("x-other", PLACEHOLDER),))
-    shown, decision, sent = vault().weigh(facts, YES, asked)
+    shown, decision, sent = vault().weigh(facts, YES, asked, lambda _: YES)
     assert (decision.verdict, decision.rule) == (Verdict.DENY, "secret")
     assert decision.reason == (
         f"the placeholder of API_KEY ({encoding}) is in {where}, where it does not belong"
@@ -127,16 +127,35 @@ def test_a_path_with_it_is_not_on_record_whatever_else_has_it() -> None:
     upper = "AKIA7QXW2LK9ZV4ZC1XM"
     kept = Vault((), {"ACCESS_KEY": upper.encode()})
     asked = request(f"{upper} /{upper}")
-    shown, decision, _ = kept.weigh(replace(FACTS, path=asked.path), YES, asked)
+    shown, decision, _ = kept.weigh(
+        replace(FACTS, method=asked.method, path=asked.path), YES, asked, lambda _: YES
+    )
     assert decision.reason.endswith("is in the method, where it does not belong")
-    assert shown.path == REDACTED
+    assert (shown.method, shown.path) == ("REDACTED", REDACTED)
+    assert upper not in str(shown)
     # A long value is found once all of its parts are there, in whatever field each is.
     long = "".join(f"{n:03x}" for n in range(4096))[:400]
     kept = Vault((), {"LONG_TOKEN": long.encode()})
     asked = request(f"GET /{long[:300]}", f"X: {long[100:]}")
-    shown, decision, _ = kept.weigh(replace(FACTS, path=asked.path), YES, asked)
+    shown, decision, _ = kept.weigh(
+        replace(FACTS, method=asked.method, path=asked.path), YES, asked, lambda _: YES
+    )
     assert decision.reason.endswith("is in the head, where it does not belong")
-    assert shown.path == REDACTED
+    assert (shown.method, shown.path) == ("REDACTED", REDACTED)
+
+
+def test_what_is_decided_is_what_the_record_shows() -> None:
+    """By another path the address itself may be what a rule allows, and no longer the name that is claimed."""
+    seen: list[Facts] = []
+
+    def judge(facts: Facts) -> Decision:
+        seen.append(facts)
+        return replace(YES, name=None, address="192.0.2.1")
+
+    asked = request(f"GET /{PLACEHOLDER}")
+    shown, decision, _ = vault().weigh(replace(FACTS, path=asked.path), YES, asked, judge)
+    assert seen == [shown]
+    assert (decision.name, decision.address) == (None, "192.0.2.1")
 
 
 @pytest.mark.parametrize(("text", "name"), [(VALUE, "API_KEY"), (TOKEN, "GITHUB_TOKEN")])
@@ -222,17 +241,17 @@ def test_what_is_asked_for_by_it_is_told() -> None:
 def test_a_limit_that_was_reached_as_well_counts_nothing() -> None:
     """What a denial by a limit counted has no place in another one."""
     no = replace(YES, verdict=Verdict.DENY, rule="limits.requests_per_minute", counted=8)
-    _, decision, _ = vault().weigh(FACTS, no, request("GET /", f"X: {PLACEHOLDER}"))
+    _, decision, _ = vault().weigh(FACTS, no, request("GET /", f"X: {PLACEHOLDER}"), lambda _: no)
     assert (decision.rule, decision.counted) == ("secret", None)
 
 
 def test_what_is_denied_anyway_is_an_alarm_and_not_on_record() -> None:
     no = replace(YES, verdict=Verdict.DENY, rule="default", reason="no rule", remedy="- host: x")
     facts, decision, _ = vault().weigh(
-        replace(FACTS, path=f"/{PLACEHOLDER}"), no, request(f"GET /{PLACEHOLDER}")
+        replace(FACTS, path=f"/{PLACEHOLDER}"), no, request(f"GET /{PLACEHOLDER}"), lambda _: no
     )
     assert (decision.rule, decision.remedy, facts.path) == ("secret", None, REDACTED)
-    plain = vault().weigh(FACTS, no, request())
+    plain = vault().weigh(FACTS, no, request(), lambda _: no)
     assert plain[1] is no
 
 

@@ -401,6 +401,11 @@ def names_with_a_secret() -> dict[str, tuple[Messages, int]]:
         "in a name": ([leak(hidden, "name")], UNPROVEN),
         "in a Host": ([leak(change(query=(), headers=(), host=HIDDEN_NAME), "name")], UNPROVEN),
         "in a name, which is shown": ([leak(shown, "name")], INVALID),
+        "in a method": (
+            [leak(change(query=(), headers=(), method="REDACTED"), "method")],
+            UNPROVEN,
+        ),
+        "in a method, which is shown": ([leak(change(query=(), headers=()), "method")], INVALID),
         "in the head of what has none": ([leak(hidden, "head")], INVALID),
         "in a question": (told(asked), UNPROVEN),
         "in many": (told(asked, asked | {"name": "(other)", "type": "-"}), UNPROVEN),

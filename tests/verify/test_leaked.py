@@ -4,7 +4,7 @@ from typing import Any
 import pytest
 
 from sluicegate.evidence import records
-from sluicegate.evidence.counts import HIDDEN_NAME
+from sluicegate.evidence.counts import HIDDEN_METHOD, HIDDEN_NAME
 from sluicegate.facts import Decision, Facts, Protocol, Verdict
 from sluicegate.policy import normal
 from sluicegate.policy.decide import decide, preliminary, relaxed
@@ -87,6 +87,15 @@ def test_a_name_of_any_flow_is_not_on_record(facts: Facts, asked: bool) -> None:
     said = replace(made, verdict=Verdict.DENY, rule="secret", reason=NAME, remedy=None)
     with pytest.raises(VerificationError, match="a name with a secret, on record"):
         again(records.decision(WHO, shown, said, ID, asked=asked))
+
+
+@pytest.mark.parametrize("place", ["method", "head"])
+def test_a_method_is_not_on_record_either(place: str) -> None:
+    reason = SAID.replace("headers", place)
+    hidden = replace(WEB, method=HIDDEN_METHOD)
+    again(records.decision(WHO, hidden, judged(hidden, reason), ID))
+    with pytest.raises(VerificationError, match="a method with a secret, on record"):
+        again(records.decision(WHO, WEB, judged(WEB, reason), ID))
 
 
 def test_who_calls_a_host_so_is_denied_as_for_any_other() -> None:

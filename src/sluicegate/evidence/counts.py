@@ -27,6 +27,7 @@ PORTED = frozenset(("tcp", "udp", "dccp", "sctp", "udplite"))
 # What stands for a name that has a secret in it: of a question, and of a connection, where names have a form. Nobody
 # can have the second one (RFC 6761).
 REDACTED, HIDDEN_NAME = "(redacted)", "redacted.invalid"
+HIDDEN_METHOD = "REDACTED"  # and for a method, which may be 24 capital letters and digits
 # Why a question has its answer, and that answer's code: first what can not be read, then what is refused.
 RCODES = {"answer": "FORMERR", "malformed": "FORMERR", "opcode": "NOTIMP"}
 UNREAD = frozenset(RCODES)

@@ -163,7 +163,8 @@ class Desk:
             facts, decision = overridden(self.judge, facts, decision, asking.request.overrides)
         if self.vault is None or asking.request is None:
             return facts, decision
-        facts, decision, asking.request = self.vault.weigh(facts, decision, asking.request)
+        known = (facts, decision, asking.request)
+        facts, decision, asking.request = self.vault.weigh(*known, self.judge)
         return facts, decision
 
     def preliminary(self, facts: Facts) -> Decision:

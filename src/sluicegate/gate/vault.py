@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 
-from sluicegate.evidence.counts import HIDDEN_NAME
+from sluicegate.evidence.counts import HIDDEN_METHOD, HIDDEN_NAME
 from sluicegate.evidence.records import SECRET
 from sluicegate.facts import Decision, Facts, Verdict
 from sluicegate.policy.decide import placed
@@ -104,12 +104,16 @@ class Vault:
         return self._known[name]
 
     def weigh(
-        self, facts: Facts, decision: Decision, request: http.Request
+        self,
+        facts: Facts,
+        decision: Decision,
+        request: http.Request,
+        judge: Callable[[Facts], Decision],
     ) -> tuple[Facts, Decision, http.Request]:
         """What is to be recorded, decided and sent of a request that is judged as `decision`.
 
         Values are put in where they belong. Where its head has a placeholder or value elsewhere, the request is
-        denied, and the facts for the record are without it.
+        denied, and the facts for the record are without it; `judge` gives the decision that a stranger makes of these.
         """
         sent = rest = request
         places = placed(self._secrets, facts, decision)
@@ -125,7 +129,9 @@ class Vault:
         # Also where it is in something before the path as well, or the path has no more than a part of it.
         if "the path" in all_ or where == "the head":
             hidden = replace(hidden, path=REDACTED)
-        return hidden, denied(decision, finding, where), request
+        if "the method" in all_ or where == "the head":
+            hidden = replace(hidden, method=HIDDEN_METHOD)
+        return hidden, denied(judge(hidden), finding, where), request
 
     def _found(self, text: bytes) -> list[Finding]:
         stream = self._patterns.stream()

@@ -50,6 +50,9 @@ def denial(
     if found is not None and found[3] == "path":
         hidden = flow.get("path") == _REDACTED and "query_bytes" not in flow
         need(hidden, f"{what}: a path with a secret, on record")
+    if found is not None and found[3] in {"method", "head"}:
+        hidden = flow.get("method") == counts.HIDDEN_METHOD
+        need(hidden, f"{what}: a method with a secret, on record")
     denied = replace(made, verdict=Verdict.DENY, rule=records.SECRET, reason=said)
     return replace(denied, observed=False, opened=False, remedy=None)
 
