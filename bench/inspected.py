@@ -25,6 +25,8 @@ PORT = 7443
 SQUID_PORT, MITM_PORT = 13130, 13131  # those of `ways` may be running
 SERVER = f"203.0.113.10:{PORT}"
 URL = f"four.test:{PORT}"
+# Requests of a measurement: at 10,000 a second, a quarter of one.
+COUNT, CONNECTIONS = 2400, 800
 BULK_BYTES = 1 << 29
 EVENTS = 300
 POLICY = f"""\
@@ -63,13 +65,13 @@ def report(world: World, rounds: Callable[[list[Way], str], ways.Results]) -> No
         open_ = [way for way in (stack.enter_context(m(world, tool)) for m in made) if way]
         print(f"\ninspected: HTTPS requests of {CLIENTS} clients that keep their connections")
         for order, what in (
-            ("get {c} {n} 1000", "GET of 1 KB"),
-            ("get {c} {n} 100000", "GET of 100 KB"),
-            ("post {c} {n} 100000", "POST of 100 KB"),
-            ("connect {c} {n}", "new TLS connections, a request on each"),
+            (f"get {CLIENTS} {COUNT} 1000", "GET of 1 KB"),
+            (f"get {CLIENTS} {COUNT} 100000", "GET of 100 KB"),
+            (f"post {CLIENTS} {COUNT} 100000", "POST of 100 KB"),
+            (f"connect {CLIENTS} {CONNECTIONS}", "new TLS connections, a request on each"),
         ):
             print(f"  {what}:")
-            _rates(rounds(open_, order.format(c=CLIENTS, n=800)))
+            _rates(rounds(open_, order))
         _bulk(rounds(open_, f"bulk {BULK_BYTES}"))
         _late(rounds(open_, f"events {EVENTS}"))
 
