@@ -24,12 +24,13 @@ _VERDICTS, _PHASES = {"allow", "block", "warn"}, {None, "intent", "outcome"}
 _PRINTABLE = re.compile(r"[\x20-\x7e]*\Z")
 # Printable ASCII; the one control character that can be meant is the line's end within a remedy.
 _FACTS = re.compile(rb'(?:[ -\[\]-~]++|\\["\\n])*+\Z')
+# All of it but what has to be looked at: nesting and escapes.
 _USUAL = bytes(set(range(0x20, 0x7F)) - set(b"{[\\"))
 _KIND = re.compile(r"[a-z][a-z0-9-]{0,31}\Z")
 # A line of drops or questions is a list of up to 256 groups, each an object; more nesting is not the gate's.
 MAX_BRACKETS = 1024
-KEPT_FORMS = 64  # a run has a dozen: by method, verdict, phase, transport and layer
 MAX_DEPTH = 8
+KEPT_FORMS = 64  # a run has a dozen: by method, verdict, phase, transport and layer
 # Only the supervisor may say this: it is what boundary.json and the counters hang on.
 BOUNDARY = "boundary"
 LIFECYCLE = "receipt_session"
@@ -184,15 +185,11 @@ class Journal:
             MessageError: the flow is not strict JSON, or a line would be too long.
         """
         facts = _facts(message["flow"])
-        kind, verdict, transport = (
-            message["action_type"],
-            message["verdict"],
-            message["transport"],
-        )
         said = message.get
+        words = message["action_type"], message["verdict"], message["transport"]
         pattern = said("pattern")
         few = said("phase"), said("method"), said("layer"), said("severity"), bool(pattern)
-        record = self._form(kind, verdict, transport, *few) % (
+        record = self._form(*words, *few) % (
             message["action_id"].encode(),
             now.encode(),
             canonical.encode(message["target"]),
@@ -201,7 +198,7 @@ class Journal:
             self._root.encode(),
             self._receipts,
         )
-        return facts + b"\n", self._receipt(record, kind, verdict, transport, now)
+        return facts + b"\n", self._receipt(record, *words, now)
 
     def boundary(self, flow: Mapping[str, object], action_id: str, now: str) -> tuple[bytes, bytes]:
         """The last flow before the close: what the supervisor measured, as `flow` has it.
