@@ -2222,6 +2222,7 @@ const sluicegate = (() => {
   // ---- what the receipts say, for people -----------------------------------------------------------------------------
 
   const MAX_DENIALS = 1000; // different ones told apart
+  const MAX_ALARMS = 200; // so many more of those because of a secret
   const MAX_NAMES = 65536; // different names told apart
   const MAX_CHANGED = 5; // different changes of the boundary that are named
   const MAX_HOLES = 10; // named in words
@@ -2255,7 +2256,7 @@ const sluicegate = (() => {
           if (this.names.size < MAX_NAMES) this.names.add(name);
           if (verdict !== 'block') continue;
           const said = group.has('secret') ? `${group.get('secret')} is in the name` : group.get('reason') ?? '';
-          this.deny([`dns://${name}`, `question refused: ${said}`, ''], many(group));
+          this.deny([`dns://${name}`, `question refused: ${said}`, ''], many(group), group.has('secret'));
         }
       } else if (kind === 'drop') {
         for (const group of groups('groups')) {
@@ -2273,17 +2274,17 @@ const sluicegate = (() => {
         }
       } else if (verdict === 'block') {
         this.denied += many(flow);
-        this.deny(told(''), many(flow));
+        this.deny(told(''), many(flow), record.get('severity') === 'high');
       } else if (verdict === 'warn') {
         this.warned++;
         this.deny(told('let through by observe mode: '), 1);
       } else if (record.get('decision_phase') !== 'outcome') this.allowed++;
     }
 
-    deny(words, times) {
+    deny(words, times, alarm = false) {
       const name = JSON.stringify(words), known = this.denials.get(name);
-      if (!known && this.denials.size >= MAX_DENIALS) this.unlisted += times;
-      else this.denials.set(name, { words, times: (known?.times ?? 0) + times });
+      if (!known && this.denials.size >= MAX_DENIALS + (alarm ? MAX_ALARMS : 0)) this.unlisted += times;
+      else this.denials.set(name, { words, times: (known?.times ?? 0) + times, alarm });
     }
   }
 
@@ -3286,7 +3287,7 @@ const sluicegate = (() => {
     }
     const command = opened.get('command'), empty = !command || command.size === 0 || command.length === 0;
     const steps = opened.get('plan'), many = Array.isArray(steps) ? steps.length : 0;
-    const listed = [...account.denials.values()].sort((one, other) => other.times - one.times
+    const listed = [...account.denials.values()].sort((one, other) => other.alarm - one.alarm || other.times - one.times
       || (one.words[0] < other.words[0] ? -1 : one.words[0] > other.words[0] ? 1 : 0));
     const hidden = listed.slice(MAX_LISTED).reduce((sum, { times }) => sum + times, account.unlisted);
     const doubts = reservations(boundary, account).map((one) => `- **${plain(one)}**`);

@@ -5,6 +5,20 @@ from sluicegate.verify import account
 BLOCK = {"verdict": "block", "target": "tls://a.example:443", "pattern": "default"}
 
 
+def test_a_secret_on_its_way_out_is_behind_no_thousand_others() -> None:
+    found = account.Account()
+    for number in range(account.MAX_DENIALS + 5):
+        block = {"verdict": "block", "target": f"tls://{number}.example:443"}
+        found.add(block, {"kind": "connection", "reason": "no rule"})
+    alarm = {"verdict": "block", "target": "https://a.example/", "severity": "high"}
+    for number in range(account.MAX_ALARMS + 5):
+        found.add(alarm, {"kind": "connection", "reason": f"the value of A_{number}"})
+    asked = {"name": "(redacted)", "reason": "secret", "secret": "the value of B (hex)", "count": 2}
+    found.add(alarm, {"kind": "dns", "questions": [asked]})
+    assert found.unlisted == 5 + 5 + 2
+    assert sum(denial.alarm for denial in found.denials) == account.MAX_ALARMS
+
+
 def test_denials_are_grouped() -> None:
     found = account.Account()
     for _ in range(3):

@@ -248,10 +248,10 @@ def _result(report: Report, place: str, documents: Documents, ended: supervise.E
         account.denied,
         account.dropped,
         account.questions,
-        # First what a line of policy would change.
+        # First a secret on its way out, then what a line of policy would change.
         tuple(
             (d.target, d.reason, d.remedy)
-            for d in sorted(account.denials, key=lambda d: not d.remedy)
+            for d in sorted(account.denials, key=lambda d: (not d.alarm, not d.remedy))
         ),
         place,
         documents.signer,

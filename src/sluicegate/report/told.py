@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from sluicegate.verify.account import refusal
+from sluicegate.verify.account import MAX_ALARMS, refusal
 from sluicegate.verify.rows import Row
 
 # Told apart; what comes beyond is counted. A port scan must fill neither memory nor a page.
@@ -233,7 +233,7 @@ class Told:
         known = self.denials.get(denial)
         if known is not None:
             known.count += many
-        elif len(self.denials) < MAX_DENIALS:
+        elif len(self.denials) < MAX_DENIALS + MAX_ALARMS * (rule == "secret"):
             self.denials[denial] = Denied(many, row.seq, when, program)
         else:
             self._beyond("denials", many)

@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 
 # Different denials told apart; more are counted together, so that a port scan can not fill memory or the page.
 MAX_DENIALS = 1000
+# So many more are told apart of those because of a secret: nobody hides one behind a thousand others.
+MAX_ALARMS = 200
 MAX_NAMES = (
     65_536  # different names told apart; a run that asks for more is told as having asked so many
 )
@@ -17,11 +19,12 @@ MAX_CHANGED = 5  # different changes of the boundary that are named to people
 
 @dataclass(frozen=True, slots=True)
 class Denial:
-    """What was denied, why, and the YAML line that would allow it (empty where no line can)."""
+    """What was denied, why, and the YAML line that would allow it (empty where no line can). `alarm`: of a secret."""
 
     target: str
     reason: str
     remedy: str
+    alarm: bool = False
 
 
 @dataclass(slots=True)
@@ -73,7 +76,8 @@ class Account:
             if len(self.named) < MAX_NAMES:
                 self.named.add(name)
             if refused:
-                self._deny(Denial(f"dns://{name}", refusal(group), ""), many)
+                alarm = "secret" in group
+                self._deny(Denial(f"dns://{name}", refusal(group), "", alarm), many)
 
     def _drops(self, flow: Mapping[str, object]) -> None:
         for group in _groups(flow, "groups"):
@@ -94,7 +98,8 @@ class Account:
                 self.changed.append(what)
 
     def _deny(self, denial: Denial, many: int) -> None:
-        if denial in self.denials or len(self.denials) < MAX_DENIALS:
+        most = MAX_DENIALS + MAX_ALARMS * denial.alarm
+        if denial in self.denials or len(self.denials) < most:
             self.denials[denial] = self.denials.get(denial, 0) + many
         else:
             self.unlisted += many
@@ -102,14 +107,14 @@ class Account:
 
 def refusal(group: Mapping[str, object]) -> str:
     """Why the questions of a group were refused, in words."""
-    found = group.get("secret")
-    why = group.get("reason", "") if found is None else f"{found} is in the name"
+    why = f"{group['secret']} is in the name" if "secret" in group else group.get("reason", "")
     return f"question refused: {why}"
 
 
 def _denial(record: Mapping[str, object], flow: Mapping[str, object], before: str = "") -> Denial:
     reason = str(flow.get("reason") or record.get("pattern") or "denied")
-    return Denial(str(record["target"]), before + reason, str(flow.get("remedy") or ""))
+    alarm = record.get("severity") == "high"
+    return Denial(str(record["target"]), before + reason, str(flow.get("remedy") or ""), alarm)
 
 
 def _groups(flow: Mapping[str, object], name: str) -> list[dict[str, object]]:

@@ -101,10 +101,14 @@ def _denials(report: Report) -> list[str]:
     if not account.denials:
         return []
     lines = ["", "## Denied", ""]
-    by_count = sorted(account.denials.items(), key=lambda item: (-item[1], item[0].target))
-    for denial, count in by_count[:MAX_DENIALS]:
+    # A secret on its way out first, then by count.
+    ranked = sorted(
+        account.denials.items(),
+        key=lambda item: (not item[0].alarm, -item[1], item[0].target),
+    )
+    for denial, count in ranked[:MAX_DENIALS]:
         lines += _denial(denial, count)
-    hidden = sum(count for _, count in by_count[MAX_DENIALS:]) + account.unlisted
+    hidden = sum(count for _, count in ranked[MAX_DENIALS:]) + account.unlisted
     if hidden:
         lines.append(f"- and {hidden} more, in flows.jsonl")
     return lines
