@@ -334,6 +334,23 @@ def test_P27_HTTP2_of_each_stream_by_itself(tmp_path: Path) -> None:
     assert not any(text in str(messages) for text in (HELD, PLACEHOLDER))
 
 
+def test_P27_HTTP2_in_the_authority(tmp_path: Path) -> None:
+    site = Site2(tmp_path)
+    with house(site, open_to(site), vault=vault(), secrets=(SECRET,)) as place:
+        client = Client(place, site.server.port)
+        head = dict(client.head("GET", "/a"))
+        head[":authority"] = f"{PLACEHOLDER}.evil.example"
+        number = client.say(list(head.items()))
+        client.wait(number)
+        assert client.heads[number][-1][":status"] == "403"
+        assert client.get("/b") == (200, b"/b 0")
+        place.gate.stop()
+    assert [dict(fields)[":path"] for fields in site.fields] == ["/b"]
+    (denied,) = [m for m in place.gate.notary.messages if m["flow"].get("rule") == "secret"]
+    assert (denied["flow"]["host"], denied["severity"]) == ("redacted.invalid", "high")
+    assert PLACEHOLDER not in str(place.gate.notary.messages)
+
+
 def test_P27_HTTP2_in_trailers_and_in_what_comes_back(tmp_path: Path) -> None:
     site = Site2(tmp_path)
 

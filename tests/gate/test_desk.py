@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import time
 from dataclasses import replace
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
+from sluicegate.evidence.records import Client
 from sluicegate.facts import Decision, Facts, Protocol, Verdict
 from sluicegate.gate import desk as module
 from sluicegate.gate.desk import MAX_SAID, MAX_SAID_PATH, Desk
 from sluicegate.gate.limits import Limits
-from sluicegate.policy.model import Policy, Rule
+from sluicegate.gate.machine import Ask, Judge
+from sluicegate.gate.questions import Questions
+from sluicegate.gate.vault import Held, Vault
+from sluicegate.policy.model import Policy, Rule, Secret
 
 RULE = Rule("allow[0] p:0", host="a.example", ports=(80,), methods=("GET",), paths=("/ok/**",))
 POLICIES = (Policy("p", allow=(RULE,)),)
@@ -68,3 +73,24 @@ def test_they_are_few_and_none_is_long(monkeypatch: pytest.MonkeyPatch) -> None:
     long = replace(FACTS, path="/ok/" + "x" * MAX_SAID_PATH)
     assert place.judge(long) == place.judge(long)
     assert long not in place._said
+
+
+def test_nobody_is_asked_about_a_name_with_a_secret(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It would stand on the terminal, and with the answer on record."""
+    place = desk(monkeypatch)
+    place.policies = (replace(POLICIES[0], ask=True),)
+    said: list[dict[str, Any]] = []
+    place.questions = Questions(said.append)
+    key = Secret("A_KEY", ("env", "A_KEY"), ("a.example",), (), "bearer")
+    place.vault = Vault((Held(key, "sk-live-3rb6ny0hc5mf2js7", "sk-live-7gq2vw9zt4kd1xp8"),), {})
+    who, name = Client(1, 40_000), "sk-live-7gq2vw9zt4kd1xp8.b.example"
+    named = Facts(Protocol.TLS, "192.0.2.1", 443, target=name, target_port=443, sni=name)
+    hidden = replace(named, target="redacted.invalid", sni="redacted.invalid")
+    for step in (Ask(replace(named, sni=None)), Judge(named)):
+        assert not place.ask(who, step, lambda: None)
+    assert not said
+    asking: Any = SimpleNamespace(request=None)
+    assert place.weigh(who, named, asking)[0] == hidden
+    assert place.target(who, replace(named, sni=None))[0] == replace(hidden, sni=None)
+    other = replace(named, target="b.example", sni="b.example")
+    assert place.ask(who, Judge(other), lambda: None)

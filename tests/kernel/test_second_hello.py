@@ -5,10 +5,13 @@ from __future__ import annotations
 import socket
 import ssl
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from sluicegate.gate.vault import Held, Vault
+from sluicegate.policy.model import Secret
 from sluicegate.wire.tls import read_client_hello
 from tests.hellos import hello
 from tests.kernel.gatehouse import Server, gate, named, until
@@ -93,6 +96,27 @@ def test_a_second_hello_for_another_server_is_not_sent(together: bool) -> None:
         assert found is not None
         assert found.sni == "ok.test"
         assert b"no.test" not in b"".join(seen)
+
+
+def test_a_second_hello_with_a_secret_for_its_server_is_an_alarm() -> None:
+    def serve(peer: socket.socket) -> None:
+        while peer.recv(65536):
+            peer.sendall(b"?")
+
+    value = "sk-live-7gq2vw9zt4kd1xp8"
+    up, kept = Server(serve), Secret("A_KEY", ("env", "A_KEY"), ("no.test",), (), "bearer")
+    vault = Vault((Held(kept, "sk-live-3rb6ny0hc5mf2js7", value),), {})
+    policy = replace(named(up.port, "ok.test"), secrets=(kept,))
+    with gate(policy, names=NAMES, vault=vault) as house:
+        house.to = ("192.0.2.1", up.port)
+        client = house.connect()
+        client.sendall(hello("ok.test"))
+        assert client.recv(1) == b"?"
+        client.sendall(hello(f"{value}.no.test"))
+        assert is_reset(client)
+        block = house.notary.verdict("block")
+        assert (block["severity"], block["flow"]["sni"]) == ("high", "redacted.invalid")
+        assert value not in str(house.notary.messages)
 
 
 def test_a_client_that_ends_after_its_hello() -> None:

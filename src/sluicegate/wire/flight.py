@@ -103,7 +103,8 @@ class Flight:
             return
         self.second, first = hello, self._first
         if hello.sni != first.sni:
-            self.refusal = f"sni {first.sni} and sni {hello.sni} of the second hello differ"
+            # What it names is among the facts, where a secret in it is hidden.
+            self.refusal = "the sni of the second hello is another one"
         elif hello.ech != first.ech:
             self.refusal = "only one of two hellos is encrypted"
         else:
