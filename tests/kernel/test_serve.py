@@ -14,6 +14,7 @@ from sluicegate.policy.model import Policy, Rule
 from sluicegate.wire import netlink, tls
 from tests.hellos import hello
 from tests.kernel.gatehouse import Server, gate, local, named, read_all, until
+from tests.wire import test_tls as raw
 
 
 def echo(peer: socket.socket) -> None:
@@ -73,6 +74,25 @@ def test_tls_to_another_name_gets_an_alert() -> None:
         block = house.notary.verdict("block")
         assert block["flow"]["remedy"].startswith("- host: no.test")
         assert up.accepted == 0
+
+
+@pytest.mark.parametrize("name", ["ok.test", "no.test"])
+def test_a_hello_that_hides_another_name_is_judged_by_the_one_it_shows(name: str) -> None:
+    """With the extension of ECH, as a browser sends it that has no configuration for it: byte for byte."""
+    up = Server(echo)
+    shown = raw.sni(name.encode()) + raw.extension(0xFE0D, bytes(64))
+    sent = raw.records(raw.hello(shown))
+    with gate(named(up.port, "ok.test"), names=NAMES) as house:
+        house.to = ("192.0.2.1", up.port)
+        client = house.connect()
+        client.sendall(sent)
+        if name == "no.test":
+            assert read_all(client) == tls.ACCESS_DENIED
+        else:
+            client.shutdown(socket.SHUT_WR)
+            assert read_all(client) == sent
+        known = ("block", None) if name == "no.test" else ("allow", "intent")
+        assert house.notary.verdict(*known)["flow"]["ech"] is True
 
 
 def test_opaque_is_allowed_by_ip_and_reset_otherwise() -> None:
