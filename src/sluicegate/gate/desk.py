@@ -143,8 +143,9 @@ class Desk:
 
     def alarm(self, facts: Facts, *, target: bool = False) -> tuple[Facts, Decision] | None:
         """What is to be recorded and decided where a name in `facts` has a secret in it; None: none has."""
-        judge = self.preliminary if target else self.judge
-        return None if self.vault is None else self.vault.called(facts, judge)
+        if self.vault is None:
+            return None
+        return self.vault.called(facts, self.preliminary if target else self.judge)
 
     def target(self, who: records.Client, facts: Facts) -> tuple[Facts, Decision]:
         """What is to be recorded of a proxy client's target, and decided of it alone."""
