@@ -189,6 +189,9 @@ def conformance(binary: Path, port: int) -> Judged:
 def test_h2spec(tmp_path: Path) -> None:
     """Its 145 cases against the side that faces clients. It skips one itself: our 1,024 streams are too many for it.
 
+    For the side that faces servers we know of none in a registry: servers of two libraries (h2 and gRPC) speak to it
+    here, and one that keeps no rules in `tests/adversarial/test_http2.py`.
+
     It asks for the port that it connects to, so the server has the same one at another address.
     """
     if started(SPEC, "mod", "download").returncode:
