@@ -65,6 +65,18 @@ def test_what_is_there_is_not_written_over(here: Path, capsys: pytest.CaptureFix
     assert file.read_text().startswith("# What the command may reach")
 
 
+def test_what_stands_there_for_a_run_is_left(
+    here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """To remove it would take the wall's own mount away."""
+    (here / "sluicegate.yaml").mkdir()
+    for words in ((), ("--force",)):
+        code, out, err = run(capsys, *words)
+        assert (code, out) == (1, "")
+        assert "is an empty directory, as there is while a run goes on" in err
+    assert (here / "sluicegate.yaml").is_dir()
+
+
 def test_a_link_is_replaced_and_not_followed(
     here: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

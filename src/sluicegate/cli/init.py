@@ -61,6 +61,12 @@ def main(argv: Sequence[str]) -> int:
         )
         return WRONG
     file = os.path.join(top, policyfiles.DEFAULT)
+    if "--print" not in given and os.path.lexists(file) and not policyfiles.there(file):
+        say.complain(
+            f"{file} is an empty directory, as there is while a run goes on",
+            "wait for its end; if there is none, remove it",
+        )
+        return REFUSED
     if "--print" not in given and "--force" not in given and os.path.lexists(file):
         say.complain(
             f"{file} is there already", "look at a new one with --print; --force writes over it"
