@@ -125,9 +125,12 @@ class Flow:
     def _answered(self) -> None:
         """There is an answer, or there will be none: the step that waited for it."""
         step, self._asked = self._asked, None
-        if self._stage is not Stage.ASKING:
-            return
-        self._stage = Stage.READING
+        if self._stage is Stage.ASKING:
+            self._stage = Stage.READING
+            self._go_on(step)
+
+    def _go_on(self, step: Step | None) -> None:
+        """As `_perform`, for a client that is not watched, and is again if more of it is wanted."""
         self._perform(step)
         if self._stage is Stage.READING:
             self._desk.loop.want(self._client.fileno(), READ, self._readable)
@@ -171,8 +174,7 @@ class Flow:
         desk, self._stage = self._desk, Stage.DECIDING
         self._times.pause()
         # Only a request's exchange takes it up again as it is.
-        leave = desk.loop.forget if self._machine.request is None else desk.loop.rest
-        leave(self._client.fileno())
+        (desk.loop.rest if self._machine.request else desk.loop.forget)(self._client.fileno())
         if self._resumed and desk.ledger.full:
             desk.refused["requests"] += 1
             desk.counts["refused_requests"] += 1
@@ -212,10 +214,9 @@ class Flow:
             return
         kept = self._kept
         if kept is not None and same(kept.decision, deed.decision) and kept.alive:
-            self._kept = None
+            self._kept, self._reused = None, True
             deed.addresses, deed.address_count = kept.addresses, kept.address_count
             deed.peer = kept.peer
-            self._reused = True
             self._carry(kept.socket)
             return
         self._drop_kept()
@@ -290,7 +291,6 @@ class Flow:
         relay.start()
 
     def _relayed(self, end: End) -> None:
-        self._times.stop()
         if self._deed is not None:
             self._deed.carried(end.bytes_up, end.bytes_down, end.kernel)
             self._deed.close(end.reason)
@@ -331,14 +331,16 @@ class Flow:
         self._resumed, self._stage = True, Stage.READING
         self._machine = Machine(self._base, desk.names.name, desk.named, resumed=True)
         self._times.resume(bool(rest))
-        desk.loop.want(self._client.fileno(), READ, self._readable)
         if rest:
-            # From the loop, not from here: many short requests in one segment must not nest.
+            # From the loop, not from here: many short requests in one segment must not nest. Until then the client
+            # rests: what else it has sent, which may be told in this very turn, comes after these bytes.
             desk.loop.after(0, lambda: self._pipelined(rest))
+        else:
+            desk.loop.want(self._client.fileno(), READ, self._readable)
 
     def _pipelined(self, rest: bytes) -> None:
         if self._stage is Stage.READING:
-            self._perform(self._machine.received(rest))
+            self._go_on(self._machine.received(rest))
 
     def _become_http(self, machine: Machine, facts: Facts, decision: Decision) -> None:
         """The silent client turned out to speak HTTP: its requests are judged one by one."""
