@@ -937,11 +937,11 @@ const sluicegate = (() => {
       const [[kind, where]] = isObject(source) && source.size === 1 ? source : [[]];
       const texts = [secret.get('name'), where, secret.get('place'), secret.get('key') ?? ''].every(isText);
       need(texts && ['env', 'file', 'fd'].includes(kind), `${what}: a secret from nowhere`);
-      need(['header', 'bearer', 'basic', 'query'].includes(secret.get('place')), `${what}: a secret for no place`);
+      need(['header', 'bearer', 'basic', 'query', 'sigv4'].includes(secret.get('place')), `${what}: a secret for no place`);
       need(hosts.every((host) => isHost(host.replace(/^\*\./, ''))), `${what}: a host that is not canonical`);
       need(secret.get('key') !== '', `${what}: a member that would not be written`);
       some(secret, 'methods', isText, byCodePoint);
-      return { name: secret.get('name'), hosts, text: jcs(secret) };
+      return { name: secret.get('name'), hosts, signs: secret.get('place') === 'sigv4', text: jcs(secret) };
     }
 
     function readPolicy(policy, place) {
@@ -1272,6 +1272,7 @@ const sluicegate = (() => {
 
   const CERTIFICATE = 'certificate'; // the rule of a denial because of what the server could not prove
   const SECRET = 'secret'; // and because of a secret where it does not belong
+  const SIGNATURE = 'signature'; // and because it can not be signed anew
   const LAYERS = { 'internal-address': 'ssrf', deny: 'blocklist', default: 'allowlist', [SECRET]: 'dlp' };
 
   function count(value, what) {
@@ -1586,6 +1587,15 @@ const sluicegate = (() => {
   const ofAName = (reason) => LEAKED.exec(reason)?.[3] === 'name';
   // Of a question: which secret is in its name.
   const LEAKED_NAME = /^the (placeholder|value) of ([!-~]{1,128}) \([a-z0-9]{1,16}\)$/;
+  const UNSIGNED = new Set([
+    'its Authorization is not one AWS4-HMAC-SHA256 signature in its usual form',
+    'its x-amz-date is not one time on the day that its signature names',
+    'it signs a header that is not sent on as it came',
+    'its chunks are signed one by one, so have the client sign the whole content or none of it',
+    'its content is signed, and more than is read before it is sent (in HTTP/2, none is), so have the client say the digest in x-amz-content-sha256',
+    "its AWS signature is not the placeholder's, or not of what is sent",
+    'its host, method or connection is none that the secret is for',
+  ]);
   // Places that are looked into while a flow is under way: its outcome says so then.
   const inTheMiddle = (reason) => ['content', 'response'].includes(LEAKED.exec(reason)?.[3]);
 
@@ -1679,6 +1689,9 @@ const sluicegate = (() => {
       if (flow.get('rule') === SECRET && verdict === 'block') {
         need((!asked || ofAName(flow.get('reason'))) && !addresses.length, `${what}: a secret in no request`);
         receipt = this.leaked(decision, flow, what);
+      } else if (flow.get('rule') === SIGNATURE && verdict === 'block') {
+        need(!asked && !addresses.length, `${what}: a signature in no request`);
+        receipt = this.unsigned(decision, flow, what);
       } else if (addresses.length) {
         need(verdict === 'block', `${what}: addresses before a look-up`);
         need(decision.allowed, `${what}: looked up what is denied`);
@@ -1755,6 +1768,16 @@ const sluicegate = (() => {
     // Whether what was found may be: a value, or the placeholder of a secret that the policies have.
     holds(found) {
       return this.secrets.length > 0 && found && (found[1] === 'value' || this.secrets.some(({ name }) => name === found[2]));
+    }
+
+    // The denial because a request can not be signed anew, of a secret that signs: the gate's word, and it denies.
+    unsigned(decision, flow, what) {
+      const reason = text(flow.get('reason'), `${what}: reason`);
+      const [, name, why] = /^the request is not signed anew with ([!-~]{1,128}?): (.*)$/.exec(reason) ?? [];
+      const known = UNSIGNED.has(why) && this.secrets.some((secret) => secret.signs && secret.name === name);
+      need(known, `${what}: a signature, and the policies sign none`);
+      need(flow.has('method') && decision.allowed, `${what}: signed what is denied`);
+      return { ...decision, allowed: false, rule: SIGNATURE, reason, remedy: undefined, observed: false, opened: undefined };
     }
 
     // The decision, with the names that the receipt has for the rules of policies.

@@ -1,10 +1,22 @@
+import hashlib
 import random
+from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
 
 from sluicegate.facts import Facts, Protocol, Via
-from sluicegate.gate.machine import GIT_PORT, MAX_WORK_BYTES, Ask, Judge, Machine, Reply, Style
+from sluicegate.gate.machine import (
+    GIT_PORT,
+    MAX_WORK_BYTES,
+    Ask,
+    Judge,
+    Machine,
+    Reply,
+    Step,
+    Style,
+)
+from sluicegate.gate.whole import Room, Whole
 from tests.hellos import hello
 
 BASE = Facts(Protocol.OPAQUE, "192.0.2.1", 443, synthetic="a.test")
@@ -223,3 +235,64 @@ def test_git_where_it_is_not_spoken_or_not_whole() -> None:
         machine = Machine(on_git)
         assert machine.received(GIT[:size]) is None
         assert "too early" in (machine.ended().facts.fault or "")
+
+
+POST = b"POST / HTTP/1.1\r\nHost: a.test\r\nContent-Length: 4\r\n"
+
+
+def holding(room: Room) -> Machine:
+    machine = Machine(replace(BASE, protocol=Protocol.HTTPS), resumed=True)
+    machine.holds = lambda request: Whole(request, room) if request.method == "POST" else None
+    return machine
+
+
+def test_a_content_that_is_to_be_known_first() -> None:
+    room = Room()
+    machine = holding(room)
+    found = facts(machine, POST[:9], POST[9:] + b"\r\na", b"bc", b"dGET / HTTP/1.1\r\n")
+    assert (found.protocol, found.method, found.fault) == (Protocol.HTTPS, "POST", None)
+    assert machine.request is not None
+    assert machine.request.content == hashlib.sha256(b"abcd").hexdigest()
+    # Whoever carries it finds it where it always is.
+    assert machine.buffer[machine.request.size :] == b"abcdGET / HTTP/1.1\r\n"
+    assert room.held == len(b"abcdGET / HTTP/1.1\r\n")
+    plain = holding(room)
+    assert facts(plain, b"GET / HTTP/1.1\r\nHost: a.test\r\n\r\nab").method == "GET"
+    assert plain.request is not None
+    assert plain.request.content is None
+
+
+def test_a_client_that_waits_for_a_word_before_its_content() -> None:
+    machine = holding(Room())
+    asked = machine.received(POST + b"Expect: 100-continue\r\n\r\n")
+    assert asked == Reply(b"HTTP/1.1 100 Continue\r\n\r\n")
+    assert machine.step() is None
+    assert machine.received(b"ab") is None
+    assert isinstance(machine.received(b"cd"), Judge)
+
+
+def test_a_content_that_is_known_first_is_no_work() -> None:
+    """Each of its bytes is read once."""
+    machine = holding(Room())
+    size = MAX_WORK_BYTES // 4
+    head = POST.replace(b": 4", b": %d" % size)
+    assert machine.received(head + b"\r\n") is None
+    for _ in range(63):
+        assert machine.received(bytes(size // 64)) is None
+    assert facts(machine, bytes(size // 64)).fault is None
+
+
+def test_a_content_that_does_not_come() -> None:
+    ends: tuple[tuple[Callable[[Machine], Step | None], str], ...] = (
+        (Machine.late, "did not finish its first bytes in time"),
+        (Machine.ended, "ended its first bytes too early"),
+        (lambda machine: machine.received(b"cd\r\nz\r\n"), "chunk"),
+    )
+    for end, why in ends:
+        machine = holding(Room())
+        chunked = POST.replace(b"Content-Length: 4", b"Transfer-Encoding: chunked")
+        assert machine.received(chunked + b"\r\n4\r\nab") is None
+        step = end(machine)
+        assert isinstance(step, Judge)
+        assert why in str(step.facts.fault)
+        assert step.facts.method == "POST"

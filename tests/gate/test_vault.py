@@ -4,10 +4,13 @@ from dataclasses import replace
 
 import pytest
 
+from sluicegate.evidence import signatures
 from sluicegate.facts import Decision, Facts, Protocol, Verdict
 from sluicegate.gate.vault import REDACTED, THOROUGH, Held, Vault
 from sluicegate.policy.model import Secret
+from sluicegate.scan import sigv4
 from sluicegate.wire import http
+from tests import aws
 
 VALUE, PLACEHOLDER = "sk-live-7Gq2Vw9Zt4Kd1Xp8", "sk-live-3Rb6Ny0Hc5Mf2Js7"
 TOKEN = "ghp_5Tn8Yw2Lk9Qv4Zc1Xm7"  # of the environment that the command does not get
@@ -272,3 +275,143 @@ def test_nothing_that_is_printed_shows_a_value() -> None:
     assert "API_KEY" in shown
     assert VALUE not in shown
     assert PLACEHOLDER not in shown
+
+
+AWS_VALUE, AWS_PLACEHOLDER = (
+    "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY",
+    "xQwertYuiOPAS/D7FGHJK/lZxCvBNQWERTYUIOPA",
+)
+SIGNING = Secret("AWS_SECRET_ACCESS_KEY", ("env", "K"), (HOST,), ("GET",), "sigv4")
+
+
+def aws_vault(*others: Held) -> Vault:
+    return Vault((Held(SIGNING, AWS_PLACEHOLDER, AWS_VALUE), *others), {})
+
+
+def aws_request(secret: str, line: str = "GET /", host: str = HOST, **headers: str) -> http.Request:
+    said = {
+        "host": host,
+        "x-amz-date": aws.DATE,
+        **{k.replace("_", "-"): v for k, v in headers.items()},
+    }
+    method, target = line.split(" ")
+    text = aws.authorization(secret, method, target, said)
+    lines = [f"{name}: {value}" for name, value in said.items() if name != "host"]
+    return request(line, *lines, f"Authorization: {text}")
+
+
+def test_a_key_that_signs_goes_nowhere() -> None:
+    decision, made = weigh(aws_request(AWS_PLACEHOLDER), aws_vault())
+    assert decision is YES
+    assert made == http.write_request(aws_request(AWS_VALUE))
+    assert made != http.write_request(aws_request(AWS_PLACEHOLDER))
+    plain = request("GET /", "X-Other: x")
+    assert weigh(plain, aws_vault()) == (YES, http.write_request(plain))
+
+
+def test_what_else_is_put_in_is_signed_as_it_is_sent() -> None:
+    """A session's token is a secret of its own, put into a header."""
+    token = Secret("AWS_SESSION_TOKEN", ("env", "T"), (HOST,), (), "header", "x-amz-security-token")
+    kept = aws_vault(Held(token, PLACEHOLDER, VALUE))
+    decision, made = weigh(aws_request(AWS_PLACEHOLDER, x_amz_security_token=PLACEHOLDER), kept)
+    assert decision is YES
+    assert made == http.write_request(aws_request(AWS_VALUE, x_amz_security_token=VALUE))
+
+
+@pytest.mark.parametrize(
+    ("asked", "changes", "why"),
+    [
+        (aws_request("another key"), {}, "other"),
+        (aws_request(AWS_VALUE), {}, "other"),  # however the command came by it
+        (aws_request(AWS_PLACEHOLDER, host="evil.example"), {}, "other"),
+        (
+            aws_request(AWS_PLACEHOLDER, x_amz_content_sha256="STREAMING-AWS4-HMAC-SHA256-PAYLOAD"),
+            {},
+            "chunks",
+        ),
+        (aws_request(AWS_PLACEHOLDER, "PUT /"), {}, "elsewhere"),
+        (aws_request(AWS_PLACEHOLDER), {"protocol": Protocol.HTTP}, "elsewhere"),
+    ],
+)
+def test_what_can_not_be_signed_anew_does_not_go_on(
+    asked: http.Request, changes: dict[str, object], why: str
+) -> None:
+    facts = replace(FACTS, method=asked.method, headers=(("x-mode", "a"),), **changes)  # type: ignore[arg-type]
+    shown, decision, sent = aws_vault().weigh(
+        facts, replace(YES, observed=True), asked, lambda _: YES
+    )
+    assert (decision.verdict, decision.rule, decision.observed) == (
+        Verdict.DENY,
+        "signature",
+        False,
+    )
+    assert decision.reason == signatures.reason("AWS_SECRET_ACCESS_KEY", why)
+    assert sent is asked
+    assert shown == facts
+
+
+def test_of_what_is_denied_no_signature_is_looked_at() -> None:
+    no = replace(YES, verdict=Verdict.DENY, rule="default", reason="no rule")
+    assert aws_vault().weigh(FACTS, no, aws_request(AWS_PLACEHOLDER), lambda _: no)[1] is no
+
+
+def test_its_placeholder_and_value_are_looked_for_as_others_are() -> None:
+    for text in (AWS_PLACEHOLDER, AWS_VALUE):
+        for asked in (request("GET /", f"X-Key: {text}"), request("GET /", basic(f"u:{text}"))):
+            decision, _ = weigh(asked, aws_vault())
+            assert (decision.verdict, decision.rule) == (Verdict.DENY, "secret")
+        found = aws_vault().watch().content(YES, text.encode())
+        assert found is not None
+    assert aws_vault().watch().response(YES, AWS_VALUE.encode()) is not None
+
+
+@pytest.mark.parametrize(
+    ("asked", "whether"),
+    [
+        (request("POST /", "Content-Length: 9", "Authorization: AWS4-HMAC-SHA256 x"), True),
+        (
+            request("POST /", "Transfer-Encoding: chunked", "Authorization: AWS4-HMAC-SHA256 x"),
+            True,
+        ),
+        (request("POST /", "Content-Length: 9", "Authorization: Bearer x"), False),
+        (request("POST /", "Content-Length: 9"), False),
+        (request("POST /", "Authorization: AWS4-HMAC-SHA256 x"), False),
+        (request("PUT /", "Content-Length: 9", "Authorization: AWS4-HMAC-SHA256 x"), False),
+        (
+            request(
+                *("POST /", "Content-Length: 9", "Authorization: AWS4-HMAC-SHA256 x"),
+                "X-Amz-Content-Sha256: UNSIGNED-PAYLOAD",
+            ),
+            False,
+        ),
+    ],
+)
+def test_a_content_is_read_first_where_it_is_signed_and_not_said(
+    asked: http.Request, whether: bool
+) -> None:
+    signs = replace(SIGNING, methods=("POST",))
+    kept = Vault((Held(signs, AWS_PLACEHOLDER, AWS_VALUE),), {})
+    assert (kept.holds(asked) is not None) is whether
+    assert kept.holds(replace(asked, host="other.example")) is None
+    assert vault().holds(asked) is None
+
+
+def test_a_content_that_was_read_first_is_signed() -> None:
+    said = {"host": HOST, "x-amz-date": aws.DATE}
+    given, wanted = (
+        aws.authorization(key, "POST", "/", said, content=b"nine byte")
+        for key in (AWS_PLACEHOLDER, AWS_VALUE)
+    )
+    asked = request(
+        *("POST /", "Content-Length: 9", f"X-Amz-Date: {aws.DATE}", f"Authorization: {given}")
+    )
+    kept = Vault((Held(replace(SIGNING, methods=()), AWS_PLACEHOLDER, AWS_VALUE),), {})
+    assert weigh(asked, kept)[0].reason == signatures.reason("AWS_SECRET_ACCESS_KEY", "content")
+    whole = kept.holds(asked)
+    assert whole is not None
+    whole.take(b"nine byte")
+    decision, made = weigh(replace(asked, content=whole.digest), kept)
+    assert decision is YES
+    assert f"Authorization: {wanted}\r\n".encode() in made
+    other = replace(asked, content=sigv4.NOTHING)
+    assert weigh(other, kept)[0].reason == signatures.reason("AWS_SECRET_ACCESS_KEY", "other")

@@ -11,8 +11,10 @@ import socket
 import ssl
 import subprocess
 import sys
+from pathlib import Path
 from urllib.parse import urlsplit
 
+import amazon
 import private
 import registry
 
@@ -60,7 +62,14 @@ class Handler(http.server.BaseHTTPRequestHandler):
             body = self.rfile.read(int(self.headers.get("Content-Length", "0")))
         self._backend(body)
 
+    def do_PUT(self) -> None:
+        self.do_POST()
+
     def _backend(self, body: bytes) -> None:
+        told = self.command, self.path, self.headers.items(), body
+        if (said := amazon.answer(Path(sys.argv[1]), *told)) is not None:
+            self._say(said[0], said[2], said[1])
+            return
         if private.refused(self.path, self.headers.get("Authorization", "")):
             self._say(401, b"")
             return
@@ -92,11 +101,11 @@ class Handler(http.server.BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(answer)
 
-    def _say(self, status: int, body: bytes) -> None:
+    def _say(self, status: int, body: bytes, kind: str = "application/json") -> None:
         self.send_response(status)
         if status == 401:
             self.send_header("WWW-Authenticate", 'Basic realm="forge"')
-        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Type", kind)
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
         self.wfile.write(body)

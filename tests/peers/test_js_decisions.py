@@ -199,7 +199,8 @@ class Dice(random.Random):
         names = self.some(("*.a.example", "b.a.example", "1.example"), 2)
         one = Secret("A_KEY", ("env", "A_KEY"), names or ("a.example",), (), "bearer")
         other = Secret("B_KEY", ("file", "/b"), ("b.a.example",), ("GET", "POST"), "header", "x-b")
-        return self.choice(((), (), (one,), (other,), (one, other)))
+        signs = Secret("C_KEY", ("fd", "c"), ("b.a.example",), (), "sigv4")
+        return self.choice(((), (), (one,), (other,), (one, other, signs)))
 
     def policies(self) -> tuple[Policy, ...]:
         def rules(kind: str, most: int) -> tuple[Rule, ...]:

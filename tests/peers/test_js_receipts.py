@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from sluicegate import posture
-from sluicegate.evidence import counts, records
+from sluicegate.evidence import counts, records, signatures
 from sluicegate.evidence.counts import HIDDEN_NAME
 from sluicegate.facts import Decision, Facts, Protocol, Verdict
 from sluicegate.jcs import Json
@@ -417,6 +417,43 @@ def names_with_a_secret() -> dict[str, tuple[Messages, int]]:
         ),
         "in a question, and without words": (told({**plain, "reason": "secret"}), INVALID),
     }
+
+
+def test_a_denial_of_a_signature_is_of_a_secret_that_signs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    signs = dataclasses.replace(KEY, name="C_KEY", place="sigv4")
+    policies = (dataclasses.replace(HELD[0], secrets=(KEY, signs)),)
+    watching = (dataclasses.replace(policies[0], observe=True),)
+    good = signatures.reason("C_KEY", "other")
+
+    def unsigned(reason: str, facts: Facts = READ, **more: object) -> Messages:
+        judged = policy.decide(policies, facts)
+        no = {"verdict": Verdict.DENY, "rule": "signature", "reason": reason, "remedy": None}
+        denied = dataclasses.replace(judged, **no | more)  # type: ignore[arg-type]
+        return [{**records.decision(who(1), facts, denied, made.action(2))}]
+
+    let = {**unsigned(good)[0], "verdict": "allow", "phase": "intent"}
+    cases = {
+        **{why: (policies, unsigned(signatures.reason("C_KEY", why))) for why in signatures.WHY},
+        "in observe mode": (watching, unsigned(good)),
+        "of one that is put in": (policies, unsigned(signatures.reason("A_KEY", "other"))),
+        "of one that nobody knows": (policies, unsigned(signatures.reason("B_KEY", "other"))),
+        "where nothing signs": (HELD, unsigned(good)),
+        "in other words": (policies, unsigned(good + ", truly")),
+        "as an alarm": (policies, unsigned(good, rule="secret")),
+        "that is let through": (policies, [let]),
+        "of what is denied": (policies, unsigned(good, change(host="b.example"))),
+        "of no request": (policies, unsigned(good, made.known("a.example"))),
+    }
+    packets = [
+        Case(name, record(tmp_path / str(number), under, messages, monkeypatch))
+        for number, (name, (under, messages)) in enumerate(cases.items())
+    ]
+    (tmp_path / "work").mkdir()
+    right = len(signatures.WHY) + 1
+    wanted = [UNPROVEN if number < right else INVALID for number in range(len(cases))]
+    assert agree(packets, tmp_path / "work") == wanted
 
 
 def test_a_request_ends_before_its_connection(

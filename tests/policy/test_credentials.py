@@ -44,6 +44,10 @@ def refused(entry: str, more: str = "") -> PolicyError:
             Secret("KEY", ("env", "KEY"), ("a.example",), (), "query", "key"),
         ),
         (
+            "{env: KEY, hosts: [a.example], sigv4: true}",
+            Secret("KEY", ("env", "KEY"), ("a.example",), (), "sigv4"),
+        ),
+        (
             "{env: KEY, hosts: [a.example], header: Authorization}",
             Secret("KEY", ("env", "KEY"), ("a.example",), (), "header", "authorization"),
         ),
@@ -95,6 +99,8 @@ def test_a_secret_says_whence_and_where(entry: str, secret: Secret) -> None:
         (f"{{env: KEY, {REST}, header: x-a}}", "header and bearer in one secret", "keep one of"),
         ("{env: KEY, hosts: [a.example], bearer: false}", "bearer wants true", "bearer: true"),
         ("{env: KEY, hosts: [a.example], bearer: yes}", "bearer wants true", "bearer: true"),
+        ("{env: KEY, hosts: [a.example], sigv4: AKIAX}", "sigv4 wants true: AWS", "sigv4: true"),
+        (f"{{env: KEY, {REST}, sigv4: true}}", "bearer and sigv4 in one secret", "keep one of"),
         ("{env: KEY, hosts: [a.example], basic: a:b}", "without a colon", "basic: git"),
         ("{env: KEY, hosts: [a.example], basic: ''}", "without a colon", "basic: git"),
         ("{env: KEY, hosts: [a.example], basic: no}", "basic wants text", "quotes"),

@@ -200,6 +200,7 @@ deny:
 secrets:
   - {env: KEY, hosts: [api.example], header: x-key}
   - {env: BASIC, hosts: [other.example], methods: [PUT], basic: true}
+  - {env: AWS, hosts: [other.example], methods: [POST], sigv4: true}
 """,
     "p.yaml",
 )
@@ -216,6 +217,12 @@ def test_a_request_inside_tls_names_what_opens_it_and_what_is_put_in() -> None:
         "verdict: allowed (allow[0] p.yaml:3): this POST request to api.example port 443 is allowed",
         "still refused if the name resolves to an internal address that no ip rule allows",
     ]
+
+
+def test_a_key_that_signs_is_put_nowhere() -> None:
+    text = explain((INSIDE,), "https://other.example/", "POST")[0]
+    assert "\nsecret AWS: an AWS signature by its placeholder becomes one by its value\n" in text
+    assert "secret AWS: " not in explain((INSIDE,), "https://other.example/")[0]
 
 
 def test_a_denied_request_inside_tls_has_a_narrow_line_to_add() -> None:

@@ -76,6 +76,11 @@ LOOSER = [
         'secrets: [{env: K, hosts: ["*.b.example"], header: x-key}]',
         "secrets: now env K is put into requests to *.b.example (header x-key)",
     ),
+    (
+        "",
+        "secrets: [{env: K, hosts: [a.example], methods: [GET], sigv4: true}]",
+        "secrets: now env K signs GET requests to a.example (sigv4)",
+    ),
 ]
 
 

@@ -165,6 +165,8 @@ def test_the_secret_of_the_next_test_is_one() -> None:
     assert normal.read(text)[0].secrets == (
         Secret("K", ("env", "K"), ("a.example",), (), "bearer"),
     )
+    signs = text.replace(b"bearer", b"sigv4")
+    assert normal.read(signs)[0].secrets[0].place == "sigv4"
 
 
 @pytest.mark.parametrize(

@@ -78,6 +78,7 @@ SECRET = st.one_of(
     st.just({"file": "~/key", "as": "KEY_C", "hosts": ["a.example.com"], "header": "x-key"}),
     st.just({"env": "KEY_D", "hosts": ["a.example.com"], "query": "key"}),
     st.just({"env": "KEY_E", "hosts": ["a.example.com"], "basic": True}),
+    st.just({"env": "KEY_F", "hosts": ["a.example.com"], "sigv4": True}),
 )
 SIZE = st.sampled_from([1, 500, "500", "10MiB", "3KB", "1TB"])
 POLICIES = st.fixed_dictionaries(
@@ -196,6 +197,7 @@ def test_values_of_another_kind_are_refused_by_both(path: tuple[object, ...]) ->
         {"secrets": [{"fd": "key", "hosts": ["a.example.com"], "bearer": True}]},
         {"secrets": [{"env": "KEY", "file": "/x", "hosts": ["a.example.com"], "bearer": True}]},
         {"secrets": [{"env": "KEY", "bearer": True}]},
+        {"secrets": [{"env": "KEY", "hosts": ["a.example.com"], "sigv4": False}]},
         {"agent": {"env": ["A=1"]}},
         {"limits": {"upload": "5 MB"}},
         {"scan": True},

@@ -11,6 +11,7 @@ from sluicegate.policy.seen import Fate, Seen
     [
         (Fate.DENIED, "limits.requests_per_minute", True),
         (Fate.DENIED, "secret", True),
+        (Fate.DENIED, "signature", True),
         (Fate.CUT, "certificate", True),
         (Fate.CUT, "refused", True),
         (Fate.CUT, "internal-address", False),

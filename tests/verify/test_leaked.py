@@ -3,7 +3,7 @@ from typing import Any
 
 import pytest
 
-from sluicegate.evidence import records
+from sluicegate.evidence import records, signatures
 from sluicegate.evidence.counts import HIDDEN_METHOD, HIDDEN_NAME
 from sluicegate.facts import Decision, Facts, Protocol, Verdict
 from sluicegate.policy import normal
@@ -128,3 +128,28 @@ def test_only_of_requests_and_where_policies_have_secrets() -> None:
     message = records.decision(WHO, WEB, judged(WEB), ID, addresses=("192.0.2.1",))
     with pytest.raises(VerificationError, match="a secret in no request"):
         again(message)
+
+
+SIGNS = replace(SECRET, name="AWS_SECRET_ACCESS_KEY", place="sigv4")
+UNSIGNED = signatures.reason(SIGNS.name, "other")
+
+
+def test_a_signature_that_can_not_be_made_anew_is_of_a_secret_that_signs() -> None:
+    policies = (replace(POLICIES[0], secrets=(SECRET, SIGNS)),)
+    made = replace(judged(WEB, UNSIGNED), rule="signature")
+    message = records.decision(WHO, WEB, made, ID)
+    assert (message["layer"], message.get("severity")) == ("signature", None)
+    again(message, policies)
+    for others in (POLICIES, (*policies, *POLICIES)):
+        with pytest.raises(VerificationError, match="the policies sign none"):
+            again(message, others)
+    put_in = replace(made, reason=signatures.reason(SECRET.name, "other"))
+    with pytest.raises(VerificationError, match="the policies sign none"):
+        again(records.decision(WHO, WEB, put_in, ID), policies)
+    elsewhere = replace(WEB, host="b.example", synthetic=None)
+    with pytest.raises(VerificationError, match="signed what is denied"):
+        again(records.decision(WHO, elsewhere, made, ID), policies)
+    with pytest.raises(VerificationError, match="a signature in no request"):
+        again(records.decision(WHO, WEB, made, ID, addresses=("192.0.2.1",)), policies)
+    with pytest.raises(VerificationError, match="receipt 7"):
+        again(message | {"verdict": "allow", "phase": "intent"}, policies)

@@ -18,6 +18,7 @@ from sluicegate.gate.meter import Meter, Stream
 from sluicegate.gate.passage import Barred, Passage
 from sluicegate.gate.push import push, words
 from sluicegate.gate.websocket import Ended, WebSocket
+from sluicegate.gate.whole import CONTINUE
 from sluicegate.wire import http, websocket
 from sluicegate.wire.cursor import WireError
 
@@ -27,7 +28,6 @@ READ_BYTES = 65_536
 HIGH_WATER = 65_536
 MAX_INTERIM = 16  # 1xx responses before the final one
 _REPEATABLE = frozenset(("GET", "HEAD", "OPTIONS"))  # RFC 9110 section 9.2.1
-CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 
 @dataclass(slots=True)

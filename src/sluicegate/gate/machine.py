@@ -11,6 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from sluicegate.facts import Facts, Protocol, Via
+from sluicegate.gate.whole import Whole
 from sluicegate.policy import conditions
 from sluicegate.wire import http, socks, tls, websocket
 from sluicegate.wire.cursor import WireError
@@ -65,12 +66,17 @@ def _nobody(_: str) -> str | None:
     return None
 
 
+def _none(_: http.Request) -> Whole | None:
+    return None
+
+
 class Machine:
     """The start of one connection, or (`resumed`) of the next request on a kept one.
 
     `base` holds what the kernel, the resolver and an earlier tunnel state. `bound` is the name that the
     resolver gave to an address: a SOCKS client that resolved by itself names the address. `named` is what of a request
     the facts hold beside its path (`decide.named`).
+    `holds` says of a request whether its content is read first, and `held` is that content.
     """
 
     def __init__(
@@ -92,6 +98,8 @@ class Machine:
         self._pending: tuple[Facts, bytes, int] | None = None
         self._work = 0
         self._done = False
+        self.holds: Callable[[http.Request], Whole | None] = _none
+        self.held: Whole | None = None
 
     @property
     def ech(self) -> bool:
@@ -118,6 +126,8 @@ class Machine:
 
     def received(self, data: bytes) -> Step | None:
         """The client sent `data`; None: more is needed."""
+        if self.held is not None:
+            return self._hold(data)
         self.buffer += data
         self._work += len(self.buffer)
         if self._work > MAX_WORK_BYTES:
@@ -128,6 +138,8 @@ class Machine:
         """The next step from the bytes so far."""
         if self._done:
             raise RuntimeError("the facts were stated already")
+        if self.held is not None:
+            return None
         try:
             return self._step()
         except WireError as error:
@@ -240,6 +252,25 @@ class Machine:
             websocket.check_offer(request)
         elif request.upgrade is not None and not _http2(request.upgrade):
             return self._fault("the request asks for another protocol (Upgrade)", self._clear)
+        self.held = self.holds(request)
+        if self.held is None:
+            return self._judge(self._clear)
+        self.buffer, rest = self.buffer[: request.size], self.buffer[request.size :]
+        return self._hold(rest)
+
+    def _hold(self, data: bytes) -> Step | None:
+        """The same request once its content is there, which is then in `buffer` behind its head."""
+        held, request = self.held, self.request
+        if held is None or request is None:
+            raise RuntimeError("no content is held")
+        try:
+            said = held.take(data)
+        except WireError as error:
+            return self._fault(str(error))
+        if not held.over:
+            return Reply(said) if said else None
+        self.buffer += held.given()
+        self.request = replace(request, content=held.digest)
         return self._judge(self._clear)
 
     def _connect(self, request: http.Request) -> Step:

@@ -110,6 +110,8 @@ class Opened:
         self._hello, self._held, self._name = hello, held, deed.decision.name
         # First what both may speak, then the one protocol that both do.
         self.alpn = tuple(one for one in SPOKEN if one in hello.alpn)
+        if HTTP1 in self.alpn and desk.vault is not None and desk.vault.signs(self._name):
+            self.alpn = (HTTP1,)  # whose contents can be there before their request is judged
         self._handshake: Handshake | None = None
         self._server: Secure | None = None
         self._facing: Secure | None = None
@@ -265,10 +267,29 @@ class Inside(Flow):
         super().__init__(desk, client, who, base.address, base.port, self._left)
         self._opened, self._base, self._kept = opened, base, kept
         self._machine = Machine(base, desk.names.name, desk.named, resumed=True)
+        self._hold()
         self._times.patient()
         self._resumed = True
         self._reason = "complete"
         self._securing: Handshake | None = None
+
+    def _hold(self) -> None:
+        """What is signed with a secret may have to be there as a whole before it is judged."""
+        if self._desk.vault is not None:
+            self._machine.holds = self._desk.vault.holds
+
+    def _release(self) -> None:
+        if self._machine.held is not None:
+            self._machine.held.free()
+
+    def _next_request(self, rest: bytes) -> None:
+        self._release()
+        super()._next_request(rest)
+        self._hold()
+
+    def _finish(self) -> None:
+        self._release()
+        super()._finish()
 
     def _left(self, _: Flow) -> None:
         if self._securing is not None:

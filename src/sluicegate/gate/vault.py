@@ -13,8 +13,12 @@ from dataclasses import dataclass, field, replace
 from sluicegate.evidence.counts import HIDDEN_METHOD, HIDDEN_NAME
 from sluicegate.evidence.records import SECRET
 from sluicegate.facts import Decision, Facts, Verdict
+from sluicegate.gate import signing
+from sluicegate.gate.whole import Room, Whole
 from sluicegate.policy.decide import placed
+from sluicegate.policy.hosts import covers
 from sluicegate.policy.model import Secret
+from sluicegate.scan import sigv4
 from sluicegate.scan.folded import Folded
 from sluicegate.scan.placeholder import Place, put
 from sluicegate.scan.stream import Finding, Patterns, Stream
@@ -28,6 +32,7 @@ THOROUGH = 4
 # What a client names that it wants to reach: each may be another one, and all are on record.
 _CLAIMS = ("target", "sni", "host")
 KEPT = 1024  # names of which we remember what is in them: programs ask for the same few
+SIGNED = "sigv4"
 _PLACES: dict[str, Place] = {
     "header": "header",
     "bearer": "bearer",
@@ -52,7 +57,14 @@ class Vault:
     """
 
     def __init__(self, held: tuple[Held, ...], withheld: dict[str, bytes]) -> None:
-        self._held = held
+        # What is never sent: the client signs with its placeholder.
+        self._keys = tuple(
+            (one.secret, signing.Key(one.secret.name, one.placeholder, one.value))
+            for one in held
+            if one.secret.place == SIGNED
+        )
+        self._held = tuple(one for one in held if one.secret.place != SIGNED)
+        self._room = Room()
         self._secrets = tuple(one.secret for one in held)
         kept = [(f"the value of {name}", value) for name, value in withheld.items()]
         sought = dict(kept[:THOROUGH])
@@ -103,6 +115,20 @@ class Vault:
             self._known[name] = self._names.find(name.encode())
         return self._known[name]
 
+    def signs(self, name: str) -> bool:
+        """Whether requests to the host `name` may have to be signed anew."""
+        return any(covers(secret.hosts, name) for secret, _ in self._keys)
+
+    def holds(self, request: http.Request) -> Whole | None:
+        """Where to read the content of `request` first, as one must to sign it anew; most stream."""
+        empty = request.framing is http.Framing.NONE
+        if empty or not self._keys or not sigv4.wants_content(request.headers):
+            return None
+        about = request.host or "", request.method
+        if not any(_for(secret, *about) for secret, _ in self._keys):
+            return None
+        return Whole(request, self._room)
+
     def weigh(
         self,
         facts: Facts,
@@ -112,8 +138,9 @@ class Vault:
     ) -> tuple[Facts, Decision, http.Request]:
         """What is to be recorded, decided and sent of a request that is judged as `decision`.
 
-        Values are put in where they belong. Where its head has a placeholder or value elsewhere, the request is
-        denied, and the facts for the record are without it; `judge` gives the decision that a stranger makes of these.
+        Values are put in where they belong, and what is signed with a placeholder is signed anew. Where its head has a
+        placeholder or value elsewhere, the request is denied, and the facts for the record are without it; `judge`
+        gives the decision that a stranger makes of these.
         """
         sent = rest = request
         places = placed(self._secrets, facts, decision)
@@ -122,7 +149,7 @@ class Vault:
                 sent, rest = _filled(sent, one, one.value), _filled(rest, one, "")
         with_all = b"\n".join(text for _, text in _texts(rest))
         if not self._found(with_all):
-            return facts, decision, sent
+            return facts, *self._signed(decision, request, sent, places)
         all_ = {place: found[0] for place, text in _pieces(rest) if (found := self._found(text))}
         where, finding = next(iter(all_.items()))
         hidden = replace(facts, query=(), headers=())
@@ -132,6 +159,19 @@ class Vault:
         if "the method" in all_ or where == "the head":
             hidden = replace(hidden, method=HIDDEN_METHOD)
         return hidden, denied(judge(hidden), finding, where), request
+
+    def _signed(
+        self, decision: Decision, asked: http.Request, sent: http.Request, here: tuple[Secret, ...]
+    ) -> tuple[Decision, http.Request]:
+        """What is decided and sent, if a key is for signing."""
+        if not self._keys or decision.verdict is Verdict.DENY:
+            return decision, sent
+        own = tuple(key for secret, key in self._keys if secret in here)
+        others = (key for secret, key in self._keys if secret not in here)
+        try:
+            return decision, signing.anew(asked, sent, own, others)
+        except signing.UnsignedError as refused:
+            return signing.denied(decision, refused), asked
 
     def _found(self, text: bytes) -> list[Finding]:
         stream = self._patterns.stream()
@@ -170,6 +210,10 @@ def denied(decision: Decision, finding: Finding, where: str) -> Decision:
         opened=False,
         counted=None,
     )
+
+
+def _for(secret: Secret, host: str, method: str) -> bool:
+    return covers(secret.hosts, host) and (not secret.methods or method in secret.methods)
 
 
 def _filled(request: http.Request, one: Held, text: str) -> http.Request:

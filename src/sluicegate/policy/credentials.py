@@ -14,9 +14,14 @@ from sluicegate.policy.model import Policy, Secret
 from sluicegate.policy.scalars import fail, items_of, text_of
 
 SOURCES = ("env", "file", "fd")
-PLACES = ("header", "bearer", "basic", "query")
+PLACES = ("header", "bearer", "basic", "query", "sigv4")
 KEYS = (*SOURCES, "as", "hosts", "methods", *PLACES)
 EXAMPLE = "- {env: API_KEY, hosts: [api.example.com], bearer: true}"
+# Places that have no name of their own, and what they are.
+_TRUE = {
+    "bearer": "the value follows Bearer in the header authorization",
+    "sigv4": "AWS requests that are signed with the placeholder are signed with the value",
+}
 # What people call the place for the thing itself.
 LITERAL = ("value", "secret", "token", "password", "key", "literal")
 VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,127}", re.ASCII)
@@ -134,12 +139,8 @@ def _key(place: str, node: Node) -> str:
     if place == "query":
         return asked.parameter(node, "query")
     true = node.kind == "bool" and node.value == "true"
-    if place == "bearer" and not true:
-        fail(
-            node,
-            "bearer wants true: the value follows Bearer in the header authorization",
-            "bearer: true",
-        )
+    if place in _TRUE and not true:
+        fail(node, f"{place} wants true: {_TRUE[place]}", f"{place}: true")
     if true:
         return ""
     text = text_of(node, "basic")

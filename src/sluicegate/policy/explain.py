@@ -191,6 +191,8 @@ def _opening(policies: tuple[Policy, ...], facts: Facts) -> list[str]:
 
 
 def _put(secret: Secret) -> str:
+    if secret.place == "sigv4":
+        return f"secret {secret.name}: an AWS signature by its placeholder becomes one by its value"
     place = {
         "header": f"the header {secret.key}",
         "query": f"the query parameter {secret.key}",

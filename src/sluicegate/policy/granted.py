@@ -89,7 +89,8 @@ def _wider(secret: Secret, others: tuple[Secret, ...], when: str) -> Iterator[st
             asked = "" if not secret.methods else " ".join(["", *sorted(methods)])
             place = f"{secret.place} {secret.key}".strip()
             value = " ".join(secret.source)
-            yield f"secrets: {when} {value} is put into{asked} requests to {host} ({place})"
+            use = "signs" if secret.place == "sigv4" else "is put into"
+            yield f"secrets: {when} {value} {use}{asked} requests to {host} ({place})"
 
 
 def _way(secret: Secret) -> tuple[object, ...]:

@@ -61,7 +61,8 @@ class Secret:
 
     `source` is ("env", NAME), ("file", PATH) or ("fd", NAME): where the value comes from, never the value. `hosts` are
     written as in rules; empty `methods` means any. `place` is "header" (`key`: its lower-case name), "bearer" (no
-    key), "basic" (`key`: the user; empty: whom the client names) or "query" (`key`: the parameter).
+    key), "basic" (`key`: the user; empty: whom the client names), "query" (`key`: the parameter) or "sigv4" (no key:
+    the value is sent nowhere, AWS requests that are signed with the placeholder are signed with it).
     """
 
     name: str

@@ -17,7 +17,7 @@ VERSION = 1
 # Members that are there only where they are set: a policy without them keeps its hash.
 _LIMITS = ("connections", "upload", "upload_per_host", "requests_per_minute", "names_per_wildcard")
 _LATER = ("outputs", "writable")
-_PLACES = frozenset(("header", "bearer", "basic", "query"))
+_PLACES = frozenset(("header", "bearer", "basic", "query", "sigv4"))
 _SOURCES = frozenset(("env", "file", "fd"))
 
 

@@ -170,6 +170,10 @@ _SECRET: Schema = {
         "description": "the password of this user, or (true) of whom the client names",
     },
     "query": _text(asked.PARAMETER, "the query parameter that the value is put into"),
+    "sigv4": {
+        "const": True,
+        "description": "AWS requests that are signed with the placeholder are signed with the value",
+    },
 }
 _TOP: Schema = {
     "version": {"const": grammar.VERSION},

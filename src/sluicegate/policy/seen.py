@@ -7,6 +7,9 @@ from dataclasses import dataclass
 
 from sluicegate.facts import Facts
 
+# Rules that are no line of a policy, and none that one could have instead.
+_BEYOND = frozenset(("secret", "signature", "certificate", "refused"))
+
 
 class Fate(enum.Enum):
     """What became of it. CUT: allowed, and then refused for what came after the decision, or ended by a limit."""
@@ -44,7 +47,7 @@ class Seen:
     @property
     def beyond(self) -> bool:
         """Whether it was refused by what no rule says: a limit, a secret, what the server could not prove."""
-        own = self.rule.startswith("limits.") or self.rule in {"secret", "certificate", "refused"}
+        own = self.rule.startswith("limits.") or self.rule in _BEYOND
         return own and not self.passed
 
     @property

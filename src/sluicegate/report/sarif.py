@@ -28,6 +28,7 @@ DENIED = {
     "default": "No rule of the policy allows the destination",
     "deny": "A rule of the policy denies the destination",
     "secret": "A secret was on its way to where it does not belong",
+    "signature": "A request was not signed with the key that the policy has for it",
     "internal-address": "A name led to an internal address",
     "mismatch": "The names that one connection carries do not agree",
     "fault": "What the client sent can not be vouched for",

@@ -11,7 +11,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import replace
 
-from sluicegate.evidence import counts, records
+from sluicegate.evidence import counts, records, signatures
 from sluicegate.facts import Decision, Verdict
 from sluicegate.policy.model import Policy
 from sluicegate.policy.together import together
@@ -72,6 +72,22 @@ def of_a_name(reason: str) -> bool:
     """Whether it is of such a denial because of what the client called its destination."""
     found = _REASON.fullmatch(reason)
     return found is not None and found[3] == "name"
+
+
+def unsigned(
+    policies: tuple[Policy, ...], made: Decision, flow: Mapping[str, object], what: str
+) -> Decision:
+    """The denial of a request that `made` allows, and that can not be signed anew with a secret of the policies.
+
+    Raises:
+        VerificationError: no policy has a secret of that name that signs, or it is not about a request.
+    """
+    said = strict.text(flow["reason"], f"{what}: reason")
+    names = {secret.name for secret in together(policies).secrets if secret.place == "sigv4"}
+    need(signatures.named(said) in names, f"{what}: a signature, and the policies sign none")
+    need("method" in flow and made.verdict is Verdict.ALLOW, f"{what}: signed what is denied")
+    denied = replace(made, verdict=Verdict.DENY, rule=signatures.SIGNATURE, reason=said)
+    return replace(denied, observed=False, opened=False, remedy=None)
 
 
 def in_the_middle(reason: str) -> bool:

@@ -13,6 +13,7 @@ from typing import NoReturn
 import orjson
 
 from sluicegate.evidence import records
+from sluicegate.evidence.signatures import SIGNATURE
 from sluicegate.facts import Decision, Facts, Protocol, Verdict
 from sluicegate.policy import decide as policy
 from sluicegate.policy import normal
@@ -275,6 +276,9 @@ class Redecide:
             made = leaked.denial(self._policies, made, flow, what)
             if leaked.in_the_middle(made.reason):
                 self._limited.cut(flow, made)
+        elif flow["rule"] == SIGNATURE and verdict == "block":
+            need("asked" not in flow and not addresses, f"{what}: a signature in no request")
+            made = leaked.unsigned(self._policies, made, flow, what)
         elif addresses:
             need(phase is None and verdict == "block", f"{what}: addresses before a look-up")
             need(made.verdict is Verdict.ALLOW, f"{what}: looked up what is denied")

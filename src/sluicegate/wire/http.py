@@ -78,6 +78,7 @@ class Request:
     """A request head. Hosts are canonical; `path` is the path and query as sent.
 
     `overrides` are what headers say that the method is (OVERRIDES).
+    `content`: the hex SHA-256 of its content, if that was read before the request was judged.
     """
 
     method: str
@@ -97,6 +98,7 @@ class Request:
     upgrade: str | None
     size: int
     overrides: tuple[str, ...] = ()
+    content: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
