@@ -6,6 +6,7 @@ from sluicegate.facts import Decision, Facts, Protocol, Verdict
 from sluicegate.gate.override import overridden
 from sluicegate.policy.decide import decide
 from sluicegate.policy.model import Policy, Rule
+from sluicegate.wire.http import overriding
 
 NARROW = Rule("allow[0] p:1", "narrow.test", ports=(80,), methods=("GET", "POST"))
 WIDE = Rule("allow[1] p:2", "wide.test", ports=(80,))
@@ -20,7 +21,8 @@ def asked(host: str, method: str, *said: str, policies: tuple[Policy, ...] = POL
 
     facts = Facts(Protocol.HTTP, "198.18.0.1", 80, synthetic=host, host=host)
     facts = replace(facts, method=method, path="/")
-    shown, decision = overridden(judge, facts, judge(facts), said)
+    methods = overriding([("X-HTTP-Method", one) for one in said])
+    shown, decision = overridden(judge, facts, judge(facts), methods)
     # What a stranger makes of the facts on record.
     assert decide(policies, shown) == decision
     return decision

@@ -85,6 +85,11 @@ def test_of_hosts_and_methods_that_the_secret_names() -> None:
         assert sent is asked
     assert weigh(asked, vault(methods=("POST",)))[0].verdict is Verdict.DENY
     assert weigh(asked, vault(methods=("GET",)))[0].verdict is Verdict.ALLOW
+    # By a header it is a POST as well.
+    asked = request("GET /", f"X-Api-Key: {PLACEHOLDER}", "X-HTTP-Method: get, post")
+    assert weigh(asked, vault(methods=("GET",)))[0].verdict is Verdict.DENY
+    assert weigh(asked, vault(methods=("GET", "POST")))[0].verdict is Verdict.ALLOW
+    assert weigh(asked, vault())[0].verdict is Verdict.ALLOW
 
 
 @pytest.mark.parametrize(

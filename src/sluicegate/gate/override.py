@@ -22,8 +22,7 @@ def overridden(
     """`facts` and `decision`, or those of a denial, where one of `methods` is not allowed as the request's own is."""
     if decision.verdict is Verdict.DENY:
         return facts, decision
-    # Several in one header are for those who read the first, and for those who read the last.
-    for method in (one.strip().upper() for said in methods for one in said.split(",")):
+    for method in methods:
         if method == facts.method:
             continue
         made = judge(replace(facts, method=method))

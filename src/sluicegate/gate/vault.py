@@ -143,7 +143,13 @@ class Vault:
         gives the decision that a stranger makes of these.
         """
         sent = rest = request
-        places = placed(self._secrets, facts, decision)
+        said = request.overrides
+        # A server that does what a header says gets a value for that method only if it is for both.
+        places = tuple(
+            secret
+            for secret in placed(self._secrets, facts, decision)
+            if not secret.methods or all(method in secret.methods for method in said)
+        )
         for one in self._held:
             if one.secret in places:
                 sent, rest = _filled(sent, one, one.value), _filled(rest, one, "")

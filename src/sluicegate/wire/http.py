@@ -171,8 +171,9 @@ def read_request_head(stream: bytes) -> Request | None:
 
 
 def overriding(headers: Iterable[tuple[str, str]]) -> tuple[str, ...]:
-    """What the headers say that the method is."""
-    return tuple(value for name, value in headers if name.lower() in OVERRIDES)
+    """The methods that the headers say, in capitals. One may have several: readers differ in which they take."""
+    said = (value for name, value in headers if name.lower() in OVERRIDES)
+    return tuple(one.strip().upper() for value in said for one in value.split(","))
 
 
 def _claimed(value: str) -> tuple[str, int | None]:
