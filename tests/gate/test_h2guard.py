@@ -1,10 +1,12 @@
 from __future__ import annotations
 
 import pytest
+from h2.config import H2Configuration
+from h2.events import ConnectionTerminated
 from hyperframe.frame import DataFrame, Frame, GoAwayFrame, PingFrame
 
 from sluicegate.gate import h2guard
-from sluicegate.gate.h2guard import Bound, ConnectionFaultError, Frames, Guard, Tokens
+from sluicegate.gate.h2guard import Bound, Connection, ConnectionFaultError, Frames, Guard, Tokens
 
 S = h2guard.NS_PER_S
 
@@ -126,3 +128,26 @@ def test_goaway_is_what_others_read_and_write() -> None:
     for bad in (theirs[:16], theirs[:5] + b"\0\0\0\1" + theirs[9:]):
         with pytest.raises(ConnectionFaultError):
             h2guard.last_stream(bad)
+
+
+def test_streams_that_are_over_are_not_remembered_for_ever() -> None:
+    """And a frame that was on the way to one of the last is no fault of the connection."""
+    ends = [Connection(H2Configuration(client_side=client)) for client in (True, False)]
+    client, server = ends
+    for end in ends:
+        end.initiate_connection()
+
+    def pass_on() -> None:
+        server.receive_data(client.data_to_send())
+        client.receive_data(server.data_to_send())
+
+    head = [(":method", "GET"), (":scheme", "https"), (":authority", "a.test"), (":path", "/")]
+    asked = range(1, 2 * (Connection.MAX_CLOSED_STREAMS + 500), 2)
+    for number in asked:
+        client.send_headers(number, head)
+        client.reset_stream(number)
+        pass_on()
+    for end in ends:
+        assert len(end._closed_streams) <= Connection.MAX_CLOSED_STREAMS
+    late = DataFrame(asked[-1000], b"late").serialize()
+    assert not [e for e in server.receive_data(late) if isinstance(e, ConnectionTerminated)]

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from h2.connection import H2Connection
+
 from sluicegate.wire.cursor import WireError
 
 PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
@@ -30,6 +32,16 @@ class ConnectionFaultError(WireError):
     def __init__(self, why: str, code: int = PROTOCOL_ERROR) -> None:
         super().__init__(why)
         self.code = code
+
+
+class Connection(H2Connection):
+    """The library's, which remembers how each of so many streams ended, for frames of theirs that are still on the way.
+
+    Its own 65,536 are 8 MB of a connection that asks for long. Frames of four times as many as may be open at once
+    are never on the way.
+    """
+
+    MAX_CLOSED_STREAMS = 4096
 
 
 @dataclass(frozen=True, slots=True)

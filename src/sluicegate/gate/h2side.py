@@ -6,7 +6,6 @@ from collections import OrderedDict, deque
 from collections.abc import Callable
 
 from h2.config import H2Configuration
-from h2.connection import H2Connection
 from h2.events import Event, RemoteSettingsChanged, WindowUpdated
 from h2.exceptions import H2Error, ProtocolError
 from h2.settings import SettingCodes, Settings
@@ -14,7 +13,7 @@ from hpack.exceptions import HPACKError
 from hyperframe.exceptions import HyperframeError
 
 from sluicegate.gate import h2guard, h2head
-from sluicegate.gate.h2guard import ConnectionFaultError, Frames, Guard
+from sluicegate.gate.h2guard import Connection, ConnectionFaultError, Frames, Guard
 from sluicegate.gate.h2head import Fields
 from sluicegate.gate.h2pipe import FIRST_WINDOW, GROWTH_BYTES, Pipe
 from sluicegate.gate.loop import BROKEN, READ, WRITE, Loop
@@ -69,7 +68,7 @@ class Side:
             normalize_inbound_headers=False,
             validate_outbound_headers=False,
         )
-        self._conn = H2Connection(config)
+        self._conn = Connection(config)
         self.out = bytearray()
         self._ready = OrderedDict[Pipe, None]()
         self._pipes = dict[int, Pipe]()
