@@ -6,8 +6,10 @@ Shells: sluicegate.gate.h2call, sluicegate.gate.h2inside, sluicegate.gate.h2side
 from __future__ import annotations
 
 import contextlib
+import gc
 import socket
 import threading
+from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 
@@ -28,6 +30,8 @@ from hyperframe.frame import (
 )
 
 from sluicegate.gate import h2guard
+from sluicegate.gate.desk import Deed
+from sluicegate.gate.h2call import Call
 from sluicegate.gate.h2pipe import FIRST_WINDOW
 from sluicegate.gate.h2side import FRAME_BYTES, MAX_STREAMS
 from sluicegate.gate.vault import Held, Vault
@@ -115,6 +119,38 @@ def test_a_thousand_parallel_streams(tmp_path: Path) -> None:
     assert len(ended) == 1000
     assert all(flow["outcome"] == "complete" for flow in ended)
     assert site.server.accepted == 1
+
+
+def test_rounds_of_a_thousand_streams_leave_nothing_behind(tmp_path: Path) -> None:
+    """Of 3,000 requests over one connection nothing is held on to."""
+    site, held = Site2(tmp_path), list[tuple[int, str]]()
+    site.settings = {SettingCodes.MAX_CONCURRENT_STREAMS: 2000}
+
+    def hold(peer: Peer, number: int, head: dict[str, str]) -> bool:
+        held.append((number, head[":path"]))
+        if len(held) == 1000:
+            for one, path in held:
+                peer.respond(one, path.encode())
+            held.clear()
+        return True
+
+    site.behave = hold
+    with house(site, open_to(site)) as place:
+        client = Client(place, site.server.port)
+        client.until(lambda: bool(client.events))
+        for _ in range(3):
+            numbers = [client.ask("GET", f"/{i}") for i in range(1000)]
+            client.wait(*numbers)
+            # The connection's own deed stays.
+            assert gatehouse.until(lambda: alive(Call, Deed) == {Deed: 1}), alive(Call, Deed)
+        client.own.close()
+        place.gate.stop()
+
+
+def alive(*kinds: type) -> Counter[type]:
+    """How many objects of `kinds` somebody holds."""
+    gc.collect()
+    return Counter(type(one) for one in gc.get_objects() if type(one) in kinds)
 
 
 def test_a_server_that_takes_few_streams_at_once_gets_few(tmp_path: Path) -> None:
