@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from sluicegate.gate.actions import nothing
 from sluicegate.gate.limits import Limits
 from sluicegate.gate.loop import Loop
 from sluicegate.gate.times import Times
@@ -26,18 +27,26 @@ def test_each_time_is_its_own() -> None:
     loop.turn(0)
     assert called == ["late"]
     times, called, loop = made(idle_http_s=SOON)
-    times.stop()
+    times.pause()
     times.resume(False)
     loop.turn(0)
     assert called == ["late"]
 
 
-def test_what_is_stopped_is_not_called() -> None:
+def test_what_pauses_is_not_called_until_it_begins_again() -> None:
     times, called, loop = made(grace_s=SOON, first_bytes_s=SOON)
-    times.stop()
+    times.pause()
     loop.turn(0)
     assert called == []
     times.again()
     times.patient()
     loop.turn(0)
     assert called == ["late"]
+
+
+def test_what_is_stopped_is_not_called_and_holds_nobody() -> None:
+    times, called, loop = made(grace_s=SOON, first_bytes_s=SOON)
+    times.stop()
+    loop.turn(0)
+    assert called == []
+    assert times._silent is times._late is nothing

@@ -394,5 +394,6 @@ class Exchange:
                 moved = (result.bytes_up + up.moved, result.bytes_down + down.moved)
                 result.bytes_up, result.bytes_down = moved
                 result.frames = up.frames, down.frames
+                self._frames = None  # it holds this exchange
             result.kernel = self._kernel
             self._done(result)

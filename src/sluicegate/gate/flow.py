@@ -390,10 +390,10 @@ class Flow:
         self._stage = Stage.GONE
         self._times.stop()
         self._drop_kept()
-        if self._dial is not None:
-            self._dial.cancel()
-        if self._linger is not None:
-            self._linger.cancel()
+        for part in (self._dial, self._linger):
+            if part is not None:
+                part.cancel()
+        self._dial = self._linger = self._carrier = None  # they hold this flow
         if self._client.fileno() >= 0:
             self._desk.loop.forget(self._client.fileno())
             self._client.close()

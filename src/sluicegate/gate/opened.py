@@ -239,6 +239,7 @@ class Opened:
         self._over = True
         if self._handshake is not None:
             self._handshake.cancel()
+            self._handshake = None  # it holds this connection
         ends: tuple[Secure | socket.socket | None, ...] = (
             self._server,
             self._facing,
@@ -292,6 +293,7 @@ class Inside(Flow):
         super()._finish()
 
     def _left(self, _: Flow) -> None:
+        self._gone = _nobody  # this is its own method, and would hold it
         if self._securing is not None:
             self._securing.cancel()
         self._opened.ended(self._reason)
@@ -325,6 +327,10 @@ class Inside(Flow):
         if deed is None or not isinstance(error, ssl.SSLCertVerificationError):
             return f"the server's TLS can not be used: {failure(error).words}"
         return unproven(deed.decision, error)
+
+
+def _nobody(_: Flow) -> None:
+    pass
 
 
 def _words(error: OSError) -> str:

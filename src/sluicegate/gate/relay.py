@@ -162,7 +162,7 @@ class Relay:
 
     def detach(self) -> tuple[socket.socket, socket.socket]:
         """Give the sockets back, unwatched; `done` is not called."""
-        self.over = True
+        self.over, self._first = True, None
         self._timer.cancel()
         for peer in (self.client, self.upstream):
             self._loop.forget(peer.fileno())
@@ -334,7 +334,7 @@ class Relay:
     def _finish(self, reason: str, *, broken: bool) -> None:
         # What was refused is on record as that, whatever ended it first.
         reason = self._reason = self._reason or reason
-        self.over = True
+        self.over, self._first = True, None
         self._timer.cancel()
         kernel = self._meter.settle()
         self._recycle()

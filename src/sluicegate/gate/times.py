@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from sluicegate.gate.actions import nothing
 from sluicegate.gate.limits import Limits
 from sluicegate.gate.loop import Alarm, Loop
 
@@ -54,6 +55,7 @@ class Times:
         self.alarm.stop()
 
     def stop(self) -> None:
-        """Nothing is called any more."""
+        """Nothing is called any more, and nobody held for that."""
         self._grace.cancel()
         self.alarm.close()
+        self._silent = self._late = nothing
