@@ -51,7 +51,7 @@ Headers = tuple[tuple[str, str], ...]
 # The values of what is telling, by name.
 Said = Mapping[str, Sequence[str]]
 # Heads that are read or written often: a client asks again with the headers that it asked with before. What is longer
-# (in bytes) is read each time; all that is kept is under a MB.
+# (in bytes) is read each time; all that is kept is 3 MB at most, of heads with 200 short headers.
 MAX_KEPT, MAX_KEPT_BYTES = 64, 2048
 
 
