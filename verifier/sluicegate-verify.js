@@ -1591,6 +1591,7 @@ const sluicegate = (() => {
     'its Authorization is not one AWS4-HMAC-SHA256 signature in its usual form',
     'its x-amz-date is not one time on the day that its signature names',
     'it signs a header that is not sent on as it came',
+    'its query has what the query of a signed URL has, and its signature would make one for anybody',
     'its chunks are signed one by one, so have the client sign the whole content or none of it',
     'its content is signed, and more than is read before it is sent (in HTTP/2, none is), so have the client say the digest in x-amz-content-sha256',
     "its AWS signature is not the placeholder's, or not of what is sent",

@@ -110,6 +110,7 @@ WORDS = {
     "form": "is not one AWS4-HMAC-SHA256 signature",
     "date": "x-amz-date is not one time",
     "headers": "a header that is not sent on as it came",
+    "url": "its signature would make one for anybody",
     "chunks": "chunks are signed one by one",
     "content": "more than is read before it is sent",
     "elsewhere": "host, method or connection is none that the secret is for",
@@ -192,6 +193,16 @@ def attacks(signer: Signer) -> dict[str, tuple[bytes, str]]:
         ),
         "signed chunks": (chunks, "chunks"),
         "more than is read": (big, "content"),
+        "what signs a URL too": (
+            signer.http1(
+                "GET /a?X-Amz-Algorithm=AWS4-HMAC-SHA256&X-Amz-Expires=604800", **UNSIGNED
+            )[0],
+            "url",
+        ),
+        "version 2": (
+            other(line, b"Authorization: AWS AKIDEXAMPLE:frJIUN8DYpKDtOLCwo//yllqDzg=\r\n"),
+            "form",
+        ),
         "another port": (other(blank, blank.partition(b":")[0] + b":443"), ""),
     }
 

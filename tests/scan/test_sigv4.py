@@ -292,13 +292,38 @@ def test_each_way_to_read_a_path() -> None:
     ("headers", "whether"),
     [
         ((("AUTHORIZATION", "aws4-anything"),), True),
-        ((("authorization", "AWS AKID:x"),), False),
+        ((("authorization", "AWS AKID:x"),), True),
+        ((("authorization", "awsome x"),), False),
         ((("x-authorization", "AWS4-HMAC-SHA256 x"),), False),
         ((), False),
     ],
 )
 def test_what_is_a_signature(headers: tuple[tuple[str, str], ...], whether: bool) -> None:
     assert sigv4.signed(headers) is whether
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "X-Amz-Algorithm=AWS4-HMAC-SHA256&X-Amz-Credential=a&X-Amz-Date=b&X-Amz-SignedHeaders=host",
+        "a=1&X-Amz-Algorithm",
+        "x%2damz-Signed%48eaders=host&a=1",
+        "X-AMZ-EXPIRES=1",
+    ],
+)
+def test_no_signature_is_made_that_is_good_in_a_url(query: str) -> None:
+    """Whoever sees it, as in the server's answer, could hand out the URL."""
+    date = ("x-amz-date", TIME[1])
+    asked = head(f"/a?{query}", date, ("x-amz-content-sha256", "UNSIGNED-PAYLOAD"))
+    asked = signed(asked, SUITE, "host", "0" * 64)
+    found = sigv4._FORM.fullmatch(line(asked))
+    assert found is not None
+    text = sigv4._texts(asked, found)[0]
+    good = sigv4._sign(sigv4._key(KEY, found), asked, found, text)
+    assert fault(again(asked, line(asked).replace("0" * 64, good))) is Fault.URL
+    harmless = replace(asked, target=asked.target.replace("mz", "zz").replace("MZ", "ZZ"))
+    made = sigv4._sign(sigv4._key(KEY, found), asked, found, sigv4._texts(harmless, found)[0])
+    assert sigv4.renewed(*(again(harmless, line(asked).replace("0" * 64, made)),) * 2, KEY, VALUE)
 
 
 def test_nothing_that_is_printed_shows_headers() -> None:

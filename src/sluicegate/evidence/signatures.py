@@ -14,6 +14,7 @@ WHY: Mapping[str, str] = {
     "form": "its Authorization is not one AWS4-HMAC-SHA256 signature in its usual form",
     "date": "its x-amz-date is not one time on the day that its signature names",
     "headers": "it signs a header that is not sent on as it came",
+    "url": "its query has what the query of a signed URL has, and its signature would make one for anybody",
     "chunks": "its chunks are signed one by one, so have the client sign the whole content or none of it",
     "content": "its content is signed, and more than is read before it is sent (in HTTP/2, none is),"
     " so have the client say the digest in x-amz-content-sha256",

@@ -19,7 +19,8 @@ from dataclasses import dataclass, field
 from urllib.parse import quote, quote_from_bytes, unquote_to_bytes
 
 NOTHING = hashlib.sha256(b"").hexdigest()  # of no content
-_SCHEME = "aws4-"  # of the algorithms' names, which are the scheme of Authorization
+# Of Authorization: the algorithms' names, and that of version 2.
+_SCHEMES = ("aws4-", "aws ")
 _ALGORITHM = "AWS4-HMAC-SHA256"
 _NAME = "[!#$%&'*+.^_`|~0-9a-z-]+"
 _FORM = re.compile(
@@ -32,6 +33,12 @@ _MOMENT = re.compile(r"[0-9]{8}T[0-9]{6}Z", re.ASCII)
 _DIGEST = re.compile(r"[0-9a-f]{64}", re.ASCII)
 # What a client says in x-amz-content-sha256 that signs no content.
 _UNSIGNED = frozenset(("UNSIGNED-PAYLOAD", "STREAMING-UNSIGNED-PAYLOAD-TRAILER"))
+# What a signed URL has in its query. The signature in Authorization of a request with these would be good in the URL as
+# well, for up to a week and for anybody; and S3, which takes no request with both, shows it in its answer.
+_OF_URLS = frozenset(
+    f"x-amz-{name}".encode()
+    for name in ("algorithm", "credential", "date", "expires", "signature", "signedheaders")
+)
 # Of one hop, or made by us: what arrives is not what the client had signed.
 _OURS = frozenset(("authorization", "connection", "expect", "transfer-encoding", "upgrade"))
 
@@ -42,6 +49,7 @@ class Fault(enum.Enum):
     FORM = "form"  # not the one Authorization, or not in the form that all clients use
     DATE = "date"  # no x-amz-date, or of another day than the key
     HEADERS = "headers"  # a header is signed that is not there as it was
+    URL = "url"  # its query is that of a signed URL, whole or in part
     CHUNKS = "chunks"  # x-amz-content-sha256 is no digest: each chunk has a signature of its own
     CONTENT = "content"  # there is no x-amz-content-sha256, and the content is not known
     OTHER = "other"  # it is not the placeholder's, or of another request
@@ -69,9 +77,9 @@ class Head:
 
 
 def signed(headers: Iterable[tuple[str, str]]) -> bool:
-    """Whether a header Authorization has a signature of AWS's, of whatever kind."""
+    """Whether a header Authorization has a signature of AWS's, of whatever kind and version."""
     return any(
-        name.lower() == "authorization" and value.lower().startswith(_SCHEME)
+        name.lower() == "authorization" and value.lower().startswith(_SCHEMES)
         for name, value in headers
     )
 
@@ -108,6 +116,9 @@ def _read(head: Head) -> re.Match[str]:
     names = found["names"].split(";")
     if "host" not in names or names != sorted(set(names)):
         raise SignatureError(Fault.FORM)
+    pieces = head.target.partition("?")[2].split("&")
+    if any(unquote_to_bytes(one.partition("=")[0]).lower() in _OF_URLS for one in pieces):
+        raise SignatureError(Fault.URL)
     _moment(head, found)
     return found
 
