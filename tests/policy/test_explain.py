@@ -222,7 +222,15 @@ def test_a_request_inside_tls_names_what_opens_it_and_what_is_put_in() -> None:
 def test_a_key_that_signs_is_put_nowhere() -> None:
     text = explain((INSIDE,), "https://other.example/", "POST")[0]
     assert "\nsecret AWS: an AWS signature by its placeholder becomes one by its value\n" in text
-    assert "secret AWS: " not in explain((INSIDE,), "https://other.example/")[0]
+    text, allowed = explain((INSIDE,), "https://other.example/")
+    assert allowed
+    kept = (
+        "\nsecret AWS: is not for GET, but POST: a request signed with its placeholder is denied\n"
+    )
+    assert kept in text
+    text = explain((INSIDE,), "http://other.example/", "POST")[0]
+    assert kept.replace("GET, but POST", "clear HTTP") in text
+    assert "secret AWS: " not in explain((INSIDE,), "https://other.example/", "TRACE")[0]
 
 
 def test_a_denied_request_inside_tls_has_a_narrow_line_to_add() -> None:
@@ -251,13 +259,20 @@ def test_headers_are_said_and_lacking_ones_named() -> None:
 
 
 @pytest.mark.parametrize(
-    ("method", "put"), [("PUT", "as password of the user it names"), ("GET", None)]
+    ("method", "put"),
+    [
+        (
+            "PUT",
+            "takes the placeholder's place in the header authorization, as password of the user it names",
+        ),
+        ("GET", "is not for GET, but PUT: a request with its placeholder is denied"),
+    ],
 )
-def test_which_secret_is_put_in_depends_on_the_method(method: str, put: str | None) -> None:
+def test_which_secret_is_put_in_depends_on_the_method(method: str, put: str) -> None:
     text = explain((INSIDE,), "https://other.example/", method)[0]
     assert "has TLS opened by secret BASIC" in text
-    assert ("secret BASIC: " in text) is (put is not None)
-    assert put is None or put in text
+    (said,) = [line for line in text.splitlines() if line.startswith("secret BASIC: ")]
+    assert said.endswith(put)
 
 
 @pytest.mark.parametrize("url", ["https://gist.example/", "https://unknown.example/"])

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from sluicegate.facts import Decision, Facts, Protocol, Verdict
 from sluicegate.policy import conditions, opening, paths, remedies
 from sluicegate.policy import decide as deciding
+from sluicegate.policy.hosts import covers
 from sluicegate.policy.model import Policy, Rule, Secret
 from sluicegate.policy.together import together
 from sluicegate.wire import names
@@ -70,7 +71,11 @@ def explain(
     if not policies:
         lines.append("no policy: nothing is allowed")
     secrets = together(policies).secrets
-    lines += [_put(secret) for secret in deciding.placed(secrets, facts, decision)]
+    put = deciding.placed(secrets, facts, decision)
+    lines += [_put(secret) for secret in put]
+    if allowed and facts.method is not None:
+        here = (one for one in secrets if one not in put and covers(one.hosts, target.host))
+        lines += [_kept(secret, facts) for secret in here]
     word = "observed" if decision.observed else "allowed" if allowed else "denied"
     lines.append(f"verdict: {word} ({decision.rule}): {decision.reason}")
     if decision.observed:
@@ -200,6 +205,14 @@ def _put(secret: Secret) -> str:
         "basic": f"the header authorization, as password of {secret.key or 'the user it names'}",
     }
     return f"secret {secret.name}: its value takes the placeholder's place in {place[secret.place]}"
+
+
+def _kept(secret: Secret, facts: Facts) -> str:
+    """Of one that is for this host: the rules allow the request, and the gate denies it where it needs the secret."""
+    clear = facts.protocol is Protocol.HTTP
+    what = "clear HTTP" if clear else f"{facts.method}, but {' '.join(sorted(secret.methods))}"
+    use = "signed with" if secret.place == "sigv4" else "with"
+    return f"secret {secret.name}: is not for {what}: a request {use} its placeholder is denied"
 
 
 def _of_file(policy: Policy, facts: Facts) -> list[str]:
