@@ -86,6 +86,26 @@ def test_all_of_a_run_together_have_a_bound() -> None:
     assert not fresh.over
 
 
+def test_of_many_at_once_those_that_there_is_room_for_go_on() -> None:
+    room = Room(10)
+    first = whole("Content-Length: 6", room=room)
+    second = whole("Content-Length: 6", room=room)
+    chunks = whole("Transfer-Encoding: chunked", room=room)
+    assert (first.over, second.over) == (False, True)
+    second.take(b"abc")
+    chunks.take(b"6\r\nabc")
+    assert (chunks.over, chunks.digest) == (True, None)
+    first.take(b"abc")
+    assert not first.over  # whatever the others take
+    first.take(b"defGET /")
+    assert first.digest == hashlib.sha256(b"abcdef").hexdigest()
+    assert room.held == len(b"abcdefGET /abc6\r\nabc")
+    for one in (first, second, chunks):
+        one.free()
+        one.free()
+    assert room.held == 0
+
+
 def test_bad_chunks_are_an_error() -> None:
     with pytest.raises(WireError):
         whole("Transfer-Encoding: chunked").take(b"zz\r\n")

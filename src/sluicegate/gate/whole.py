@@ -27,9 +27,23 @@ class Room:
 
 
 class Whole:
-    """One content. `over` when it is all there, or more than is held: then `digest`, hex SHA-256, is None."""
+    """One content. `over` when it is all there, or more than is held: then `digest`, hex SHA-256, is None.
 
-    __slots__ = ("_body", "_bytes", "_hash", "_room", "_size", "_waits", "digest", "over")
+    What its head says that it has is its room from the beginning: of many that come at once the first go on, and not
+    each until there is none left for any.
+    """
+
+    __slots__ = (
+        "_body",
+        "_bytes",
+        "_counted",
+        "_hash",
+        "_room",
+        "_size",
+        "_waits",
+        "digest",
+        "over",
+    )
 
     def __init__(self, request: http.Request, room: Room) -> None:
         self._body = Body(request.framing, request.length)
@@ -37,7 +51,9 @@ class Whole:
         self._waits = request.expect_continue
         self._bytes, self._size = bytearray(), 0
         self.digest: str | None = None
-        self.over = request.length > MAX_BYTES
+        self.over = request.length > MAX_BYTES or room.held + request.length > room.most
+        self._counted = 0 if self.over else request.length
+        room.held += self._counted
 
     def take(self, data: bytes) -> bytes:
         """What to tell the client after `data`, its next bytes, or nothing.
@@ -47,11 +63,13 @@ class Whole:
         """
         self._bytes += data
         self._size += len(data)
-        self._room.held += len(data)
+        more = max(0, self._size - self._counted)
+        self._counted += more
+        self._room.held += more
         self._body.feed(data, self._hash.update)
         if self._body.done:
             self.digest = self._hash.hexdigest()
-        full = self._size > MAX_BYTES or self._room.held > self._room.most
+        full = self._size > MAX_BYTES or (more > 0 and self._room.held > self._room.most)
         self.over = self.over or self._body.done or full
         said = CONTINUE if self._waits and not self.over and not self._size else b""
         self._waits = False
@@ -64,5 +82,5 @@ class Whole:
 
     def free(self) -> None:
         """The request is over."""
-        self._room.held -= self._size
-        self._size, self._bytes = 0, bytearray()
+        self._room.held -= self._counted
+        self._size, self._counted, self._bytes = 0, 0, bytearray()
