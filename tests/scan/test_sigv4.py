@@ -176,6 +176,16 @@ def test_how_it_is_written_makes_no_difference(same: Head) -> None:
     assert sigv4.renewed(same, same, KEY, KEY).rpartition("=")[2] == line(WITH).rpartition("=")[2]
 
 
+def test_a_plus_that_is_no_more_there_when_a_value_is() -> None:
+    """The text is made in the way that the client's was, whatever is in it then."""
+    asked = own(head("/?k=place+holder", TIME), "host;x-amz-date")
+    blank = own(head("/?k=place%20holder", TIME), "host;x-amz-date")
+    assert line(asked) != line(blank)
+    asked, sent = again(asked, line(blank)), replace(asked, target="/?k=the%20value")
+    made = sigv4.renewed(asked, sent, KEY, VALUE)
+    assert sigv4.renewed(again(sent, made), sent, VALUE, VALUE) == made
+
+
 def test_values_that_are_put_in_are_signed_as_they_are_sent() -> None:
     asked = own(
         head("/", ("X-Amz-Security-Token", "given"), TIME), "host;x-amz-date;x-amz-security-token"
@@ -274,12 +284,16 @@ def test_paths_made_normal(path: str, normal: str) -> None:
     assert sigv4._normal(path) == normal
 
 
-def test_each_way_to_read_a_path() -> None:
-    """Storage signs it as it is, others encode it once more, and most make it normal first."""
-    asked = signed(head("/a//%20b"), SUITE, "host;x-amz-date", "0" * 64)
+def test_each_way_to_read_a_target() -> None:
+    """Storage signs a path as it is, others encode it once more, most make it normal first; a plus is two things."""
+    asked = signed(head("/a//%20b?c=d+e"), SUITE, "host;x-amz-date", "0" * 64)
     found = sigv4._read(asked)
-    paths = [text.split(b"\n")[1] for text in sigv4._texts(asked, found)]
-    assert paths == [b"/a//%20b", b"/a//%2520b", b"/a/%2520b"]
+    read = [tuple(text.split(b"\n")[1:3]) for text in sigv4._texts(asked, found)]
+    assert read == [
+        (path, query)
+        for query in (b"c=d%2Be", b"c=d%20e")
+        for path in (b"/a//%20b", b"/a//%2520b", b"/a/%2520b")
+    ]
     for text in sigv4._texts(asked, found):
         made = again(
             asked,

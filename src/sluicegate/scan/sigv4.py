@@ -135,12 +135,13 @@ def _values(head: Head, name: str) -> list[str]:
 
 
 def _texts(head: Head, found: re.Match[str]) -> tuple[bytes, ...]:
-    """The canonical request, once for each way in which services read a path; which one it is, its client knows.
+    """The canonical request, once for each way in which services read a target; which one it is, its client knows.
 
-    Storage takes the path as it was sent. Others encode it once more, and most make it normal first.
+    Storage takes the path as it was sent. Others encode it once more, and most make it normal first. A plus in a query
+    is a blank to some clients and services, itself to others.
     """
     path, _, query = head.target.partition("?")
-    lines = [_query(query).encode()]
+    lines = list[bytes]()
     for name in found["names"].split(";"):
         values = _values(head, name)
         if not values or name in _OURS:
@@ -151,7 +152,8 @@ def _texts(head: Head, found: re.Match[str]) -> tuple[bytes, ...]:
     lines += [b"", found["names"].encode(), _content(head).encode()]
     rest = b"\n".join(lines)
     return tuple(
-        f"{head.method}\n{one}\n".encode("latin-1") + rest
+        f"{head.method}\n{one}\n{other}\n".encode("latin-1") + rest
+        for other in (_query(query), _query(query.replace("+", "%20")))
         for one in (path, quote(path, safe="/~"), quote(_normal(path), safe="/~"))
     )
 
