@@ -162,11 +162,11 @@ def test_the_terminal_goes_and_the_command_ends(tier: Tier) -> None:
     (flow,) = run.flows()
     assert (flow["rule"], flow.get("answer")) in {("ask", "unanswered"), ("default", None)}
     run.verified()
-    run = Asked(tier, f"{GET} http://allowed.test/late & sleep 0.1; true")
+    run = Asked(tier, f"{GET} http://allowed.test/unanswered & sleep 0.1; true")
     os.waitpid(run.pid, 0)
     os.close(run.fd)
     run.verified()
-    assert "/late" not in json.dumps(tier.world.arrived())
+    assert "/unanswered" not in json.dumps(tier.world.arrived())
 
 
 def test_the_supervisor_dies(tier: Tier) -> None:
