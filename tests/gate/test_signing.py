@@ -83,6 +83,17 @@ def test_a_header_that_the_client_takes_off_on_the_way() -> None:
     assert why(signed(asked, HERE.placeholder), (HERE,)) == signatures.reason(HERE.name, "date")
 
 
+def test_of_a_handshake_what_is_not_offered_is_not_signed() -> None:
+    own = ("Connection: Upgrade", "Upgrade: websocket", "Sec-WebSocket-Version: 13")
+    more = ("Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==", "Sec-WebSocket-Extensions: x")
+    asked = request("GET / HTTP/1.1", *own, *more)
+    names = ("host", "sec-websocket-key", "sec-websocket-version", "x-amz-date")
+    given = signed(asked, HERE.placeholder, names)
+    assert signing.anew(given, given, (HERE,), ()) == signed(asked, HERE.value, names)
+    given = signed(asked, HERE.placeholder, ("host", "sec-websocket-extensions", "x-amz-date"))
+    assert why(given, (HERE,)) == signatures.reason(HERE.name, "headers")
+
+
 def test_a_host_is_the_one_that_is_sent() -> None:
     asked = request("GET / HTTP/1.1")
     given = signed(replace(asked, host="other.example"), HERE.placeholder)

@@ -9,7 +9,7 @@ from sluicegate.evidence import signatures
 from sluicegate.facts import Decision, Verdict
 from sluicegate.scan import sigv4
 from sluicegate.scan.sigv4 import Fault, SignatureError
-from sluicegate.wire import http
+from sluicegate.wire import http, websocket
 from sluicegate.wire.cursor import WireError
 
 ELSEWHERE = "elsewhere"
@@ -69,7 +69,9 @@ def _among(asked: http.Request, sent: http.Request, keys: tuple[Key, ...]) -> ht
 
 
 def _head(request: http.Request) -> sigv4.Head:
-    """As the server gets it: written, and read again."""
+    """As the server gets it: written, and read again; of a WebSocket's handshake without what is not offered."""
+    if request.upgrade == websocket.PROTOCOL:
+        request = replace(request, headers=websocket.offer(request.headers))
     seen = http.read_request_head(http.write_request(request))
     if seen is None:
         raise WireError("the head is not whole")
