@@ -132,7 +132,7 @@ class World:
         self.steps = self.numbers = 0
         self.seen = Counter[str]()
         self.soft, self.hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-        self.over, self.patience = False, PATIENCE
+        self.over, self.patience, self.starving = False, PATIENCE, False
 
     # The gate's turns.
 
@@ -153,7 +153,13 @@ class World:
             self.over = True
             self.ended()
             self.control.sendall(b'{"stop":true}\n')
-        real(loop, 0.001 if self.steps > STEPS else 0)
+        if self.starving:  # the gate alone, of all who share this process
+            most = max(map(int, os.listdir("/proc/self/fd"))) + 1
+            resource.setrlimit(resource.RLIMIT_NOFILE, (most, self.hard))
+        try:
+            real(loop, 0.001 if self.steps > STEPS else 0)
+        finally:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (self.hard, self.hard))
         agrees(loop)
 
     def run(self) -> int:
@@ -184,7 +190,7 @@ class World:
 
     def calm(self) -> None:
         """Everybody does what the others wait for."""
-        resource.setrlimit(resource.RLIMIT_NOFILE, (self.hard, self.hard))
+        self.starving = False
         for one in self.clients:
             self.say(one, len(one.out))
         for _ in range(AT_ONCE):
@@ -354,11 +360,8 @@ class World:
 
     def starve(self) -> None:
         """For a while there is no descriptor left."""
-        starving = resource.getrlimit(resource.RLIMIT_NOFILE)[0] != self.hard
-        if starving or self.random.random() < 0.03:
-            most = max(map(int, os.listdir("/proc/self/fd"))) + 1
-            limits = (self.hard if starving else most, self.hard)
-            resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+        if self.starving or self.random.random() < 0.03:
+            self.starving = not self.starving
 
     def notarize(self) -> None:
         with contextlib.suppress(BlockingIOError):
