@@ -14,6 +14,7 @@ import resource
 import socket
 import struct
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -153,14 +154,24 @@ class World:
             self.over = True
             self.ended()
             self.control.sendall(b'{"stop":true}\n')
-        if self.starving:  # the gate alone, of all who share this process
-            most = max(map(int, os.listdir("/proc/self/fd"))) + 1
-            resource.setrlimit(resource.RLIMIT_NOFILE, (most, self.hard))
-        try:
+        with self.starved() if self.starving else contextlib.nullcontext():
             real(loop, 0.001 if self.steps > STEPS else 0)
+        agrees(loop)
+
+    @contextlib.contextmanager
+    def starved(self) -> Iterator[None]:
+        """No descriptor is left, for the gate alone of all who share this process."""
+        most, held = max(map(int, os.listdir("/proc/self/fd"))) + 1, list[int]()
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, self.hard))
+        try:
+            with contextlib.suppress(OSError):
+                while True:
+                    held.append(os.open(os.devnull, os.O_RDONLY))
+            yield
         finally:
             resource.setrlimit(resource.RLIMIT_NOFILE, (self.hard, self.hard))
-        agrees(loop)
+            for one in held:
+                os.close(one)
 
     def run(self) -> int:
         names = (self.listener, None, None, None, self.for_gate, self.controlled)
