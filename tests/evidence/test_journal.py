@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sluicegate.evidence import canonical, chain, journal, keys, receipt, recorder
+from tests import receipts
 from tests.evidence import made
 
 VECTOR = Path(__file__).parent.parent / "vectors" / "clean-room-vector-1.jsonl"
@@ -24,7 +25,7 @@ def test_the_published_vector_is_reproduced_byte_for_byte() -> None:
         entry = json.loads(line)
         detail = entry["detail"]
         if entry["type"] == "action_receipt":
-            detail = json.loads(receipt.sealed(detail["action_record"], KEY, SIGN))
+            detail = json.loads(receipts.sealed(detail["action_record"], KEY, SIGN))
         if entry["type"] == "checkpoint":
             detail = json.loads(recorder.checkpoint_detail(seq, SIGN(prev.encode()))[0])
         words = (entry["type"], entry["event_kind"], entry["transport"], entry["summary"])

@@ -4,6 +4,7 @@ import hashlib
 import json
 
 from sluicegate.evidence import canonical, keys, receipt
+from tests import receipts
 from tests.evidence.test_journal import VECTOR
 
 SIGN, KEY = keys.signer(hashlib.sha256(b"clean-room-vector-1").digest())
@@ -17,7 +18,7 @@ HASHES = [
 def test_signatures_and_hashes_of_the_vector() -> None:
     for line, expected in zip(VECTOR.read_bytes().splitlines(), HASHES, strict=False):
         detail = json.loads(line)["detail"]
-        raw = receipt.sealed(detail["action_record"], KEY, SIGN)
+        raw = receipts.sealed(detail["action_record"], KEY, SIGN)
         assert raw == canonical.encode(detail)
         assert receipt.receipt_hash(raw) == expected
 
@@ -25,11 +26,11 @@ def test_signatures_and_hashes_of_the_vector() -> None:
 def test_what_is_signed_is_a_digest_of_the_canonical_record() -> None:
     record = json.loads(VECTOR.read_bytes().splitlines()[1])["detail"]["action_record"]
     assert (
-        receipt.sign_input(record).hex()
+        receipts.sign_input(record).hex()
         == "c1effdb1e2ef2cfabc05737347b6019b845783d3b7711cfa226541f31491d3cd"
     )
     shuffled = dict(reversed(record.items()))
-    assert receipt.sign_input(shuffled) == receipt.sign_input(record)
+    assert receipts.sign_input(shuffled) == receipts.sign_input(record)
 
 
 def test_effects() -> None:

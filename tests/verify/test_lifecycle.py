@@ -7,6 +7,7 @@ import pytest
 
 from sluicegate.evidence import chain, keys, receipt
 from sluicegate.verify import lifecycle, strict
+from tests import receipts
 from tests.verify.test_record import FIELDS
 
 SIGN, KEY = keys.signer(b"l" * 32)
@@ -29,7 +30,7 @@ class Maker:
             "chain_prev_hash": self.head.prev,
             "chain_seq": self.head.seq,
         }
-        raw = receipt.sealed(fields | changes, KEY, SIGN)
+        raw = receipts.sealed(fields | changes, KEY, SIGN)
         self.head = chain.Head(self.head.seq + 1, receipt.receipt_hash(raw))
         return dict(json.loads(raw))
 
@@ -128,7 +129,7 @@ def test_another_signer() -> None:
     first = m.open()
     sign, key = keys.signer(b"x" * 32)
     fields = {**FIELDS, "chain_seq": 1, "chain_prev_hash": m.head.prev, "run_nonce": NONCE}
-    second = json.loads(receipt.sealed(fields, key, sign))
+    second = json.loads(receipts.sealed(fields, key, sign))
     with pytest.raises(strict.VerificationError, match="another signer"):
         read(first, second)
 

@@ -12,6 +12,7 @@ import pytest
 from sluicegate.evidence import canonical, keys, receipt
 from sluicegate.verify import bare
 from sluicegate.verify.packet import INVALID, VALID, Level
+from tests import receipts
 from tests.evidence import made
 from tests.vectors import recipes, runs
 from tests.vectors.recipes import EVIDENCE
@@ -50,7 +51,7 @@ def test_what_nobody_signs_is_let_pass_where_the_next_link_covers_it() -> None:
         record = canonical.record(
             first | {"chain_seq": seq, "chain_prev_hash": prev, "action_id": f"a{seq}"}
         )
-        signature = SIGN(receipt.sign_input(record)).hex()
+        signature = SIGN(receipts.sign_input(record)).hex()
         envelope = {"version": 1, "action_record": record, "signature": f"ed25519:{signature}"}
         envelopes.append(envelope | {"signer_key": KEY, "ext": {"note": seq}})
         prev = receipt.receipt_hash(canonical.encode(envelopes[-1]))

@@ -8,6 +8,7 @@ import pytest
 
 from sluicegate.evidence import keys, receipt
 from sluicegate.verify import record, strict
+from tests import receipts
 
 SIGN, KEY = keys.signer(b"r" * 32)
 FIELDS: dict[str, object] = {
@@ -30,14 +31,14 @@ FIELDS: dict[str, object] = {
 
 
 def made(**changes: object) -> dict[str, object]:
-    return dict(json.loads(receipt.sealed({**FIELDS, **changes}, KEY, SIGN)))
+    return dict(json.loads(receipts.sealed({**FIELDS, **changes}, KEY, SIGN)))
 
 
 def test_a_receipt() -> None:
     found = record.checked(made(), "it")
     assert found.signer == KEY
-    assert found.digest == receipt.receipt_hash(receipt.sealed(FIELDS, KEY, SIGN))
-    assert found.raw == receipt.sealed(FIELDS, KEY, SIGN)
+    assert found.digest == receipt.receipt_hash(receipts.sealed(FIELDS, KEY, SIGN))
+    assert found.raw == receipts.sealed(FIELDS, KEY, SIGN)
 
 
 @pytest.mark.parametrize(

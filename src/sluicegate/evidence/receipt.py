@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping
-
-from sluicegate.evidence import canonical
+from collections.abc import Callable
 
 Sign = Callable[[bytes], bytes]
 
@@ -19,16 +17,6 @@ _EFFECTS = {
 def effects(action_type: str) -> tuple[str, str]:
     """The side effect class and reversibility that go with `action_type`."""
     return _EFFECTS.get(action_type, ("external_write", "unknown"))
-
-
-def sign_input(record: Mapping[str, object]) -> bytes:
-    """The 32 bytes that are signed: SHA-256 over the canonical record."""
-    return hashlib.sha256(canonical.encode(canonical.record(record))).digest()
-
-
-def sealed(fields: Mapping[str, object], signer_key: str, sign: Sign) -> bytes:
-    """The canonical text of the signed receipt over `fields`."""
-    return envelope(canonical.encode(canonical.record(fields)), signer_key, sign)
 
 
 def envelope(record: bytes, signer_key: str, sign: Sign) -> bytes:
